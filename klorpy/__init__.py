@@ -1,0 +1,47 @@
+"""Choreographic programming for Python: one program, many roles, matched by construction.
+
+    import klorpy
+
+    ns = klorpy.evaluate("(defchor double [A B] (-> A A) [x] (B->A (B (* 2 (A->B x)))))")
+    klorpy.signature(ns.double)             # "(forall [A B] (-> A A | B))"
+    klorpy.simulate_chor(ns.double, 21)["A"]  # 42
+
+In Hy: `(require klorpy *)` gives `defchor` and the other macros, `(import klorpy [simulate-chor play-role])` the
+functions. Once klorpy is imported, `.hy` files are modules: `import shop`.
+"""
+
+# Hy installs the hooks that make `.hy` files importable, so it comes before any of them.
+import hy
+import hy.macros
+
+from klorpy.core.choreography import Choreography
+from klorpy.core.diagnostics import KlorError, KlorWarning
+from klorpy.core.events import Message
+from klorpy.core.types import Signature
+from klorpy.core.values import noop
+from klorpy.language import KlorSyntaxError, alter_opts, evaluate, load, project, signature
+from klorpy.runtime import (
+    AgreementViolated,
+    MemoryNetwork,
+    NoMatch,
+    PeerClosed,
+    RoleConfig,
+    Transport,
+    play_role,
+    run_role,
+)
+from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explore, simulate_chor
+
+__all__ = [
+    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "KlorError", "KlorSyntaxError",
+    "KlorWarning", "MemoryNetwork", "Message", "NoMatch", "PeerClosed", "RoleConfig", "Signature", "Simulation",
+    "Transport", "alter_opts", "evaluate", "explore", "load", "noop", "play_role", "project", "run_role", "signature",
+    "simulate_chor",
+]  # fmt: skip
+
+__version__ = "0.1.0"
+
+# `(require klorpy *)` looks for macros in this module.
+hy.macros.require("klorpy.language.macros", "klorpy", "ALL")
+hy.macros.require("klorpy.stdlib.macros", "klorpy", "ALL")
+del hy

@@ -1,0 +1,157 @@
+"""Choreographies as values of Python: the name that stays, and the definitions that it has had.
+
+A `Choreography` is what `defchor` binds. It is found by name when a call site runs and keeps its identity when
+it is defined anew, so that everybody who holds it sees the new definition at the next run. A `Definition` is
+one version; a run pins the definitions that it can reach when it starts (`reachable`) and keeps them to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, TypeAlias
+from weakref import WeakSet
+
+from klorpy.core.diagnostics import KlorError
+from klorpy.core.spans import Source, Span
+from klorpy.core.types import Role, Signature
+
+#: What compiled choreographies look like; raised with every change, so that older bytecode is refused.
+FORMAT: Final = 1
+
+#: One role's program: called with the names that play the role vector and the arguments that mention the role,
+#: it gives a generator of commands (see `klorpy.runtime.commands`).
+Projection: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """A numbered place of a definition where roles meet: a message, a call, a check.
+
+    Sites are numbered before projection, so that all roles know a site by the same object; a received message
+    is compared with the site that waits for it. `text` is the form, `callee` the signature that a call was
+    compiled against.
+    """
+
+    index: int
+    kind: str
+    span: Span
+    text: str
+    filename: str
+    callee: Signature | None = None
+    check_callee: bool = False
+    #: For an agreement: its roles, as places of the role vector.
+    places: tuple[int, ...] = ()
+
+    def actual_roles(self, cast: tuple[Role, ...]) -> tuple[Role, ...]:
+        """Who holds the agreement when `cast` plays the role vector."""
+        return tuple(cast[place] for place in self.places)
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.filename}:{self.span})"
+
+
+@dataclass(frozen=True, eq=False)
+class Definition:
+    """One version of a choreography.
+
+    `build` makes the projections, in the order of the role vector, with or without the checks of agreement
+    that the simulator's `sanitize` asks for. `callees` gives each choreography that the body names; a name is
+    looked up when it is asked for, since it may be bound later.
+    """
+
+    name: str
+    signature: Signature
+    source: Source
+    span: Span
+    sites: tuple[Site, ...]
+    build: Callable[[bool], tuple[Projection, ...]]
+    callees: tuple[tuple[Callable[[], Any], Signature], ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    #: The namespace of the module that contains the definition.
+    namespace: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    doc: str | None = None
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        return self.signature.roles
+
+    @cached_property
+    def projections(self) -> tuple[Projection, ...]:
+        return self.build(False)
+
+    @cached_property
+    def audited(self) -> tuple[Projection, ...]:
+        return self.build(True)
+
+    def called(self) -> Iterator[Choreography]:
+        """The choreographies that this definition names, as far as their names are bound."""
+        for find, _ in self.callees:
+            try:
+                found = find()
+            except (NameError, AttributeError):  # not bound yet: a forward reference
+                continue
+            if isinstance(found, Choreography):
+                yield found
+
+
+class Choreography:
+    """What `defchor` binds to a name: a signature and, once it is defined, a program for each role."""
+
+    __slots__ = ("__dict__", "__weakref__", "callers", "definition", "module", "name", "signature")
+
+    def __init__(self, name: str, module: str, signature: Signature) -> None:
+        self.name = name
+        self.module = module
+        self.signature = signature
+        self.definition: Definition | None = None
+        #: Choreographies whose current definition names this one.
+        self.callers: WeakSet[Choreography] = WeakSet()
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        return self.definition.doc if self.definition else None
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        return self.signature.roles
+
+    def defined(self) -> Definition:
+        """The current definition. Raises KlorError `not-defined` when there is only a declaration."""
+        if self.definition is None:
+            raise KlorError(
+                f"{self.name} is declared, but was never defined",
+                slug="not-defined",
+                help=f"evaluate (defchor {self.name} [{' '.join(self.roles)}] … [params] body)",
+            )
+        return self.definition
+
+    def __repr__(self) -> str:
+        return f"<choreography {self.name} {self.signature}>"
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        roles = " ".join(self.roles)
+        raise KlorError(
+            f"{self.name} is a choreography and cannot be called like a function",
+            slug="not-callable",
+            help=f"run all roles with (simulate-chor {self.name} …) or one with (play-role config {self.name} …); "
+            f"inside another choreography call it with its roles, ({self.name} [{roles}] …)",
+        )
+
+
+def reachable(chor: Choreography) -> dict[Choreography, Definition]:
+    """The definitions that a run of `chor` can call, as they are now."""
+    found: dict[Choreography, Definition] = {}
+    todo = [chor]
+    while todo:
+        current = todo.pop()
+        if current in found or current.definition is None:
+            continue
+        found[current] = current.definition
+        todo.extend(current.definition.called())
+    return found

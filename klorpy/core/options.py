@@ -1,0 +1,58 @@
+"""The options that definitions are compiled under.
+
+    {"verify": {"agreement": False | True | ROLE, "signature": False | True}}
+
+`verify.agreement` adds messages that check the agreements of parameters and of `agree!`: True lets every role
+tell every other, a role's name lets that role collect and answer. `verify.signature` lets each call check that
+its callee still has the signature that the caller was compiled against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from klorpy.core.diagnostics import KlorError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    verify_agreement: bool | str = False
+    verify_signature: bool = False
+
+    def as_mapping(self) -> dict[str, Any]:
+        """The options as the user writes them; the inverse of `merged`."""
+        return {"verify": {"agreement": self.verify_agreement, "signature": self.verify_signature}}
+
+    def merged(self, given: Mapping[str, Any]) -> Options:
+        """These options with those of `given` in their place.
+
+        Raises KlorError `bad-option` for an unknown option or a value of the wrong kind.
+        """
+        result = self
+        if not isinstance(given, Mapping):
+            raise _bad(f"options are a dict, not {given!r}")
+        for key, value in given.items():
+            if key != "verify":
+                raise _bad(f"there is no option {key!r}", "the only option is :verify")
+            if not isinstance(value, Mapping):
+                raise _bad(f":verify takes a dict, not {value!r}", HELP)
+            for what, how in value.items():
+                if what == "agreement" and (isinstance(how, bool) or (isinstance(how, str) and how)):
+                    result = replace(result, verify_agreement=how)
+                elif what == "signature" and isinstance(how, bool):
+                    result = replace(result, verify_signature=how)
+                elif what in ("agreement", "signature"):
+                    kinds = "True, False or a role" if what == "agreement" else "True or False"
+                    raise _bad(f":{what} takes {kinds}, not {how!r}", HELP)
+                else:
+                    raise _bad(f"there is no option {what!r} of :verify", HELP)
+        return result
+
+
+HELP: Final = "write {:verify {:agreement True}}, {:verify {:agreement Role}} or {:verify {:signature True}}"
+
+
+def _bad(message: str, help: str = HELP) -> KlorError:
+    return KlorError(message, slug="bad-option", help=help)

@@ -1,0 +1,68 @@
+"""`(defchor name [R+] T [param*] body*)` and the declaration `(defchor name [R+] T)`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from klorpy.language import messages
+from klorpy.language.analyzer.context import Context, Unit
+from klorpy.language.analyzer.forms import body, read_params
+from klorpy.language.analyzer.signature import read_chor_type, read_role_vector
+from klorpy.language.hy_adapter import Compiler, Form, List, String, Symbol, show_form
+from klorpy.language.report import Report
+from klorpy.language.surface import Defchor
+
+_USAGE = "(defchor name [Role …] (-> T …) [param …] body …)"
+
+
+def read_header(compiler: Compiler, report: Report, form: Form) -> tuple[Context, Defchor] | None:
+    """Everything of a definition before its body; None after reporting."""
+    unit = Unit(compiler, report, "")
+    ctx = Context(unit, (), {})
+    parts = list(form[1:])
+    if len(parts) < 3:
+        report.error(messages.arity(ctx.span(form), "`defchor`", _USAGE))
+        return None
+    name_form, roles_form, type_form = parts[:3]
+    if not isinstance(name_form, Symbol) or "." in str(name_form) or str(name_form) in ("None", "True", "False"):
+        report.error(messages.bad_param(ctx.span(name_form), f"{show_form(name_form)} is not a name"))
+        return None
+    name = str(name_form)
+    roles = read_role_vector(ctx, roles_form)
+    if roles is None:
+        return None
+    unit.name = name
+    ctx = replace(ctx, roles=roles)
+    type_ = read_chor_type(ctx, type_form)
+    if type_ is None:
+        return None
+    header = Defchor(
+        name, roles, type_, (), (), (), None, ctx.span(form), ctx.span(type_form), ctx.span(roles_form), None, form
+    )
+    return ctx, header
+
+
+def analyze_defchor(ctx: Context, header: Defchor) -> Defchor | None:
+    """A definition with its body analyzed; None after reporting.
+
+    The caller has told the compiler of the signature before, so that the body can call the definition itself.
+    """
+    parts = list(header.form[4:])
+    # A string between the type and the parameters is documentation, as in Python's functions.
+    doc = str(parts.pop(0)) if len(parts) > 1 and isinstance(parts[0], String) else None
+    if not isinstance(parts[0], List):
+        ctx.report.error(messages.bad_param(
+            ctx.span(parts[0]), f"{show_form(parts[0])} stands where the parameters should"
+        ))  # fmt: skip
+        return None
+    params = read_params(ctx, parts[0])
+    if params is None:
+        return None
+    binders, spans, names = params
+    if len(binders) != len(header.type.params):
+        ctx.report.error(messages.param_count(ctx.span(parts[0]), len(binders), len(header.type.params)))
+        return None
+    inner = replace(ctx.bind(names), tail=True, block=True)
+    node = body(inner, parts[1:], header.form)
+    texts = tuple(show_form(item) for item in parts[0])
+    return replace(header, params=binders, param_spans=spans, param_texts=texts, body=node, doc=doc)

@@ -1,0 +1,106 @@
+"""Text to a namespace: read, compile and run one form after the other.
+
+Form by form, so that what a form defines (choreographies, functions, macros, readers) is there for the next.
+"""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import os
+import sys
+import types
+from typing import Any
+
+import hy.macros
+from hy.reader import HyReader
+
+from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.spans import Source
+from klorpy.language.hy_adapter import (
+    Form,
+    KlorSyntaxError,
+    compile_toplevel,
+    read_forms,
+    span_of,
+    too_deep,
+)
+
+_numbers = itertools.count(1)
+
+
+def new_module(name: str, filename: str | None = None) -> types.ModuleType:
+    """An empty module in which klorpy's macros are required."""
+    module = types.ModuleType(name)
+    module.__file__ = filename
+    module.__dict__.setdefault("__builtins__", __builtins__)
+    hy.macros.require("klorpy", module, assignments="ALL")
+    return module
+
+
+def evaluate(
+    source: str, *, module: types.ModuleType | None = None, name: str | None = None, filename: str | None = None
+) -> types.ModuleType:
+    """Evaluate Hy text and give the namespace with its definitions.
+
+    `module` is the namespace to evaluate in; without one a new module `name` is made, in which klorpy's macros are
+    required already. `filename` is shown in errors and tracebacks. Raises KlorError for text that cannot be read or
+    compiled (nothing after the guilty form is evaluated), and whatever the text itself raises when it runs.
+
+    >>> ns = evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
+    >>> ns.tell
+    <choreography tell (forall [A B] (-> A B | 0))>
+    """
+    if not isinstance(source, str):
+        raise KlorError(f"text is a str, not {type(source).__name__}", slug="bad-argument", help="to read a file, use load")
+    if filename is None:
+        filename = f"<klorpy {next(_numbers)}>"
+    if module is None:
+        module = new_module(name or "klorpy_text", filename)
+    # With no modification time, the entry stays when files are checked for changes.
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    text = Source(filename, source)
+    reader = HyReader()
+    for form in read_forms(source, filename, reader):
+        evaluate_form(form, module, text, reader)
+    return module
+
+
+def evaluate_form(form: Form, module: types.ModuleType, source: Source, reader: Any = None) -> Any:
+    """Compile and run one form in `module`; give its value."""
+    body, value = compile_toplevel(form, module, source, reader)
+    try:
+        statements = compile(body, source.filename, "exec")
+        expression = compile(value, source.filename, "eval")
+    except RecursionError:
+        raise too_deep(source, span_of(form)) from None
+    except (SyntaxError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        # What Hy lets pass and Python does not: a parameter named twice, `break` outside of a loop, a lone surrogate.
+        message = f"Python refuses this form: {getattr(error, 'msg', None) or error}"
+        raise KlorSyntaxError(Diagnostic("hy-error", message, span_of(form), source=source)) from None
+    exec(statements, module.__dict__)
+    return eval(expression, module.__dict__)
+
+
+def load(path: str | os.PathLike[str]) -> types.ModuleType:
+    """Evaluate a file and give the namespace with its definitions.
+
+    The module is named after the file, is not entered in `sys.modules`, and can import what stands beside the file.
+    Raises as `evaluate` does, and KlorError `read-error` for a file that cannot be read.
+    """
+    path = os.fspath(path)
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise KlorError(f"cannot read {path}: {reason}", slug="read-error", help="give the path of a .hy file") from None
+    name = os.path.splitext(os.path.basename(path))[0].replace("-", "_")
+    folder = os.path.dirname(os.path.abspath(path))
+    module = new_module(name, os.path.abspath(path))
+    sys.path.insert(0, folder)
+    try:
+        return evaluate(text, module=module, filename=path)
+    finally:
+        if folder in sys.path:
+            sys.path.remove(folder)

@@ -1,0 +1,488 @@
+"""Every touch of Hy that its documentation does not promise, in one place.
+
+Known to hold for Hy 1.3; the tests of this module are what to run against a new Hy.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import types
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+import hy
+from hy.compiler import HyASTCompiler, Result, hy_compile
+from hy.errors import HyError, HyLanguageError
+from hy.macros import macroexpand
+from hy.reader import HyReader, mangle, read_many
+from hy.reader.exceptions import PrematureEndOfInput
+from hy.scoping import ScopeFn, ScopeLet, is_inside_function_scope
+
+from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.spans import Source, Span
+
+Form: TypeAlias = Any  # a Hy model; Hy ships no types
+Bytes = hy.models.Bytes
+Dict = hy.models.Dict
+Expression = hy.models.Expression
+FComponent = hy.models.FComponent
+FString = hy.models.FString
+Keyword = hy.models.Keyword
+List = hy.models.List
+Object = hy.models.Object
+Sequence = hy.models.Sequence
+Set = hy.models.Set
+String = hy.models.String
+Symbol = hy.models.Symbol
+Tuple = hy.models.Tuple
+NUMBERS = (hy.models.Integer, hy.models.Float, hy.models.Complex)
+
+__all__ = [
+    "NUMBERS", "Bytes", "Compiler", "Dict", "Expression", "FComponent", "FString", "Form", "HyASTCompiler", "HyError",
+    "HyLanguageError", "Keyword", "KlorSyntaxError", "List", "Object", "PrematureEndOfInput", "Result", "Sequence",
+    "Set", "String", "Symbol", "Tuple", "head_name", "mangle", "read_forms", "show_form", "span_of", "symbol_name",
+]  # fmt: skip
+
+
+class KlorSyntaxError(KlorError, SyntaxError, HyLanguageError):  # type: ignore[misc]
+    """A mistake in the text of a choreography, found while it is compiled.
+
+    A `SyntaxError`, so that Python, IPython and the `hy` command draw the caret; a `HyLanguageError`, so that Hy
+    lets it pass through macro expansion. Tools that know only one line show the first line of the form.
+    """
+
+    def __init__(self, first: Diagnostic, *more: Diagnostic) -> None:
+        KlorError.__init__(self, first, *more)
+        line, source, span = None, first.source, first.span
+        self.msg = f"{first.message} [{first.slug}]"
+        if span is not None:
+            self.filename = source.filename if source else None
+            self.lineno, self.offset = span.line, span.column
+            line = source.line(span.line) if source else None
+            if span.end_line == span.line:
+                self.end_lineno, self.end_offset = span.end_line, span.end_column + 1
+            elif line is not None:
+                self.end_lineno, self.end_offset = span.line, len(line) + 1
+        self.text = line
+        self.print_file_and_line = None
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def span_of(form: Form, default: Span | None = None) -> Span:
+    """Where `form` was read; `default` (or the start of the text) when the form was made by a macro."""
+    if not hasattr(form, "_start_line"):
+        return default or Span(1, 1, 1, 1)
+    return Span(form.start_line, form.start_column, form.end_line, form.end_column)
+
+
+def symbol_name(form: Form) -> str | None:
+    """The name of a symbol as the user writes it; None for any other form."""
+    return str(form) if isinstance(form, Symbol) else None
+
+
+def head_name(form: Form) -> str | None:
+    """The symbol at the head of an expression; None when there is none."""
+    return symbol_name(form[0]) if isinstance(form, Expression) and form else None
+
+
+def dotted_name(form: Form) -> str | None:
+    """`a.b.c` for the form that the reader makes of it, (. a b c); None for any other form."""
+    if (
+        isinstance(form, Expression)
+        and len(form) > 2
+        and all(isinstance(part, Symbol) for part in form)
+        and str(form[0]) == "."
+        and str(form[1]) != "None"
+    ):
+        return ".".join(str(part) for part in form[1:])
+    return None
+
+
+def show_form(form: Form) -> str:
+    """A form as the user writes it, on one line."""
+    text = hy.repr(form)
+    text = text[1:] if text.startswith("'") else text
+    return re.sub(r"\s+", " ", text)
+
+
+def symbols_in(form: Form) -> Iterator[str]:
+    """The mangled name of every symbol in `form`, and the parts of dotted ones."""
+    todo = [form]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, Symbol):
+            name = str(current)
+            if name.strip("."):
+                yield mangle(name)
+        elif isinstance(current, (Sequence, FComponent)):
+            todo.extend(current)
+
+
+def _symbol_texts(forms: Iterable[Form]) -> Iterator[str]:
+    for form in forms:
+        if isinstance(form, Symbol):
+            yield str(form)
+        elif isinstance(form, Sequence):
+            yield from _symbol_texts(form)
+
+
+def as_data(form: Form) -> Any:
+    """A literal form as the Python value it denotes: keywords and symbols as strings.
+
+    Raises ValueError for a form that is no literal.
+    """
+    if isinstance(form, Dict):
+        items = list(form)
+        if len(items) % 2:
+            raise ValueError(form)
+        return {as_data(k): as_data(v) for k, v in zip(items[::2], items[1::2], strict=True)}
+    if isinstance(form, Keyword):
+        return form.name
+    if isinstance(form, Symbol):
+        name = str(form)
+        return {"True": True, "False": False, "None": None}.get(name, name)
+    if isinstance(form, String):
+        return str(form)
+    if head_name(form) == "quote" and len(form) == 2:
+        return as_data(form[1])
+    raise ValueError(form)
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_forms(text: str, filename: str, reader: Any = None) -> Iterator[Form]:
+    """The forms of `text`, one at a time, so that reader macros take effect. Raises KlorSyntaxError `read-error`."""
+    source = Source(filename, text)
+    reader = reader or HyReader()
+    try:
+        yield from read_many(text, filename=filename, reader=reader, skip_shebang=True)
+    except HyLanguageError as error:
+        raise read_failure(error, source) from None
+    except RecursionError:
+        raise too_deep(source) from None
+    except ValueError as error:  # an integer literal beyond Python's limit of digits
+        raise KlorSyntaxError(Diagnostic("read-error", str(error), Span(1, 1, 1, 1), source=source)) from None
+
+
+def read_failure(error: HyLanguageError, source: Source) -> KlorSyntaxError:
+    line, column = max(getattr(error, "lineno", None) or 1, 1), max(getattr(error, "offset", None) or 1, 1)
+    if isinstance(error, PrematureEndOfInput):
+        message, help_ = "the text ends before the form does", "close the open bracket or string"
+        opened = _open_bracket(source.text)
+        if opened is not None:
+            line, column = opened
+    else:
+        message, help_ = str(getattr(error, "msg", error)), ""
+    span = Span(line, column, line, column)
+    return KlorSyntaxError(Diagnostic("read-error", message, span, help=help_, source=source))
+
+
+_LEXEMES = re.compile(r'"(?:\\.|[^"\\])*"|;[^\n]*|[()\[\]{}]', re.DOTALL)
+
+
+def _open_bracket(text: str) -> tuple[int, int] | None:
+    """Line and column of the innermost bracket that is never closed."""
+    stack = []
+    for match in _LEXEMES.finditer(text):
+        if match[0] in "([{":
+            stack.append(match.start())
+        elif match[0] in ")]}" and stack:
+            stack.pop()
+    if not stack:
+        return None
+    before = text[: stack[-1]]
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+def too_deep(source: Source, span: Span | None = None) -> KlorSyntaxError:
+    return KlorSyntaxError(
+        Diagnostic(
+            "too-deep",
+            "the forms are nested more deeply than can be compiled",
+            span,
+            help="give inner parts a name: a function, a choreography or a local",
+            source=source,
+        )
+    )
+
+
+# --- Compiling --------------------------------------------------------------------------------------------------------
+
+#: Choreographies that a compiler has seen defined but that are not executed yet: name -> what the caller stores.
+_COMPILED: WeakKeyDictionary[HyASTCompiler, dict[str, Any]] = WeakKeyDictionary()
+_IMPORTS: WeakKeyDictionary[HyASTCompiler, dict[str, tuple[str, str | None]]] = WeakKeyDictionary()
+
+
+class Compiler:
+    """What the choreographic compiler needs of the Hy compiler that called its macro."""
+
+    def __init__(self, hy_compiler: HyASTCompiler) -> None:
+        self._hy = hy_compiler
+        self.module: types.ModuleType = hy_compiler.module
+        self.source = Source(hy_compiler.filename or "<string>", hy_compiler.source or "")
+        self.this: Form = hy_compiler.this
+
+    @property
+    def compiled(self) -> dict[str, Any]:
+        """What `defchor` noted in this compilation, by mangled name."""
+        return _COMPILED.setdefault(self._hy, {})
+
+    @property
+    def in_function(self) -> bool:
+        return bool(is_inside_function_scope(self._hy.scope))
+
+    def define(self, name: str) -> None:
+        """Tell Hy's scope that `name` (mangled) is defined here."""
+        self._hy.scope.define(name)
+
+    def knows(self, name: str) -> bool:
+        """Whether `name` (mangled) is bound where the macro was called, as far as can be known at this time."""
+        scope = self._hy.scope
+        while scope is not None:
+            if name in getattr(scope, "defined", ()) or name in getattr(scope, "bindings", ()):
+                return True
+            scope = scope.parent
+        return name in vars(self.module) or hasattr(builtins, name) or name in self._imports()
+
+    def is_hidden(self, name: str) -> bool:
+        """Whether a function or a `let` around the macro call binds `name` (mangled)."""
+        scope = self._hy.scope
+        while scope is not None and scope.parent is not None:
+            if name in getattr(scope, "defined", ()) or name in getattr(scope, "bindings", ()):
+                return True
+            scope = scope.parent
+        return False
+
+    # A file is compiled before it runs, so what its `(import …)` forms bind is not there yet.
+
+    def imported(self, name: str) -> tuple[str, str | None] | None:
+        """Where the file's own import forms bind `name` (mangled): a module, and the attribute or None for itself."""
+        return self._imports().get(name)
+
+    def _imports(self) -> dict[str, tuple[str, str | None]]:
+        found = _IMPORTS.get(self._hy)
+        if found is None:
+            found = _IMPORTS[self._hy] = {}
+            if "(import" in self.source.text:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    try:
+                        forms = list(read_many(self.source.text, skip_shebang=True))
+                    except (HyError, ValueError):  # reader macros that only the real reader has: nothing is known
+                        forms = []
+                for form in forms:
+                    _collect_imports(form, self.module, found)
+        return found
+
+    def expand_once(self, form: Form) -> Form | None:
+        """One step of a user's macro; None when the head is no user's macro, or its expansion is no form."""
+        macro = self._user_macro(form)
+        if macro is None:
+            return None
+        with self._keep_this():
+            result = macroexpand(form, self.module, self._hy, once=True, result_ok=False)
+        return None if result is form else result
+
+    def _user_macro(self, form: Form) -> Callable[..., Any] | None:
+        name = head_name(form)
+        if name is None:
+            name = dotted_name(form[0]) if isinstance(form, Expression) and form else None
+            if name is None:
+                return None
+            if name.startswith("hy.R."):
+                return _one_shot
+        key = ".".join(map(mangle, name.split(".")))
+        places: Iterable[Mapping[str, Any]] = (
+            self._hy.extra_macros,
+            *(state["macros"] for state in reversed(self._hy.local_state_stack)),
+            getattr(self.module, "_hy_macros", {}),
+        )
+        core = builtins._hy_macros.get(key)  # type: ignore[attr-defined]
+        for place in places:
+            if key in place:
+                found: Callable[..., Any] = place[key]
+                return None if found is core else found
+        return None
+
+    def is_core_macro(self, name: str) -> bool:
+        return mangle(name) in builtins._hy_macros  # type: ignore[attr-defined]
+
+    def compile(self, form: Form, names: Mapping[str, str], is_async: bool) -> tuple[list[ast.stmt], ast.expr]:
+        """Python for a host form: statements, and the expression of its value.
+
+        `names` maps the (mangled) locals of the choreography to the Python names that stand for them; Hy's own
+        renaming of `let` does it, so that shadowing inside the form is right. `is_async` allows `await`.
+        """
+        arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+        function = self._hy.scope.create(ScopeFn, arguments, is_async)
+        with self._keep_this(), function:
+            scope = self._hy.scope.create(ScopeLet)
+            scope.bindings.update(names)
+            with scope:
+                result = self._hy.compile(form)
+        return result.stmts, result.force_expr
+
+    def pattern_names(self, pattern: list[Form], source: Source, span: Span) -> list[str] | KlorError:
+        """The names that a pattern of `match` (with its `:as` and `:if`) binds, or why it is no pattern."""
+        form = Expression([Symbol("match"), Symbol("None"), *pattern, Symbol("None")]).replace(pattern[0])
+        try:
+            statements, _ = self.compile(form, {}, True)
+        except Exception as error:
+            return as_klor_error(error, source, span)
+        names: list[str] = []
+        for statement in statements:
+            for node in ast.walk(statement):
+                if isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name:
+                    names.append(node.name)
+                elif isinstance(node, ast.MatchMapping) and node.rest:
+                    names.append(node.rest)
+        spelled = {mangle(name): name for name in _symbol_texts(pattern)}
+        return [spelled.get(name, name) for name in dict.fromkeys(names)]
+
+    def compile_body(self, forms: Iterable[Form]) -> Any:
+        """The Hy result of `forms`, evaluated in turn where the macro was called."""
+        total = Result()
+        with self._keep_this():
+            for form in forms:
+                total += total.expr_as_stmt()
+                total += self._hy.compile(form)
+        return total
+
+    @contextmanager
+    def _keep_this(self) -> Iterator[None]:
+        this = self._hy.this
+        try:
+            yield
+        finally:
+            self._hy.this = this
+
+
+def _one_shot() -> None:
+    """Stands for a macro that `hy.R` requires on the spot."""
+
+
+def _collect_imports(form: Form, module: types.ModuleType, found: dict[str, tuple[str, str | None]]) -> None:
+    if head_name(form) == "do":
+        for inner in form[1:]:
+            _collect_imports(inner, module, found)
+    if head_name(form) != "import":
+        return
+    parts = list(form[1:])
+    while parts:
+        target = parts.pop(0)
+        name = _module_name(target, module)
+        if name is None:
+            continue
+        if len(parts) >= 2 and parts[0] == Keyword("as"):
+            found[mangle(str(parts[1]))] = (name, None)
+            del parts[:2]
+        elif parts and isinstance(parts[0], List):
+            names = list(parts.pop(0))
+            while names:
+                original = mangle(str(names.pop(0)))
+                alias = original
+                if len(names) >= 2 and names[0] == Keyword("as"):
+                    alias = mangle(str(names[1]))
+                    del names[:2]
+                found[alias] = (name, original)
+        elif parts and parts[0] == Symbol("*"):
+            parts.pop(0)
+            found["*" + name] = (name, "*")
+        else:
+            found[name.split(".")[0]] = (name.split(".")[0], None)
+
+
+def _module_name(form: Form, module: types.ModuleType) -> str | None:
+    if isinstance(form, Symbol):
+        name: str = mangle(str(form))
+        return name
+    if isinstance(form, Expression) and form and all(isinstance(part, Symbol) for part in form):
+        head, parts = str(form[0]), [mangle(str(p)) for p in form[1:] if str(p) != "None"]
+        if head == ".":
+            leading = len(form) > 1 and str(form[1]) == "None"
+            dots = 1 if leading else 0
+        elif not head.strip("."):
+            dots = len(head)
+        else:
+            return None
+        if not dots:
+            return ".".join(parts)
+        package = (getattr(module, "__package__", None) or module.__name__.rpartition(".")[0]).split(".")
+        return ".".join([*package[: len(package) - dots + 1], *parts])
+    return None
+
+
+def compile_toplevel(
+    form: Form, module: types.ModuleType, source: Source, reader: Any = None
+) -> tuple[ast.Module, ast.Expression]:
+    """A top-level form as the statements to execute and the expression of its value.
+
+    Raises KlorSyntaxError: as klorpy's macros raise it, or `hy-error` for what Hy itself refuses.
+    """
+    compiler = HyASTCompiler(module, filename=source.filename, source=source.text)
+    try:
+        with HyReader.using_reader(reader, create=False):
+            body, value = hy_compile(
+                form, module, get_expr=True, compiler=compiler, filename=source.filename, source=source.text
+            )
+    except Exception as error:
+        raise as_klor_error(error, source, span_of(form)) from error.__cause__
+    return body, value
+
+
+def as_klor_error(error: BaseException, source: Source, span: Span) -> KlorError:
+    """What Hy raised while compiling the form at `span`, as a KlorError with a place in the user's text."""
+    if isinstance(error, KlorError):
+        return error
+    text = str(getattr(error, "msg", None) or error)
+    if isinstance(error, RecursionError) or "RecursionError" in text:
+        return too_deep(source, span)
+    slug, message = "hy-error", text.strip().partition("\n")[0]
+    if isinstance(error, HyLanguageError):
+        line, column = getattr(error, "lineno", None), getattr(error, "offset", None)
+        if line is not None and column is not None and (span.line, 0) <= (line, column) <= (span.end_line, 10**9):
+            width = getattr(error, "arrow_offset", None) or 0
+            span = Span(line, column, line, column + max(width, 0))
+        if text.startswith("expanding macro"):
+            slug, message = "macro-error", " ".join(text.split())
+    elif "Internal Compiler Bug" in text:
+        message = "Hy's compiler failed: " + text.strip().splitlines()[-1]
+    else:
+        message = f"{type(error).__name__}: {text}"
+    return KlorSyntaxError(Diagnostic(slug, message, span, source=source))
+
+
+def shift_columns(nodes: Iterable[ast.AST], source: Source) -> None:
+    """Make the columns that Hy gave to `nodes` and all below what Python means: from 0, in bytes of UTF-8."""
+    lines = source.text.splitlines()
+    plain = source.text.isascii()
+    seen: set[int] = set()
+    todo = list(nodes)
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        todo.extend(ast.iter_child_nodes(node))
+        if not hasattr(node, "lineno"):
+            continue
+        place: Any = node
+        place.col_offset = byte_column(lines, plain, place.lineno, place.col_offset - 1)
+        if getattr(place, "end_lineno", None) is not None and getattr(place, "end_col_offset", None) is not None:
+            place.end_col_offset = byte_column(lines, plain, place.end_lineno, place.end_col_offset)
+
+
+def byte_column(lines: list[str], plain: bool, line: int, column: int) -> int:
+    if column <= 0:
+        return 0
+    if plain or not 0 < line <= len(lines):
+        return column
+    return len(lines[line - 1][:column].encode())

@@ -1,0 +1,117 @@
+"""The macros that `(require klorpy *)` gives: `defchor`, `with-opts`, `alter-opts!`, and the names of the language.
+
+The forms of the language mean something inside a choreography only; there the analyzer reads them, and these macros
+are never expanded. Anywhere else they say so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hy.macros import macro
+
+from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.language import options
+from klorpy.language.hy_adapter import (
+    Compiler,
+    Dict,
+    Expression,
+    Form,
+    HyASTCompiler,
+    KlorSyntaxError,
+    Symbol,
+    as_data,
+    span_of,
+)
+from klorpy.language.pipeline import compile_defchor
+
+
+@macro("defchor")
+def defchor(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
+    """Define a choreography, `(defchor name [R+] T [param*] body*)`, or declare it, `(defchor name [R+] T)`."""
+    compiler = Compiler(_hy_compiler)
+    return compile_defchor(compiler, compiler.this)
+
+
+@macro("with-opts")
+def with_opts(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
+    """Compile definitions under options: `(with-opts {:verify {:agreement True}} (defchor …) …)`."""
+    compiler = Compiler(_hy_compiler)
+    this = compiler.this
+    if not forms or not isinstance(forms[0], Dict):
+        raise _error(compiler, this, "bad-option", "with-opts takes options and definitions",
+                     "write (with-opts {:verify {:agreement True}} (defchor …) …)")  # fmt: skip
+    try:
+        with options.using(as_data(forms[0])):
+            return compiler.compile_body(forms[1:])
+    except ValueError:
+        raise _error(compiler, forms[0], "bad-option", "options are written out, not computed",
+                     "write them as literals, or set them with (alter-opts! f …)") from None  # fmt: skip
+    except KlorError as error:
+        raise _placed(compiler, forms[0], error) from None
+
+
+@macro("alter-opts!")
+def alter_opts(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
+    """Change the options of all definitions that follow: `(alter-opts! {…})` or `(alter-opts! f arg*)`."""
+    compiler = Compiler(_hy_compiler)
+    this = compiler.this
+    if not forms:
+        raise _error(compiler, this, "bad-option", "alter-opts! takes options, or a function and its arguments",
+                     "write (alter-opts! {:verify {:agreement True}})")  # fmt: skip
+    try:
+        if not isinstance(forms[0], Dict):
+            # Definitions are compiled before the module runs, so the function has to be known by then.
+            options.alter_opts(*[_hy_compiler.eval(form) for form in forms])
+            return Symbol("None")
+        data = as_data(forms[0])
+        options.alter_opts(data)
+    except ValueError:
+        raise _error(compiler, forms[0], "bad-option", "options are written out, not computed",
+                     "write them as literals, or give a function: (alter-opts! f …)") from None  # fmt: skip
+    except KlorError as error:
+        raise _placed(compiler, forms[0], error) from None
+    # Once more when the module runs, for the time that it is loaded from bytecode.
+    call = [Expression(map(Symbol, (".", "hy", "I", "klorpy", "alter_opts"))), data]
+    return Expression(call).replace(this)
+
+
+def _error(compiler: Compiler, form: Form, slug: str, message: str, help: str) -> KlorSyntaxError:
+    span = span_of(form, span_of(compiler.this))
+    return KlorSyntaxError(Diagnostic(slug, message, span, help=help, source=compiler.source))
+
+
+def _placed(compiler: Compiler, form: Form, error: KlorError) -> KlorError:
+    """`error` with the place of `form`, unless it has one."""
+    if error.span is not None:
+        return error
+    return _error(compiler, form, error.slug, error.message, error.help)
+
+
+#: Forms of the language by their usage.
+FORMS: Final = {
+    "lifting": "(lifting [Role …] expr …)",
+    "copy": "(copy [Sender Receiver] expr)",
+    "narrow": "(narrow [Role …] expr)",
+    "pack": "(pack expr …)",
+    "unpack": "(unpack [[name …] expr …] body …)",
+    "agree!": "(agree! expr …)",
+    "agree": "(agree expr …)",
+    "chor": "(chor (-> T …) [param …] body …)",
+    "inst": "(inst name [Role …])",
+    "loop": "(loop [name expr …] body …)",
+    "recur": "(recur expr …)",
+}
+
+
+def _outside(name: str, usage: str) -> None:
+    def form(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
+        compiler = Compiler(_hy_compiler)
+        raise _error(compiler, compiler.this, "unsupported-form", f"`{name}` means something in a choreography only",
+                     f"write {usage} inside a defchor")  # fmt: skip
+
+    macro(name)(form)
+
+
+for _name, _usage in FORMS.items():
+    _outside(_name, _usage)

@@ -1,0 +1,261 @@
+"""How a choreography becomes Python: the passes, in order. Read this first.
+
+    1. read      Hy's reader gives forms with positions.                             (hy_adapter)
+    2. analyze   Forms to the surface tree: roles and locals resolved, macros         (analyzer/)
+                 expanded, every form known. Assumes nothing of the forms.
+    3. check     The surface tree to the typed tree: who holds each value, who        (typecheck)
+                 takes part; no place is written any more, all are types.
+    4. number    A site for every place where roles meet, before projection, so       (sites)
+                 that all roles know it by the same number.
+    5. leaves    Maximal pieces of host code, compiled once by Hy.                    (leaves)
+    6. project   The typed tree to one endpoint tree for each role, in A-normal form. (project)
+    7. emit      The endpoint trees to one Python function that makes the roles'      (emit)
+                 generators; and the call that defines the choreography.
+
+Errors of passes 2 and 3 are collected and raised together; leaves report into the same collection.
+"""
+
+from __future__ import annotations
+
+import ast
+import types
+import warnings
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from klorpy.core.choreography import FORMAT, Definition, Site
+from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
+from klorpy.core.endpoint import Program
+from klorpy.core.options import Options
+from klorpy.core.spans import Source
+from klorpy.core.types import Signature, union
+from klorpy.language import messages, options, typed
+from klorpy.language.analyzer import analyze_defchor, read_header
+from klorpy.language.emit import Emitter, constants, name_expression
+from klorpy.language.hy_adapter import (
+    Compiler,
+    Form,
+    Result,
+    compile_toplevel,
+    mangle,
+    read_forms,
+    show_form,
+    span_of,
+    too_deep,
+)
+from klorpy.language.leaves import Leaves
+from klorpy.language.project import Projector
+from klorpy.language.report import Report
+from klorpy.language.sites import Sites, walk
+from klorpy.language.surface import Callee, Defchor
+from klorpy.language.typecheck import Checker
+
+#: The name under which emitted code knows `klorpy.runtime.link`.
+_LINK = "_klorpy_link"
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """What a compilation made of one definition, for those who want to look at it."""
+
+    emitter: Emitter
+    builder: ast.FunctionDef
+    sites: tuple[Site, ...]
+    programs: tuple[Program, ...]
+
+
+_observer: ContextVar[Callable[[str, Emitted], None] | None] = ContextVar("klorpy-observer", default=None)
+
+
+def recompile(definition: Definition) -> Emitted:
+    """Compile a definition's text once more, in its own namespace and under its own options, and give the result.
+
+    Nothing is defined. Raises KlorSyntaxError when the text no longer compiles, for instance because the signature of
+    a choreography that it calls has changed.
+    """
+    module = types.ModuleType(str(definition.namespace.get("__name__", "klorpy_text")))
+    vars(module).update(definition.namespace)
+    text = definition.source.text
+    source = Source(definition.source.filename, text)
+    found: dict[str, Emitted] = {}
+    token = _observer.set(found.__setitem__)
+    try:
+        with options.using(definition.options), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for form in read_forms(text, source.filename):
+                compile_toplevel(form, module, source)
+    finally:
+        _observer.reset(token)
+    if definition.name not in found:
+        raise KlorError(
+            f"the text of {definition.name} no longer defines it",
+            slug="not-defined",
+            help="evaluate the definition again",
+        )
+    return found[definition.name]
+
+
+def compile_defchor(compiler: Compiler, form: Form) -> Any:
+    """The Hy result of `(defchor …)`: statements that define the choreography, and its name as the value.
+
+    Raises KlorSyntaxError with all that is wrong; then the name keeps what it was bound to.
+    """
+    try:
+        return _compile(compiler, form)
+    except RecursionError:
+        raise too_deep(compiler.source, span_of(form)) from None
+
+
+def _compile(compiler: Compiler, form: Form) -> Any:
+    report = Report(compiler.source)
+    read = read_header(compiler, report, form)
+    report.check()
+    assert read is not None
+    ctx, header = read
+    key = mangle(header.name)
+    chosen = options.current()
+    _check_options(chosen, header, report)
+    report.check()
+
+    mentioned = union([*(p.roles for p in header.type.params), header.type.result.roles])
+    signature = Signature(header.roles, header.type.arrow(frozenset(header.roles) - mentioned))
+    if len(header.form) == 4:
+        compiler.compiled[key] = signature
+        compiler.define(key)
+        return _declaration(compiler, header, signature)
+
+    # The body may call the definition itself. What a failing definition replaced comes back.
+    before = compiler.compiled.get(key)
+    compiler.compiled[key] = signature
+    try:
+        surface = analyze_defchor(ctx, header)
+        if surface is None:
+            report.check()
+            raise AssertionError("the analyzer gave nothing and reported nothing")
+        leaves = Leaves(ctx.unit, header.roles)
+        checker = Checker(report, header.roles, leaves)
+        definition = checker.definition(surface)
+        report.check()
+        assert definition is not None
+        result = _generate(compiler, ctx.unit, surface, signature, definition, leaves, report, chosen)
+    except BaseException:
+        if before is None:
+            del compiler.compiled[key]
+        else:
+            compiler.compiled[key] = before
+        raise
+    compiler.define(key)
+    for warning in report.warnings:
+        _warn(warning, compiler)
+    return result
+
+
+def _generate(
+    compiler: Compiler, unit: Any, header: Defchor, signature: Signature, definition: typed.Definition,
+    leaves: Leaves, report: Report, chosen: Options,
+) -> Any:  # fmt: skip
+    sites = Sites(report, header.roles, chosen)
+    sites.number(definition, header.param_texts)
+    programs = [
+        Projector(role, header.roles, leaves, sites, chosen, unit.binding).program(definition)
+        for role in header.roles
+    ]
+    report.check()
+    callees = _callees(definition)
+    taken = {mangle(callee.name.split(".")[0]) for callee in callees.values()} | {_LINK}
+    emitter = Emitter(header.name, header.roles, len(sites.all), leaves.codes, report.source, taken)
+    builder = emitter.builder(programs, header.span)
+    observer = _observer.get()
+    if observer is not None:
+        observer(header.name, Emitted(emitter, builder, tuple(sites.all), tuple(programs)))
+    key = mangle(header.name)
+    data = {
+        "format": ast.Constant(FORMAT),
+        "build": ast.Name(key, ast.Load()),
+        "source": ast.Constant(_text(header, report.source)),
+        "span": constants(_place(header.span)),
+        "sites": constants(
+            tuple(
+                (s.kind, _place(s.span), s.text, s.callee.text if s.callee else None, s.check_callee, s.places)
+                for s in sites.all
+            )
+        ),
+        "callees": ast.Tuple([_link(callee) for callee in callees.values()], ast.Load()),
+        "options": constants(chosen.as_mapping()),
+        "doc": ast.Constant(header.doc),
+        "local": ast.Constant(compiler.in_function),
+    }
+    definition_call = _link_call("define", header, signature, data)
+    statements = [_import(), builder, ast.Assign([ast.Name(key, ast.Store())], definition_call)]
+    return _result(emitter, statements, key, header)
+
+
+def _declaration(compiler: Compiler, header: Defchor, signature: Signature) -> Any:
+    emitter = Emitter(header.name, header.roles, 0, (), compiler.source, ())
+    key = mangle(header.name)
+    call = _link_call("declare", header, signature, {})
+    return _result(emitter, [_import(), ast.Assign([ast.Name(key, ast.Store())], call)], key, header)
+
+
+def _result(emitter: Emitter, statements: list[ast.stmt], key: str, header: Defchor) -> Any:
+    value = ast.Name(key, ast.Load())
+    for node in (*statements, value):
+        emitter.locate(node, header.span)
+    return Result(stmts=statements, expr=value)
+
+
+def _import() -> ast.stmt:
+    return ast.Import([ast.alias("klorpy.runtime.link", _LINK)])
+
+
+def _link_call(function: str, header: Defchor, signature: Signature, data: Mapping[str, ast.expr]) -> ast.expr:
+    key = mangle(header.name)
+    namespace = ast.Call(ast.Name("globals", ast.Load()), [], [])
+    args = [ast.Constant(header.name), namespace, ast.Constant(key), ast.Constant(signature.text)]
+    keywords = [ast.keyword(name, value) for name, value in data.items()]
+    return ast.Call(ast.Attribute(ast.Name(_LINK, ast.Load()), function, ast.Load()), args, keywords)
+
+
+def _link(callee: Callee) -> ast.expr:
+    """How the running program finds a callee, and the signature that this text was compiled against."""
+    arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    find = ast.Lambda(arguments, name_expression(callee))
+    return ast.Tuple([find, ast.Constant(callee.signature.text)], ast.Load())
+
+
+def _callees(definition: typed.Definition) -> dict[str, Callee]:
+    return {node.callee.name: node.callee for node in walk(definition.body) if isinstance(node, typed.Inst)}
+
+
+def _place(span: Any) -> tuple[int, int, int, int]:
+    return (span.line, span.column, span.end_line, span.end_column)
+
+
+def _text(header: Defchor, source: Source) -> str:
+    return source.slice(header.span) if source.text else show_form(header.form)
+
+
+def _check_options(chosen: Options, header: Defchor, report: Report) -> None:
+    checker = chosen.verify_agreement
+    if isinstance(checker, str) and checker not in header.roles:
+        report.error(messages.bad_option(
+            header.roles_span,
+            f"the option :agreement names {checker}, which is not a role of {header.name}",
+            "name one of its roles, or True to let all roles exchange their values",
+        ))  # fmt: skip
+
+
+def _warn(diagnostic: Diagnostic, compiler: Compiler) -> None:
+    assert diagnostic.span is not None
+    warnings.warn_explicit(
+        KlorWarning(diagnostic.message, diagnostic.slug),
+        None,
+        compiler.source.filename,
+        diagnostic.span.line,
+        module=compiler.module.__name__,
+    )
+
+
+__all__ = ["Emitted", "compile_defchor", "recompile"]

@@ -1,0 +1,257 @@
+"""The surface tree: what the user wrote, names resolved and macros expanded, not yet typed.
+
+    e ::= Host | Local | Lifting | Copy | Narrow | Pack | Unpack | Agree | Chor | Inst | Apply
+        | Do | Let | If | Junction | Case | Match | Loop | Recur | Await | Opaque | Bad
+
+Every node has the span and the text of its form. `Host` is any form that an agreement operator can run: its
+children are evaluated first, then `rebuild` makes the Hy form in which they stand. An `Opaque` form (a function,
+a `try`, a comprehension) is left to Hy whole. `Bad` stands where an error was reported already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from klorpy.core.choreography import Choreography
+from klorpy.core.endpoint import Binding
+from klorpy.core.spans import Span
+from klorpy.core.types import Arrow, Role, Signature, Type
+
+if TYPE_CHECKING:
+    from klorpy.language.hy_adapter import Form
+
+
+#: Locals in scope: mangled name -> binding. Never changed in place.
+Scope: TypeAlias = Mapping[str, Binding]
+#: A binder of `unpack`: a name, None for `_`, or a vector of binders.
+Binder: TypeAlias = "Binding | tuple[Binder, ...] | None"
+Rebuild: TypeAlias = Callable[[list[Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    span: Span = field(kw_only=True, compare=False)
+    form: Form = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bad(Node):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Host(Node):
+    """A host form: a literal (no children), a name, an operator, a collection, an attribute.
+
+    `element` makes a wrong child a `collection-element` instead of an `agreement-op-arg`; `stable` says that the
+    value is the same whenever it is read; `lazy` that children may not be evaluated at all.
+    """
+
+    children: tuple[Surface, ...]
+    rebuild: Rebuild = field(compare=False, repr=False)
+    scope: Scope = field(compare=False, repr=False)
+    element: bool = False
+    stable: bool = False
+    callee: str | None = None
+    literal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque(Node):
+    """A homogeneous form: one place, compiled by Hy as it stands. `slug` names the error when it is not."""
+
+    slug: str
+    scope: Scope = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Local(Node):
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Lifting(Node):
+    roles: tuple[Role, ...]
+    body: Surface
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(Node):
+    source: Role
+    target: Role
+    body: Surface
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow(Node):
+    roles: tuple[Role, ...]
+    body: Surface
+
+
+@dataclass(frozen=True, slots=True)
+class Pack(Node):
+    items: tuple[Surface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpack(Node):
+    bindings: tuple[tuple[Binder, Surface, Span], ...]
+    body: Surface
+
+
+@dataclass(frozen=True, slots=True)
+class Agree(Node):
+    items: tuple[Surface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChorType:
+    """A written arrow: `aux` is None where the auxiliary part was left out."""
+
+    params: tuple[Type, ...]
+    result: Type
+    aux: frozenset[Role] | None
+
+    def arrow(self, inferred: frozenset[Role] = frozenset()) -> Arrow:
+        return Arrow(self.params, self.result, inferred if self.aux is None else self.aux)
+
+
+@dataclass(frozen=True, slots=True)
+class Chor(Node):
+    self_name: Binding | None
+    type: ChorType
+    params: tuple[Binder, ...]
+    param_spans: tuple[Span, ...]
+    body: Surface
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A choreography that a name resolves to while the text is compiled, perhaps before it exists at run time."""
+
+    name: str
+    signature: Signature
+    form: Form = field(compare=False, repr=False)
+    value: Choreography | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Inst(Node):
+    callee: Callee
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply(Node):
+    """`(f arg*)` where `f` is a value: an agreement operator or a choreography, as its type will tell.
+
+    `plain` says that the arguments are plain (no keywords, no unpacking), as a choreography needs.
+    """
+
+    head: Surface
+    args: tuple[Surface, ...]
+    rebuild: Rebuild = field(compare=False, repr=False)
+    scope: Scope = field(compare=False, repr=False)
+    plain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Do(Node):
+    items: tuple[Surface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostPattern:
+    """Host destructuring: bindings in order, and a function from the value's form to the form of `#(part …)`."""
+
+    bindings: tuple[Binding, ...]
+    parts: Callable[[Any], Any] = field(compare=False, repr=False)
+    scope: Scope = field(compare=False, repr=False)
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Let(Node):
+    bindings: tuple[tuple[Binding | HostPattern, Surface], ...]
+    body: Surface
+
+
+@dataclass(frozen=True, slots=True)
+class If(Node):
+    guard: Surface
+    then: Surface
+    orelse: Surface
+
+
+@dataclass(frozen=True, slots=True)
+class Junction(Node):
+    """`and`, `or` with two operands at least."""
+
+    is_and: bool
+    items: tuple[Surface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A clause of `case` (constants) or `match` (a pattern with its guard)."""
+
+    constants: tuple[Surface, ...]
+    pattern: Form = field(compare=False, repr=False)
+    guard: Surface | None
+    bindings: tuple[Binding, ...]
+    scope: Scope = field(compare=False, repr=False)
+    body: Surface
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Case(Node):
+    """`default` is None when no clause was given for the rest: then nothing matching is an error."""
+
+    subject: Surface
+    clauses: tuple[Clause, ...]
+    default: Surface | None
+    is_match: bool
+    scope: Scope = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop(Node):
+    bindings: tuple[tuple[Binding, Surface], ...]
+    body: Surface
+
+
+@dataclass(frozen=True, slots=True)
+class Recur(Node):
+    args: tuple[Surface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Await(Node):
+    body: Surface
+
+
+Surface: TypeAlias = (
+    Bad | Host | Opaque | Local | Lifting | Copy | Narrow | Pack | Unpack | Agree | Chor | Inst | Apply
+    | Do | Let | If | Junction | Case | Loop | Recur | Await
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Defchor:
+    """A definition as written: `body` is None for a declaration, a list of forms before analysis otherwise."""
+
+    name: str
+    roles: tuple[Role, ...]
+    type: ChorType
+    params: tuple[Binder, ...]
+    param_spans: tuple[Span, ...]
+    param_texts: tuple[str, ...]
+    body: Surface | None
+    span: Span
+    type_span: Span
+    roles_span: Span
+    doc: str | None
+    form: Form = field(repr=False)

@@ -1,0 +1,95 @@
+"""Who plays a role here, and how it reaches the others."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, TypeAlias
+
+from klorpy.core.choreography import Definition, Site
+from klorpy.core.diagnostics import KlorError
+from klorpy.core.types import Role
+
+
+class Transport(Protocol):
+    """How one role of one session reaches the others: three verbs.
+
+    Messages from one role to another arrive in the order in which they were sent. `site` is where in the
+    choreography a value is sent or waited for; a transport may use it to notice that two roles disagree.
+    """
+
+    async def send(self, target: Role, value: Any, site: Site) -> None: ...
+
+    async def receive(self, source: Role, site: Site) -> Any: ...
+
+    async def close(self) -> None: ...
+
+
+Send: TypeAlias = Callable[[Any, Any], Awaitable[Any] | Any]
+Receive: TypeAlias = Callable[[Any], Awaitable[Any] | Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleConfig:
+    """A role and how it communicates: by a transport, or by functions.
+
+    `send(locator, value)` and `recv(locator)` may be coroutine functions; what `send` returns is ignored. `locators`
+    says what stands for each other role; it may leave out roles that are never met.
+    """
+
+    role: Role
+    send: Send | None = None
+    recv: Receive | None = None
+    locators: Mapping[Role, Any] = field(default_factory=dict)
+    transport: Transport | None = None
+
+    @classmethod
+    def of(cls, config: RoleConfig | Mapping[Any, Any]) -> RoleConfig:
+        """A configuration from a mapping, whose keys may be Hy keywords. Raises KlorError `bad-config`."""
+        if isinstance(config, RoleConfig):
+            return config
+        if not isinstance(config, Mapping):
+            raise _bad(f"a role configuration is a dict or a RoleConfig, not {type(config).__name__}")
+        given = {_word(key): value for key, value in config.items()}
+        known = {f.name for f in fields(cls)}
+        for key in given:
+            if key not in known:
+                raise _bad(f"a role configuration has no {key!r}")
+        if "role" not in given:
+            raise _bad("a role configuration names the role")
+        given["role"] = str(given["role"])
+        locators = given.get("locators") or {}
+        if not isinstance(locators, Mapping):
+            raise _bad(f"locators are a dict from roles to locators, not {type(locators).__name__}")
+        given["locators"] = {_word(role): locator for role, locator in locators.items()}
+        return cls(**given)
+
+    def check(self, definition: Definition) -> None:
+        """Raises KlorError `role-not-part` when the role, or one that has a locator, is none of the choreography's."""
+        roles = " ".join(definition.roles)
+        if self.role not in definition.roles:
+            raise KlorError(
+                f"{self.role} is not a role of {definition.name}",
+                slug="role-not-part",
+                help=f"its roles are [{roles}]",
+            )
+        for role in self.locators:
+            if role not in definition.roles:
+                raise KlorError(
+                    f"there is a locator for {role}, which is not a role of {definition.name}",
+                    slug="role-not-part",
+                    help=f"its roles are [{roles}]",
+                )
+
+
+def _word(key: Any) -> str:
+    name = getattr(key, "name", None)  # a Hy keyword
+    return name if isinstance(name, str) else str(key)
+
+
+def _bad(message: str) -> KlorError:
+    return KlorError(
+        message,
+        slug="bad-config",
+        help='write {"role": "A", "send": f, "recv": g, "locators": {"B": …}}, or {"role": "A", "transport": t}',
+    )

@@ -1,0 +1,134 @@
+"""What compiled choreographies call when their module runs: define a choreography, or declare it ahead.
+
+A name that is bound to a choreography already keeps its object; only the definition is replaced, so that every
+call site and everybody who imported it sees the new one. A changed signature is warned about, with the
+choreographies that call it. An expansion that was compiled against other signatures than those its callees have
+now (bytecode that outlived a change of another file) is refused.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+
+from klorpy.core.choreography import FORMAT, Choreography, Definition, Projection, Site
+from klorpy.core.diagnostics import KlorError, KlorWarning
+from klorpy.core.spans import Source, Span
+from klorpy.core.types import Signature, parse_signature
+from klorpy.core.values import noop
+from klorpy.runtime.agreement import no_match, verify
+from klorpy.runtime.commands import APPLY, AWAIT, CALL, CHECK, PAUSE, RECEIVE, SEND, Instance, Tail
+
+_KIT: Final = (SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, Tail, Instance, noop, verify, no_match)
+
+
+def declare(name: str, namespace: dict[str, Any], python_name: str, signature: str, **_: Any) -> Choreography:
+    """The choreography of a declaration; the one that is bound already when the name has one."""
+    return _bound(name, namespace, python_name, parse_signature(signature))
+
+
+def define(
+    name: str,
+    namespace: dict[str, Any],
+    python_name: str,
+    signature: str,
+    *,
+    format: int,
+    build: Callable[..., tuple[Projection, ...]],
+    source: str,
+    span: tuple[int, int, int, int],
+    sites: tuple[tuple[Any, ...], ...],
+    callees: tuple[tuple[Callable[[], Any], str], ...],
+    options: dict[str, Any],
+    doc: str | None,
+    local: bool = False,
+) -> Choreography:
+    """Define a choreography from what the compiler emitted.
+
+    `namespace` is that of the module, `python_name` the variable; a `local` definition, inside a function, is always
+    a new choreography. Raises KlorError `stale-bytecode`.
+    """
+    if format != FORMAT:
+        raise _stale_bytecode(name, "another version of klorpy", build.__code__.co_filename)
+    filename = build.__code__.co_filename
+    made = tuple(
+        Site(
+            index, kind, Span(*place), text, filename,
+            parse_signature(callee) if callee is not None else None, check, places,
+        )
+        for index, (kind, place, text, callee, check, places) in enumerate(sites)
+    )  # fmt: skip
+    links = tuple((find, parse_signature(text)) for find, text in callees)
+
+    def projections(audit: bool) -> tuple[Projection, ...]:
+        return build(audit, made, *_KIT)
+
+    type_ = parse_signature(signature)
+    definition = Definition(
+        name, type_, Source(filename, source), Span(*span), made, projections, links, options, namespace, doc
+    )
+    _check_callees(definition)
+    choreography = _bound(name, {} if local else namespace, python_name, type_, namespace.get("__name__"))
+    old = choreography.definition.signature if choreography.definition is not None else None
+    if choreography.definition is not None:
+        for callee in choreography.definition.called():
+            callee.callers.discard(choreography)
+    choreography.definition = definition
+    choreography.signature = type_
+    for callee in definition.called():
+        if callee is not choreography:
+            callee.callers.add(choreography)
+    if old is not None and not old.equivalent(type_):
+        _warn_changed(choreography, old)
+    return choreography
+
+
+def _bound(
+    name: str, namespace: dict[str, Any], python_name: str, signature: Signature, module: Any = None
+) -> Choreography:
+    found = namespace.get(python_name)
+    if isinstance(found, Choreography) and found.name == name:
+        if found.definition is None:
+            found.signature = signature
+        return found
+    return Choreography(name, str(module or namespace.get("__name__", "__main__")), signature)
+
+
+def _check_callees(definition: Definition) -> None:
+    for find, expected in definition.callees:
+        try:
+            found = find()
+        except (NameError, AttributeError):  # bound later, in a function or by host code
+            continue
+        if isinstance(found, Choreography) and not found.signature.equivalent(expected):
+            raise _stale_bytecode(
+                definition.name, f"{found.name} as {expected}, which is now {found.signature}", definition.source.filename
+            )
+
+
+def _stale_bytecode(name: str, against: str, filename: str) -> KlorError:
+    return KlorError(
+        f"{name} was compiled against {against}",
+        slug="stale-bytecode",
+        help=f"compile it again: touch {filename}, or remove its file in __pycache__",
+    )
+
+
+def _warn_changed(choreography: Choreography, old: Signature) -> None:
+    callers = sorted(caller.name for caller in choreography.callers)
+    advice = f";\nrecompile the choreographies that call it: {', '.join(callers)}" if callers else ""
+    message = (
+        f"Signature of {choreography.name} changed:\n  was {old},\n  is  {choreography.signature}{advice}"
+    )
+    definition = choreography.definition
+    assert definition is not None
+    warnings.warn_explicit(
+        KlorWarning(message, "signature-changed"),
+        None,
+        definition.source.filename,
+        definition.span.line,
+        module=choreography.module,
+        registry=sys.modules[__name__].__dict__.setdefault("__warningregistry__", {}),
+    )

@@ -1,0 +1,133 @@
+"""The interpreter's own stack: one role's programs, the innermost last.
+
+Calls are pushed here and not on Python's stack, so depth is limited by memory, a message costs the same at any depth,
+and a call in tail position takes constant space. `Machine` does what is the same wherever a role runs; the
+simulator and the player give their own meaning to the other commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from klorpy.core.choreography import Choreography, Definition, Site
+from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.values import noop
+from klorpy.runtime.commands import CALL, Command, Instance, Program, Tail
+
+
+class _Done:
+    def __repr__(self) -> str:
+        return "DONE"
+
+
+#: What `finish` gives when the outermost program has returned.
+DONE: Final = _Done()
+
+
+class Machine:
+    """The stack of one role. `pinned` are the definitions that the run started with.
+
+    Whoever drives it resumes `send(value)` and hands commands that it does not know to `enter`, and the result of a
+    program that returned to `finish`.
+    """
+
+    __slots__ = ("audit", "frames", "pinned", "result", "send", "trail")
+
+    def __init__(self, pinned: Mapping[Choreography, Definition], audit: bool = False) -> None:
+        self.pinned = pinned
+        self.audit = audit
+        self.frames: list[Program] = []
+        #: Where each frame but the outermost was called from.
+        self.trail: list[Site | None] = []
+        self.send: Callable[[Any], Command] = _nothing
+        self.result: Any = noop
+
+    def start(self, program: Program) -> None:
+        self.frames = [program]
+        self.trail = [None]
+        self.send = program.send
+
+    def program(self, command: Command) -> Program:
+        """The program that a CALL or an APPLY starts."""
+        if command[0] == CALL:
+            _, choreography, index, cast, args, site = command
+            return self._call(choreography, index, cast, args, site)
+        _, callee, args, site = command
+        if type(callee) is Instance:
+            return self._call(callee.choreography, callee.index, callee.cast, args, callee.site)
+        program: Program = callee(*args)
+        return program
+
+    def _call(self, choreography: Any, index: int, cast: Any, args: Any, site: Site) -> Program:
+        definition = self.pinned.get(choreography)
+        if definition is None:
+            definition = _unpinned(choreography, site)
+        if site.check_callee and site.callee is not None and not site.callee.equivalent(definition.signature):
+            raise _stale(definition, site)
+        projections = definition.audited if self.audit else definition.projections
+        program: Program = projections[index](cast, *args)
+        return program
+
+    def enter(self, command: Command) -> None:
+        """Push what a CALL or an APPLY starts."""
+        program = self.program(command)
+        self.frames.append(program)
+        self.trail.append(command[-1])
+        self.send = program.send
+
+    def finish(self, value: Any) -> Any:
+        """Pop the program that returned `value`; give the value to resume its caller with, or DONE at the end.
+
+        A tail call is started in the place of the program that made it.
+        """
+        frames = self.frames
+        if type(value) is Tail:
+            program = self.program(value.command)
+            frames[-1] = program
+            self.send = program.send
+            return None
+        frames.pop()
+        self.trail.pop()
+        if frames:
+            self.send = frames[-1].send
+            return value
+        self.result = value
+        return DONE
+
+    def close(self) -> None:
+        """Drop what is still on the stack."""
+        while self.frames:
+            self.frames.pop().close()
+        self.trail.clear()
+        self.send = _nothing
+
+
+def _nothing(value: Any) -> Command:
+    raise AssertionError("the machine runs no program")
+
+
+def _unpinned(choreography: Any, site: Site) -> Definition:
+    """A definition that the run could not see when it started: declared only, or bound by host code later."""
+    if isinstance(choreography, Choreography):
+        return choreography.defined()
+    raise KlorError(
+        Diagnostic(
+            "not-a-chor",
+            f"{site.text}: the name no longer means a choreography",
+            site.span,
+            help="define the choreography again, or recompile what calls it",
+        )
+    )
+
+
+def _stale(definition: Definition, site: Site) -> KlorError:
+    return KlorError(
+        Diagnostic(
+            "stale-dependent",
+            f"Signature of {definition.name} differs from the one that {site.text} was compiled against:\n"
+            f"  was {site.callee},\n  is  {definition.signature}",
+            site.span,
+            help="evaluate the definition that contains the call again",
+        )
+    )

@@ -1,0 +1,193 @@
+"""Playing one role for real: its program, driven over a transport or over functions.
+
+`play_role` is asynchronous and runs on whatever loop its caller has, by anyio; `run_role` blocks, also inside a
+running loop (it then uses a loop in another thread).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+
+from klorpy.core.choreography import Choreography, Site, reachable
+from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.types import Arrow, Role
+from klorpy.runtime.commands import APPLY, AWAIT, CALL, RECEIVE, SEND, Closure, Command
+from klorpy.runtime.config import RoleConfig, Transport
+from klorpy.runtime.erasure import check_count, check_playable, erased_params, result_at
+from klorpy.runtime.machine import DONE, Machine
+
+#: Commands without a wait after which the player lets other tasks of its loop run.
+BREATH = 1000
+
+
+async def play_role(config: RoleConfig | Mapping[Any, Any], chor: Choreography, *args: Any) -> Any:
+    """Play one role of `chor` and give its result, `noop` when the result type does not mention it.
+
+    `config` says which role and how it communicates (see RoleConfig). Arguments are those of the parameters that
+    mention the role; that all roles give the same value for an agreement is the callers' duty. A result that is a
+    choreography is a coroutine function with the configuration baked in.
+
+    Raises what the role's own code raises, what the transport raises, and KlorError: `bad-config`, `role-not-part`,
+    `not-playable`, `play-arity`; and when it comes to it `no-send`, `no-recv` and `missing-locator`.
+
+    >>> import anyio
+    >>> from klorpy import evaluate
+    >>> ns = evaluate("(defchor ask [A B] (-> A A) [x] (B->A (B (* 2 (A->B x)))))")
+    >>> config = {"role": "A", "locators": {"B": "b"}, "send": lambda to, value: None, "recv": lambda source: 42}
+    >>> anyio.run(play_role, config, ns.ask, 21)
+    42
+    """
+    found = RoleConfig.of(config)
+    definition = check_playable(chor)
+    found.check(definition)
+    check_count(definition, args, found.role)
+    transport = found.transport or _Functions(found)
+    pinned = reachable(chor)
+
+    def function(arrow: Arrow, closure: Closure) -> Callable[..., Awaitable[Any]]:
+        async def choreography(*given: Any) -> Any:
+            count = sum(found.role in type_.roles for type_ in arrow.params)
+            if len(given) != count:
+                raise KlorError(
+                    f"this choreography takes {count} arguments at {found.role}, not {len(given)}",
+                    slug="play-arity",
+                    help=f"give only the parameters that mention {found.role}",
+                )
+            machine = Machine(pinned)
+            machine.start(machine.program((APPLY, closure, given, None)))
+            return result_at(arrow.result, await _drive(machine, transport), found.role, function)
+
+        return choreography
+
+    machine = Machine(pinned)
+    index = definition.roles.index(found.role)
+    assert len(args) == len(erased_params(definition, found.role))
+    machine.start(definition.projections[index](definition.roles, *args))
+    result = await _drive(machine, transport)
+    return result_at(definition.signature.arrow.result, result, found.role, function)
+
+
+def run_role(config: RoleConfig | Mapping[Any, Any], chor: Choreography, *args: Any) -> Any:
+    """Play one role and block until it has ended; see `play_role`.
+
+    A result that is a choreography is a plain function that blocks likewise.
+    """
+    result = _blocking(partial(play_role, config, chor, *args))
+    return _with_plain_functions(result)
+
+
+def _blocking(function: Callable[[], Awaitable[Any]]) -> Any:
+    try:
+        anyio.get_current_task()
+    except RuntimeError:  # no loop runs in this thread
+        return anyio.run(function)
+    with anyio.from_thread.start_blocking_portal() as portal:
+        return portal.call(function)
+
+
+def _with_plain_functions(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_with_plain_functions(item) for item in value)
+    if inspect.iscoroutinefunction(value):
+        return lambda *args: _with_plain_functions(_blocking(partial(value, *args)))
+    return value
+
+
+async def _drive(machine: Machine, transport: Transport) -> Any:
+    """Run a machine to its end over a transport."""
+    value: Any = None
+    silent = 0
+    try:
+        while True:
+            try:
+                command = machine.send(value)
+            except StopIteration as stop:
+                value = machine.finish(stop.value)
+                if value is DONE:
+                    return machine.result
+            else:
+                value = await _perform(machine, transport, command)
+            # A role that only computes or only sends must not starve the loop, and can be cancelled.
+            silent += 1
+            if silent >= BREATH:
+                silent = 0
+                await anyio.lowlevel.checkpoint()
+    finally:
+        machine.close()
+
+
+async def _perform(machine: Machine, transport: Transport, command: Command) -> Any:
+    word = command[0]
+    if word == SEND:
+        await transport.send(command[1], command[2], command[3])
+        return None
+    if word == RECEIVE:
+        return await transport.receive(command[1], command[2])
+    if word in (CALL, APPLY):
+        machine.enter(command)
+        return None
+    if word == AWAIT:
+        awaitable, site = command[1], command[2]
+        if not isinstance(awaitable, Awaitable):
+            raise KlorError(
+                Diagnostic(
+                    "cannot-await",
+                    f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
+                    site.span,
+                    help="await what a coroutine function returns",
+                )
+            )
+        return await awaitable
+    return None
+
+
+class _Functions:
+    """A transport over the functions of a configuration."""
+
+    def __init__(self, config: RoleConfig) -> None:
+        self.config = config
+
+    async def send(self, target: Role, value: Any, site: Site) -> None:
+        if self.config.send is None:
+            raise self._missing("no-send", "send to", "send", target, site)
+        result = self.config.send(self._locator(target, site), value)
+        if inspect.isawaitable(result):
+            await result
+
+    async def receive(self, source: Role, site: Site) -> Any:
+        if self.config.recv is None:
+            raise self._missing("no-recv", "receive from", "recv", source, site)
+        result = self.config.recv(self._locator(source, site))
+        return await result if inspect.isawaitable(result) else result
+
+    async def close(self) -> None:
+        return None
+
+    def _locator(self, role: Role, site: Site) -> Any:
+        if role not in self.config.locators:
+            raise KlorError(
+                Diagnostic(
+                    "missing-locator",
+                    f"{self.config.role} has no locator for {role}, which it meets at {site}",
+                    site.span,
+                    help=f'add it to the configuration: "locators": {{"{role}": …}}',
+                )
+            )
+        return self.config.locators[role]
+
+    def _missing(self, slug: str, does: str, key: str, role: Role, site: Site) -> KlorError:
+        return KlorError(
+            Diagnostic(
+                slug,
+                f"{self.config.role} has to {does} {role} at {site}, but its configuration has no {key!r}",
+                site.span,
+                help=f'give a function: "{key}": …, or a transport',
+            )
+        )

@@ -1,0 +1,137 @@
+"""Roles in one process, over queues in memory: each message is copied, as over any wire."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import anyio
+
+from klorpy.core.choreography import Site
+from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.types import Role
+from klorpy.core.values import NotCopyable, isolate
+
+
+class _Channel:
+    """Messages from one role to one other, in order. One task at a time receives."""
+
+    def __init__(self) -> None:
+        self.messages: deque[tuple[Site, Any]] = deque()
+        self.closed = False
+        self._arrived: anyio.Event | None = None
+
+    def put(self, site: Site, value: Any) -> None:
+        self.messages.append((site, value))
+        self._wake()
+
+    def close(self) -> None:
+        self.closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._arrived is not None:
+            self._arrived.set()
+
+    async def take(self) -> tuple[Site, Any] | None:
+        """The next message; None when there will be no more."""
+        while not self.messages:
+            if self.closed:
+                return None
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        return self.messages.popleft()
+
+
+class MemoryNetwork:
+    """A network for the roles of one run; every role gets its `endpoint`.
+
+    >>> import anyio
+    >>> from klorpy import evaluate, play_role
+    >>> ns = evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
+    >>> async def both():
+    ...     network, results = MemoryNetwork("AB"), {}
+    ...     async def play(role, *args):
+    ...         config = {"role": role, "transport": network.endpoint(role)}
+    ...         results[role] = await play_role(config, ns.tell, *args)
+    ...     async with anyio.create_task_group() as group:
+    ...         group.start_soon(play, "A", 5)
+    ...         group.start_soon(play, "B")
+    ...     return results["B"]
+    >>> anyio.run(both)
+    5
+    """
+
+    def __init__(self, roles: Iterable[Role]) -> None:
+        self.roles = tuple(roles)
+        self._channels = {
+            (source, target): _Channel() for source in self.roles for target in self.roles if source != target
+        }
+
+    def endpoint(self, role: Role) -> MemoryTransport:
+        """The transport of one role. Raises KlorError `role-not-part` for a role that the network does not have."""
+        if role not in self.roles:
+            raise KlorError(
+                f"{role} is not a role of this network",
+                slug="role-not-part",
+                help=f"its roles are [{' '.join(self.roles)}]",
+            )
+        return MemoryTransport(self, role)
+
+
+class PeerClosed(KlorError):
+    """The other role has closed its end, and everything that it sent was received."""
+
+    default_slug = "peer-closed"
+
+
+class MemoryTransport:
+    """One role's end of a MemoryNetwork."""
+
+    def __init__(self, network: MemoryNetwork, role: Role) -> None:
+        self._channels = network._channels
+        self.role = role
+
+    async def send(self, target: Role, value: Any, site: Site) -> None:
+        try:
+            copy = isolate(value)
+        except NotCopyable as error:
+            raise KlorError(
+                Diagnostic(
+                    "not-copyable",
+                    f"{site.text} sends a {error.args[0]}, which cannot be copied to another role",
+                    site.span,
+                    help="send data: numbers, text, lists, dicts, or objects that copy.deepcopy can copy",
+                )
+            ) from None
+        channel = self._channels[self.role, target]
+        if channel.closed:
+            raise self._gone(target, site)
+        channel.put(site, copy)
+
+    async def receive(self, source: Role, site: Site) -> Any:
+        message = await self._channels[source, self.role].take()
+        if message is None:
+            raise self._gone(source, site)
+        sent_at, value = message
+        if sent_at is not site:
+            raise KlorError(
+                Diagnostic(
+                    "protocol-mismatch",
+                    f"{self.role} waits at {site}, but {source} sent a message of {sent_at}",
+                    site.span,
+                    help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
+                )
+            )
+        return value
+
+    async def close(self) -> None:
+        for pair, channel in self._channels.items():
+            if self.role in pair:
+                channel.close()
+
+    def _gone(self, role: Role, site: Site) -> PeerClosed:
+        return PeerClosed(
+            Diagnostic("peer-closed", f"{role} has left, but {self.role} still needs it at {site}", site.span)
+        )

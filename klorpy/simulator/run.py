@@ -1,0 +1,276 @@
+"""`simulate_chor` and `explore`: all roles of a choreography, here and at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from klorpy.core.choreography import Choreography, Definition, reachable
+from klorpy.core.diagnostics import KlorError
+from klorpy.core.events import Blocked, Printed
+from klorpy.core.types import Arrow, Role
+from klorpy.core.values import ATOMS, NotCopyable, isolate, same_value
+from klorpy.runtime.commands import AWAIT, Closure
+from klorpy.runtime.erasure import check_count, check_playable, erased_params, result_at
+from klorpy.simulator.audit import Audit
+from klorpy.simulator.functions import Meeting
+from klorpy.simulator.output import Capture
+from klorpy.simulator.schedule import Schedule, Scripted, Seed, Seeded, schedule_of
+from klorpy.simulator.scheduler import Scheduler
+from klorpy.simulator.simulation import Simulation, judge, source_of
+
+ORDERS: Final = ("program",)
+
+
+def simulate_chor(
+    chor: Choreography,
+    *args: Any,
+    seed: Seed = 0,
+    check: bool = True,
+    order: str | None = None,
+    timeout: float | None = None,
+    sanitize: bool | None = None,
+    trace: bool = True,
+) -> Simulation:
+    """Run all roles of `chor` in memory, deterministically, and give what they did.
+
+    All arguments are given, in the order of the parameters; each role gets those that mention it. `seed` chooses the
+    order in which roles move: 0 lets each run until it waits, any other integer interleaves them pseudo-randomly;
+    equal seeds give equal runs. `sanitize` compares the copies of every agreement (the default under pytest).
+    `timeout` is in seconds and is looked at between steps. `trace=False` keeps no messages and is faster. `order` is
+    the order within a role; "program" is the only one.
+
+    Needs no event loop, so it works in a script, in a test, in a running loop and in a notebook alike; host code
+    that awaits is run by anyio in a thread.
+
+    With `check`, a failure, a deadlock or the end of the time raises ChoreographyFailed; its cause is the first
+    failure. Without, the simulation is returned. Raises KlorError for what cannot be started: `not-a-chor`,
+    `not-defined`, `not-playable`, `sim-arity`, `bad-argument`.
+
+    >>> from klorpy import evaluate
+    >>> ns = evaluate("(defchor double [A B] (-> A A) [x] (B->A (B (* 2 (A->B x)))))")
+    >>> sim = simulate_chor(ns.double, 21)
+    >>> sim.results, sim.channel("A", "B")
+    ({'A': 42, 'B': noop}, [21])
+    """
+    definition = check_playable(chor)
+    check_count(definition, args)
+    _check_arguments(order, timeout)
+    if sanitize is None:
+        sanitize = "PYTEST_CURRENT_TEST" in os.environ
+    simulation = _simulate(chor, definition, args, schedule_of(seed), seed, timeout, sanitize, trace)
+    if check and simulation.verdict is not None:
+        raise simulation.verdict
+    return simulation
+
+
+def _check_arguments(order: str | None, timeout: float | None) -> None:
+    if order is not None and order not in ORDERS:
+        raise KlorError(f"there is no order {order!r}", slug="bad-argument", help='the only order is "program"')
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+        raise KlorError(f"{timeout!r} is not a time", slug="bad-argument", help="give seconds, or None for no limit")
+
+
+def _simulate(
+    chor: Choreography, definition: Definition, args: tuple[Any, ...], schedule: Schedule, seed: Seed,
+    timeout: float | None, sanitize: bool, trace: bool,
+) -> Simulation:  # fmt: skip
+    roles = definition.roles
+    pinned = reachable(chor)
+    entries: list[Any] | None = [] if trace else None
+
+    def line(role: Role, text: str) -> None:
+        if entries is not None:
+            entries.append(Printed(role, text))
+
+    capture = Capture(roles, line)
+    scheduler = Scheduler(
+        roles, pinned, schedule, trace=entries, capture=capture, audit=Audit() if sanitize else None,
+        deadline=None if timeout is None else time.monotonic() + timeout, clock=time.monotonic,
+    )  # fmt: skip
+    projections = definition.audited if sanitize else definition.projections
+    given = _distribute(definition, args)
+    for index, role in enumerate(roles):
+        scheduler.start(role, projections[index](roles, *given[role]))
+    with capture:
+        scheduler.run()
+
+    simulation = Simulation(chor, seed, _trace=entries)
+    simulation.outputs = capture.outputs()
+    meeting = Meeting(pinned, timeout)
+    result_type = definition.signature.arrow.result
+    for role, task in scheduler.tasks.items():
+        if task.done:
+
+            def callable_at(arrow: Arrow, closure: Closure, role: Role = role) -> Callable[..., Any]:
+                return meeting.function(role, arrow, closure)
+
+            simulation.results[role] = result_at(result_type, task.result, role, callable_at)
+        elif task.error is not None:
+            simulation.failures[role] = task.error
+        elif task.waiting is not None:
+            assert task.command is not None
+            waits_for = None if task.command[0] == AWAIT else task.command[1]
+            simulation.blocked[role] = Blocked(role, waits_for, task.command[2])
+    first = scheduler.first_failure.role if scheduler.first_failure else None
+    deadlock = first is None and not scheduler.timed_out and bool(simulation.blocked)
+    if first is not None or deadlock or scheduler.timed_out:
+        files = {d.source.filename: source_of(d.source.filename) for d in pinned.values()}
+        simulation.verdict = judge(simulation, first, deadlock, scheduler.timed_out, files)
+    return simulation
+
+
+def _distribute(definition: Definition, args: tuple[Any, ...]) -> dict[Role, list[Any]]:
+    """Each role's arguments. No two roles get the same object: the first has it, the others have copies."""
+    holder: dict[int, Role] = {}
+    given: dict[Role, list[Any]] = {}
+    for role in definition.roles:
+        mine = []
+        for i in erased_params(definition, role):
+            value = args[i]
+            if type(value) not in ATOMS and holder.setdefault(id(value), role) != role:
+                try:
+                    value = isolate(value)
+                except NotCopyable as error:
+                    raise KlorError(
+                        f"argument {i + 1} of {definition.name} is a {error.args[0]}, which cannot be copied, "
+                        "but several roles need it",
+                        slug="not-copyable",
+                        help="give it to one role only, or give data",
+                    ) from None
+            mine.append(value)
+        given[role] = mine
+    return given
+
+
+# --- Exploration ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """Many schedules of one choreography, compared with the first.
+
+    `complete` says that there are no other schedules. `different` is the first run that did not do what the first
+    run did (in results, messages of some channel, outputs or failures); its `seed` replays it.
+    """
+
+    schedules: int
+    complete: bool
+    first: Simulation
+    different: Simulation | None = None
+    difference: str = ""
+    seeds: tuple[Seed, ...] = field(default=(), repr=False)
+
+    @property
+    def seed(self) -> Seed | None:
+        """The seed of the run that differs; None when all agree."""
+        return None if self.different is None else self.different.seed
+
+    def __bool__(self) -> bool:
+        """Whether all schedules did the same."""
+        return self.different is None
+
+
+def explore(
+    chor: Choreography,
+    *args: Any,
+    schedules: int = 100,
+    sanitize: bool = True,
+    timeout: float | None = None,
+    check: bool = False,
+) -> Exploration:
+    """Run `chor` under many schedules: under all of them when there are at most `schedules`, else under a sample.
+
+    Each run gets copies of the arguments. Stops at the first run that differs. `timeout` (seconds) holds for each
+    run. With `check`, raises the verdict of the first run that failed. Raises KlorError as `simulate_chor` does.
+
+    >>> from klorpy import evaluate
+    >>> ns = evaluate("(defchor f [A B C] (-> A B C) [x y] (C (+ (A->C x) (B->C y))))")
+    >>> found = explore(ns.f, 1, 2, schedules=1000)
+    >>> bool(found), found.complete
+    (True, True)
+    """
+    definition = check_playable(chor)
+    check_count(definition, args)
+    _check_arguments(None, timeout)
+    if schedules < 1:
+        raise KlorError(f"cannot run {schedules} schedules", slug="bad-argument", help="give a positive number")
+
+    def run(schedule: Schedule, seed: Seed) -> Simulation:
+        copies = tuple(_copied(arg) for arg in args)
+        return _simulate(chor, definition, copies, schedule, seed, timeout, sanitize, True)
+
+    first: Simulation | None = None
+    seeds: list[Seed] = []
+    script: tuple[int, ...] | None = ()
+    sampling = False
+    while len(seeds) < schedules and script is not None:
+        if sampling:
+            seed: Seed = len(seeds)
+            simulation = run(Seeded(len(seeds)), seed)
+        else:
+            scripted = Scripted(script)
+            simulation = run(scripted, scripted.seed)
+            simulation.seed = seed = scripted.seed
+            script = _next_script(scripted.made)
+            if not seeds and _at_least(scripted.made) > schedules:
+                # Too many to try them all, and neighbours differ in their last choices only: sample instead.
+                sampling = True
+        seeds.append(seed)
+        if check and simulation.verdict is not None:
+            raise simulation.verdict
+        if first is None:
+            first = simulation
+        elif (difference := compare(first, simulation)) is not None:
+            return Exploration(len(seeds), False, first, simulation, difference, tuple(seeds))
+    assert first is not None
+    return Exploration(len(seeds), script is None, first, seeds=tuple(seeds))
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return isolate(value)
+    except NotCopyable:
+        return value
+
+
+def _next_script(made: list[tuple[int, int]]) -> tuple[int, ...] | None:
+    """The next schedule in the order of a depth-first search; None after the last."""
+    for i in range(len(made) - 1, -1, -1):
+        choice, count = made[i]
+        if choice + 1 < count:
+            return (*(c for c, _ in made[:i]), choice + 1)
+    return None
+
+
+def _at_least(made: list[tuple[int, int]]) -> int:
+    """A lower bound for the number of schedules, given the choices of one: each other choice leads somewhere."""
+    return 1 + sum(count - 1 for _, count in made)
+
+
+def compare(first: Simulation, other: Simulation) -> str | None:
+    """What `other` did differently, in words; None when the two did the same but for the order of events."""
+    roles = first.choreography.roles
+    for role in roles:
+        a, b = _outcome(first, role), _outcome(other, role)
+        if a[0] != b[0] or not same_value(a[1], b[1]):
+            return f"{role}: {a[0]} {a[1]!r} in the first run, {b[0]} {b[1]!r} in this"
+        if first.outputs[role] != other.outputs[role]:
+            return f"{role} printed {first.outputs[role]!r} in the first run, {other.outputs[role]!r} in this"
+    for source in roles:
+        for target in roles:
+            if not same_value(first.channel(source, target), other.channel(source, target)):
+                return f"the messages from {source} to {target} differ"
+    return None
+
+
+def _outcome(simulation: Simulation, role: Role) -> tuple[str, Any]:
+    if role in simulation.results:
+        return "result", simulation.results[role]
+    if role in simulation.failures:
+        error = simulation.failures[role]
+        return "failure", f"{type(error).__name__}: {error}"
+    return "no result", None

@@ -1,0 +1,317 @@
+"""The deterministic interpreter of all roles at once: no threads, no event loop, no clock but for a deadline.
+
+Each role is a machine with a mailbox for every other role. The scheduler takes a ready role, resumes it with the
+result of its last command, and carries out the commands that it yields, until the role waits or its slice is over.
+A value is copied when it is sent, so that no state is shared. Only when host code awaits is there an event loop, in
+a thread of its own; everything else stays here.
+
+The inner loop is written out in one function: a message costs a few hundred nanoseconds, and a call or two would
+double that.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack
+from typing import Any, Final
+
+import anyio.from_thread
+
+from klorpy.core.choreography import Choreography, Definition, Site
+from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.events import Event, Exited, Failed
+from klorpy.core.types import Role
+from klorpy.core.values import ATOMS, NotCopyable, isolate
+from klorpy.runtime.commands import APPLY, AWAIT, CALL, CHECK, PAUSE, Command, Program
+from klorpy.runtime.machine import DONE, Machine
+from klorpy.simulator.audit import Audit
+from klorpy.simulator.output import Capture, awaiting
+from klorpy.simulator.schedule import Schedule
+
+_CALLS: Final = (CALL, APPLY)
+
+#: Commands that a role may carry out before another that is ready has its turn, in the plain order.
+SLICE: Final = 4096
+#: Slices that the other roles get after a failure, to reach their own failure or a place where they wait.
+GRACE: Final = 1000
+
+
+class Timeout(KlorError):
+    """The simulation took longer than it was allowed to."""
+
+    default_slug = "timeout"
+
+
+class Task:
+    """One role of a run."""
+
+    __slots__ = ("command", "done", "error", "inbox", "machine", "outbox", "result", "role", "value", "waiting")
+
+    def __init__(self, role: Role, machine: Machine) -> None:
+        self.role = role
+        self.machine = machine
+        self.value: Any = None
+        self.inbox: dict[Role, deque[Command]] = {}
+        self.outbox: dict[Role, tuple[deque[Command], Task]] = {}
+        #: The mailbox, or the future of host code, that the role waits for, and the command by which it does.
+        self.waiting: Any = None
+        self.command: Command | None = None
+        self.done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Scheduler:
+    """One run. `start` all roles, `run`, then look at the tasks."""
+
+    def __init__(
+        self, roles: tuple[Role, ...], pinned: Mapping[Choreography, Definition], schedule: Schedule, *,
+        trace: list[Any] | None, capture: Capture, audit: Audit | None, deadline: float | None,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.schedule = schedule
+        self.trace = trace
+        self.capture = capture
+        self.audit = audit
+        self.deadline = deadline
+        self.clock = clock
+        self.tasks = {role: Task(role, Machine(pinned, audit is not None)) for role in roles}
+        for source, task in self.tasks.items():
+            for target, other in self.tasks.items():
+                box = other.inbox[source] = deque()
+                task.outbox[target] = (box, other)
+        self.ready: deque[Task] = deque()
+        self.first_failure: Task | None = None
+        self.timed_out = False
+        self._stack = ExitStack()
+        self._portal: anyio.from_thread.BlockingPortal | None = None
+        self._finished: queue.SimpleQueue[tuple[Task, Future[Any]]] = queue.SimpleQueue()
+        self._pending = 0
+
+    def start(self, role: Role, program: Program) -> None:
+        task = self.tasks[role]
+        task.machine.start(program)
+        self.ready.append(task)
+
+    def run(self) -> None:
+        """Run until no role can move. Whatever interrupts it (Ctrl-C) leaves no task and no thread behind."""
+        try:
+            self._run()
+        finally:
+            self.capture.current = None
+            for task in self.tasks.values():
+                if isinstance(task.waiting, Future):
+                    task.waiting.cancel()
+                task.machine.close()
+            self._stack.close()
+
+    def _run(self) -> None:
+        # Locals are faster than attributes; see the module's docstring.
+        ready, trace, atoms, schedule, capture = self.ready, self.trace, ATOMS, self.schedule, self.capture
+        preemptive, deadline, clock = schedule.preemptive, self.deadline, self.clock
+        budget = range(1 if preemptive else SLICE)
+        grace = GRACE
+        while True:
+            if self._pending and (not ready or not self._finished.empty()):
+                if not self._resume_awaited(block=not ready):
+                    return
+                continue
+            if not ready:
+                return
+            if deadline is not None and clock() >= deadline:
+                self.timed_out = True
+                return
+            if self.first_failure is not None:
+                grace -= 1
+                if grace < 0:
+                    return
+            if preemptive and len(ready) > 1:
+                ready.rotate(-schedule.choose(len(ready)))
+            task = ready.popleft()
+            capture.current = role = task.role
+            machine, inbox, outbox, value = task.machine, task.inbox, task.outbox, task.value
+            send = machine.send
+            try:
+                for _ in budget:
+                    try:
+                        command = send(value)
+                    except StopIteration as stop:
+                        value = machine.finish(stop.value)
+                        if value is DONE:
+                            self._exit(task)
+                            break
+                        send = machine.send
+                        continue
+                    word = command[0]
+                    if word == 0:  # SEND
+                        box, receiver = outbox[command[1]]
+                        value = command[2]
+                        if receiver.waiting is box:
+                            # The receiver waits for just this: hand it over.
+                            if command[3] is not receiver.command[2]:  # type: ignore[index]
+                                box.append(command)
+                                receiver.waiting = None
+                                self._fail(receiver, _mismatch(role, receiver, command))
+                                value = None
+                                continue
+                            if type(value) in atoms:
+                                if trace is not None:
+                                    trace.append((role, command))
+                            else:
+                                value = isolate(value)
+                                if trace is not None:
+                                    trace.append((role, (0, command[1], isolate(value), command[3])))
+                            receiver.value = value
+                            receiver.waiting = None
+                            ready.append(receiver)
+                        else:
+                            box.append(command if type(value) in atoms else (0, command[1], isolate(value), command[3]))
+                        value = None
+                    elif word == 1:  # RECEIVE
+                        box = inbox[command[1]]
+                        if not box:
+                            task.waiting, task.command = box, command
+                            break
+                        message = box.popleft()
+                        if message[3] is not command[2]:
+                            task.command = command
+                            raise _mismatch(command[1], task, message)
+                        value = message[2]
+                        if trace is not None:
+                            trace.append((command[1], message))
+                            if type(value) not in atoms:
+                                value = isolate(value)
+                    elif word in _CALLS:
+                        machine.enter(command)
+                        send, value = machine.send, None
+                    elif word == PAUSE:
+                        value = None
+                        task.value = None
+                        ready.append(task)
+                        break
+                    elif word == CHECK:
+                        self._check(task, command)
+                        value = None
+                    elif word == AWAIT:
+                        self._await(task, command)
+                        break
+                    else:
+                        raise AssertionError(f"not a command: {command!r}")
+                else:
+                    task.value = value
+                    ready.append(task)
+            except (Exception, SystemExit, GeneratorExit) as error:
+                self._fail(task, _not_copyable(error, command) if isinstance(error, NotCopyable) else error)
+
+    # --- Ends ---
+
+    def _exit(self, task: Task) -> None:
+        task.done = True
+        task.result = task.machine.result
+        self._report(Exited(task.role, task.result))
+
+    def _fail(self, task: Task, error: BaseException) -> None:
+        task.error = error
+        task.waiting = None
+        if self.first_failure is None:
+            self.first_failure = task
+        self._report(Failed(task.role, error))
+        self.capture.current = None
+
+    def _report(self, event: Event) -> None:
+        if self.trace is not None:
+            self.trace.append(event)
+
+    # --- Agreement ---
+
+    def _check(self, task: Task, command: Command) -> None:
+        """Compare this role's copy with the others', once all are there. Fails every role when they differ."""
+        assert self.audit is not None
+        _, value, cast, site = command
+        self.audit.compare(task.role, value, cast, site)
+
+    # --- Host code that awaits ---
+
+    def _await(self, task: Task, command: Command) -> None:
+        awaitable, site = command[1], command[2]
+        if not isinstance(awaitable, Awaitable):
+            raise KlorError(
+                Diagnostic(
+                    "cannot-await",
+                    f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
+                    site.span,
+                    help="await what a coroutine function returns",
+                )
+            )
+        if self._portal is None:
+            self._portal = self._stack.enter_context(anyio.from_thread.start_blocking_portal())
+        future: Future[Any] = self._portal.start_task_soon(_host_code, awaitable, self.capture, task.role)
+        task.waiting, task.command = future, command
+        self._pending += 1
+        future.add_done_callback(lambda done: self._finished.put((task, done)))
+
+    def _resume_awaited(self, *, block: bool) -> bool:
+        """Make ready a role whose host code is done. False when the time is over first."""
+        limit = None
+        if self.deadline is not None:
+            limit = max(self.deadline - self.clock(), 0)
+        if self.first_failure is not None and block:
+            # Nobody else can move; what is awaited belongs to a run that has failed.
+            return False
+        try:
+            task, future = self._finished.get(block, limit)
+        except queue.Empty:
+            self.timed_out = True
+            return False
+        self._pending -= 1
+        task.waiting = None
+        try:
+            task.value = future.result()
+        except (Exception, SystemExit, CancelledError) as error:
+            self._fail(task, _thrown(task, error))
+        else:
+            self.ready.append(task)
+        return True
+
+
+async def _host_code(awaitable: Awaitable[Any], capture: Capture, role: Role) -> Any:
+    awaiting.set((capture, role))
+    return await awaitable
+
+
+def _thrown(task: Task, error: BaseException) -> BaseException:
+    """`error` with the frame of the form that awaited it."""
+    try:
+        task.machine.frames[-1].throw(error)
+    except BaseException as raised:
+        return raised
+    return error
+
+
+def _mismatch(source: Role, receiver: Task, message: Command) -> KlorError:
+    assert receiver.command is not None
+    expected: Site = receiver.command[2]
+    found: Site = message[3]
+    return KlorError(
+        Diagnostic(
+            "protocol-mismatch",
+            f"{receiver.role} waits at {expected}, but {source} sent a message of {found}",
+            expected.span,
+            help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
+        )
+    )
+
+
+def _not_copyable(error: NotCopyable, command: Command) -> KlorError:
+    site: Site = command[3]
+    return KlorError(
+        Diagnostic(
+            "not-copyable",
+            f"{site.text} sends a {error.args[0]}, which cannot be copied to another role",
+            site.span,
+            help="send data: numbers, text, lists, dicts, or objects that copy.deepcopy can copy",
+        )
+    )
