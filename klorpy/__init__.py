@@ -43,5 +43,5 @@ __version__ = "0.1.0"
 
 # `(require klorpy *)` looks for macros in this module.
 hy.macros.require("klorpy.language.macros", "klorpy", "ALL")
-hy.macros.require("klorpy.stdlib.macros", "klorpy", "ALL")
+hy.macros.require("klorpy.stdlib", "klorpy", "ALL")
 del hy

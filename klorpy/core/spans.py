@@ -6,19 +6,24 @@ Positions follow Hy's reader: lines and columns start at 1 and the end is inclus
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """A text that was read, and the name under which tracebacks show it."""
 
     filename: str
     text: str = field(repr=False)
 
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines as Hy counts them: only a newline ends one, not a form feed nor what else Unicode knows."""
+        return self.text.split("\n")
+
     def line(self, number: int) -> str | None:
         """Line `number` (from 1), or None when the text does not have it."""
-        lines = self.text.splitlines()
-        return lines[number - 1] if 0 < number <= len(lines) else None
+        return self.lines[number - 1].rstrip("\r") if 0 < number <= len(self.lines) else None
 
     def slice(self, span: Span) -> str:
         """The text that `span` covers.
@@ -26,7 +31,7 @@ class Source:
         >>> Source("x.hy", "(a\\n b)").slice(Span(1, 1, 2, 3))
         '(a\\n b)'
         """
-        lines = self.text.splitlines()[span.line - 1 : span.end_line]
+        lines = self.lines[span.line - 1 : span.end_line]
         if not lines:
             return ""
         lines[-1] = lines[-1][: span.end_column]

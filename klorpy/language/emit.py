@@ -75,7 +75,7 @@ class Emitter:
         self.name = name
         self.roles = tuple(roles)
         self.codes = codes
-        self.lines = source.text.splitlines()
+        self.lines = source.lines
         self.plain = source.text.isascii()
         self.kit = {word: self.names.fresh(word) for word in KIT}
         self.audit = self.names.fresh("audit")

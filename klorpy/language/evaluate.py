@@ -5,6 +5,7 @@ Form by form, so that what a form defines (choreographies, functions, macros, re
 
 from __future__ import annotations
 
+import ast
 import itertools
 import linecache
 import os
@@ -58,7 +59,7 @@ def evaluate(
     if module is None:
         module = new_module(name or "klorpy_text", filename)
     # With no modification time, the entry stays when files are checked for changes.
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    linecache.cache[filename] = (len(source), None, [line + "\n" for line in source.split("\n")], filename)
     text = Source(filename, source)
     reader = HyReader()
     for form in read_forms(source, filename, reader):
@@ -69,17 +70,23 @@ def evaluate(
 def evaluate_form(form: Form, module: types.ModuleType, source: Source, reader: Any = None) -> Any:
     """Compile and run one form in `module`; give its value."""
     body, value = compile_toplevel(form, module, source, reader)
+    statements, expression = python_code(body, value, form, source)
+    exec(statements, module.__dict__)
+    return eval(expression, module.__dict__)
+
+
+def python_code(
+    body: ast.Module, value: ast.Expression, form: Form, source: Source
+) -> tuple[types.CodeType, types.CodeType]:
+    """What Hy made of `form`, as code of Python. Raises KlorSyntaxError for what Hy lets pass and Python does not:
+    a parameter that is named twice, `break` outside of a loop, a lone surrogate."""
     try:
-        statements = compile(body, source.filename, "exec")
-        expression = compile(value, source.filename, "eval")
+        return compile(body, source.filename, "exec"), compile(value, source.filename, "eval")
     except RecursionError:
         raise too_deep(source, span_of(form)) from None
     except (SyntaxError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        # What Hy lets pass and Python does not: a parameter named twice, `break` outside of a loop, a lone surrogate.
         message = f"Python refuses this form: {getattr(error, 'msg', None) or error}"
         raise KlorSyntaxError(Diagnostic("hy-error", message, span_of(form), source=source)) from None
-    exec(statements, module.__dict__)
-    return eval(expression, module.__dict__)
 
 
 def load(path: str | os.PathLike[str]) -> types.ModuleType:

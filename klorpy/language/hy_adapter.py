@@ -11,6 +11,7 @@ import re
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Sequence as Sequence_
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -155,6 +156,31 @@ def as_data(form: Form) -> Any:
     raise ValueError(form)
 
 
+def literal_value(form: Form) -> Any:
+    """The Python value of a literal form: numbers, text, None, True, False, keywords and collections of them.
+
+    Raises ValueError for any other form.
+    """
+    if isinstance(form, (List, Tuple, Set)):
+        return {List: list, Tuple: tuple, Set: set}[type(form)](literal_value(item) for item in form)
+    if isinstance(form, Dict):
+        items = [literal_value(item) for item in form]
+        if len(items) % 2:
+            raise ValueError(form)
+        return dict(zip(items[::2], items[1::2], strict=True))
+    if isinstance(form, NUMBERS):
+        return next(kind(form) for model, kind in zip(NUMBERS, (int, float, complex), strict=True) if type(form) is model)
+    if isinstance(form, Bytes):
+        return bytes(form)
+    if isinstance(form, Keyword):
+        return form
+    if isinstance(form, Symbol) and str(form) in ("None", "True", "False"):
+        return as_data(form)
+    if isinstance(form, String):
+        return str(form)
+    raise ValueError(form)
+
+
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +319,8 @@ class Compiler:
 
     def _user_macro(self, form: Form) -> Callable[..., Any] | None:
         name = head_name(form)
+        if name is not None and not name.strip("."):
+            return None
         if name is None:
             name = dotted_name(form[0]) if isinstance(form, Expression) and form else None
             if name is None:
@@ -420,14 +448,21 @@ def _module_name(form: Form, module: types.ModuleType) -> str | None:
     return None
 
 
+def hy_compiler(module: types.ModuleType, source: Source) -> HyASTCompiler:
+    """A compiler of Hy for forms of one text."""
+    return HyASTCompiler(module, filename=source.filename, source=source.text)
+
+
 def compile_toplevel(
-    form: Form, module: types.ModuleType, source: Source, reader: Any = None
+    form: Form, module: types.ModuleType, source: Source, reader: Any = None, compiler: HyASTCompiler | None = None
 ) -> tuple[ast.Module, ast.Expression]:
     """A top-level form as the statements to execute and the expression of its value.
 
-    Raises KlorSyntaxError: as klorpy's macros raise it, or `hy-error` for what Hy itself refuses.
+    Forms that are compiled without being executed in between, as those of a file, share a `compiler`, which knows
+    the choreographies that it has seen. Raises KlorError: as klorpy's macros raise it, or `hy-error` for what Hy
+    itself refuses.
     """
-    compiler = HyASTCompiler(module, filename=source.filename, source=source.text)
+    compiler = compiler or hy_compiler(module, source)
     try:
         with HyReader.using_reader(reader, create=False):
             body, value = hy_compile(
@@ -462,8 +497,7 @@ def as_klor_error(error: BaseException, source: Source, span: Span) -> KlorError
 
 def shift_columns(nodes: Iterable[ast.AST], source: Source) -> None:
     """Make the columns that Hy gave to `nodes` and all below what Python means: from 0, in bytes of UTF-8."""
-    lines = source.text.splitlines()
-    plain = source.text.isascii()
+    lines, plain = source.lines, source.text.isascii()
     seen: set[int] = set()
     todo = list(nodes)
     while todo:
@@ -480,7 +514,7 @@ def shift_columns(nodes: Iterable[ast.AST], source: Source) -> None:
             place.end_col_offset = byte_column(lines, plain, place.end_lineno, place.end_col_offset)
 
 
-def byte_column(lines: list[str], plain: bool, line: int, column: int) -> int:
+def byte_column(lines: Sequence_[str], plain: bool, line: int, column: int) -> int:
     if column <= 0:
         return 0
     if plain or not 0 < line <= len(lines):

@@ -150,7 +150,7 @@ class Leaves:
         last_hole = max((i for i, child in enumerate(children) if not inlined[i] or self._has_holes(child)), default=-1)
         forms = []
         for i, child in enumerate(children):
-            if inlined[i] and (i >= last_hole or is_stable(child) or (i == 0 and _is_name(child))):
+            if inlined[i] and (i >= last_hole or is_stable(child) or (i == 0 and node.is_call and _is_name(child))):
                 forms.append(self._form(child, holes))
             else:
                 hole = self.unit.binding("t")

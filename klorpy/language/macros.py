@@ -12,6 +12,7 @@ from hy.macros import macro
 
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.language import options
+from klorpy.language.compiler import compile_defchor
 from klorpy.language.hy_adapter import (
     Compiler,
     Dict,
@@ -23,7 +24,6 @@ from klorpy.language.hy_adapter import (
     as_data,
     span_of,
 )
-from klorpy.language.pipeline import compile_defchor
 
 
 @macro("defchor")

@@ -20,7 +20,8 @@ from __future__ import annotations
 import ast
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -108,6 +109,20 @@ def compile_defchor(compiler: Compiler, form: Form) -> Any:
         raise too_deep(compiler.source, span_of(form)) from None
 
 
+def note_signature(compiler: Compiler, form: Form) -> None:
+    """Let `compiler` know the signature of a definition that is wrong otherwise, so that its callers can be judged."""
+    read = read_header(compiler, Report(compiler.source), form)
+    if read is not None:
+        header = read[1]
+        compiler.compiled[mangle(header.name)] = _signature(header)
+
+
+def _signature(header: Defchor) -> Signature:
+    """The signature as declared: left out, the auxiliary part is all roles that the types do not mention."""
+    mentioned = union([*(p.roles for p in header.type.params), header.type.result.roles])
+    return Signature(header.roles, header.type.arrow(frozenset(header.roles) - mentioned))
+
+
 def _compile(compiler: Compiler, form: Form) -> Any:
     report = Report(compiler.source)
     read = read_header(compiler, report, form)
@@ -119,8 +134,7 @@ def _compile(compiler: Compiler, form: Form) -> Any:
     _check_options(chosen, header, report)
     report.check()
 
-    mentioned = union([*(p.roles for p in header.type.params), header.type.result.roles])
-    signature = Signature(header.roles, header.type.arrow(frozenset(header.roles) - mentioned))
+    signature = _signature(header)
     if len(header.form) == 4:
         compiler.compiled[key] = signature
         compiler.define(key)
@@ -247,7 +261,24 @@ def _check_options(chosen: Options, header: Defchor, report: Report) -> None:
         ))  # fmt: skip
 
 
+_collector: ContextVar[list[Diagnostic] | None] = ContextVar("klorpy-warnings", default=None)
+
+
+@contextmanager
+def collecting(found: list[Diagnostic]) -> Iterator[None]:
+    """Note the warnings of definitions that are compiled meanwhile in `found`, as data."""
+    token = _collector.set(found)
+    try:
+        yield
+    finally:
+        _collector.reset(token)
+
+
 def _warn(diagnostic: Diagnostic, compiler: Compiler) -> None:
+    found = _collector.get()
+    if found is not None:
+        found.append(diagnostic)
+        return
     assert diagnostic.span is not None
     warnings.warn_explicit(
         KlorWarning(diagnostic.message, diagnostic.slug),
@@ -258,4 +289,4 @@ def _warn(diagnostic: Diagnostic, compiler: Compiler) -> None:
     )
 
 
-__all__ = ["Emitted", "compile_defchor", "recompile"]
+__all__ = ["Emitted", "collecting", "compile_defchor", "note_signature", "recompile"]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import TYPE_CHECKING
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
-from klorpy.language.pipeline import Emitted, recompile
+from klorpy.language.compiler import recompile
+
+if TYPE_CHECKING:
+    from klorpy.language.pipeline import Emitted
 
 
 def signature(chor: Choreography) -> str:
@@ -37,7 +41,7 @@ def project(chor: Choreography, role: Role) -> str:
     role = str(role)
     if role not in definition.roles:
         raise KlorError(
-            f"{role} is not a role of {chor.name}", slug="role-not-part", help=f"its roles are {definition.roles}"
+            f"{role} is not a role of {chor.name}", slug="role-not-part", help=f"its roles are [{' '.join(definition.roles)}]"
         )
     emitted = recompile(definition)
     index = definition.roles.index(role)

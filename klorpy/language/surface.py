@@ -30,18 +30,18 @@ Binder: TypeAlias = "Binding | tuple[Binder, ...] | None"
 Rebuild: TypeAlias = Callable[[list[Any]], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    span: Span = field(kw_only=True, compare=False)
-    form: Form = field(kw_only=True, compare=False, repr=False)
+    span: Span = field(kw_only=True)
+    form: Form = field(kw_only=True, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bad(Node):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Host(Node):
     """A host form: a literal (no children), a name, an operator, a collection, an attribute.
 
@@ -50,63 +50,63 @@ class Host(Node):
     """
 
     children: tuple[Surface, ...]
-    rebuild: Rebuild = field(compare=False, repr=False)
-    scope: Scope = field(compare=False, repr=False)
+    rebuild: Rebuild = field(repr=False)
+    scope: Scope = field(repr=False)
     element: bool = False
     stable: bool = False
     callee: str | None = None
     literal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Opaque(Node):
     """A homogeneous form: one place, compiled by Hy as it stands. `slug` names the error when it is not."""
 
     slug: str
-    scope: Scope = field(compare=False, repr=False)
+    scope: Scope = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Local(Node):
     binding: Binding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Lifting(Node):
     roles: tuple[Role, ...]
     body: Surface
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Copy(Node):
     source: Role
     target: Role
     body: Surface
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Narrow(Node):
     roles: tuple[Role, ...]
     body: Surface
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pack(Node):
     items: tuple[Surface, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Unpack(Node):
     bindings: tuple[tuple[Binder, Surface, Span], ...]
     body: Surface
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Agree(Node):
     items: tuple[Surface, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChorType:
     """A written arrow: `aux` is None where the auxiliary part was left out."""
 
@@ -118,7 +118,7 @@ class ChorType:
         return Arrow(self.params, self.result, inferred if self.aux is None else self.aux)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chor(Node):
     self_name: Binding | None
     type: ChorType
@@ -127,23 +127,23 @@ class Chor(Node):
     body: Surface
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Callee:
     """A choreography that a name resolves to while the text is compiled, perhaps before it exists at run time."""
 
     name: str
     signature: Signature
-    form: Form = field(compare=False, repr=False)
-    value: Choreography | None = field(default=None, compare=False)
+    form: Form = field(repr=False)
+    value: Choreography | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Inst(Node):
     callee: Callee
     roles: tuple[Role, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Apply(Node):
     """`(f arg*)` where `f` is a value: an agreement operator or a choreography, as its type will tell.
 
@@ -152,40 +152,40 @@ class Apply(Node):
 
     head: Surface
     args: tuple[Surface, ...]
-    rebuild: Rebuild = field(compare=False, repr=False)
-    scope: Scope = field(compare=False, repr=False)
+    rebuild: Rebuild = field(repr=False)
+    scope: Scope = field(repr=False)
     plain: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Do(Node):
     items: tuple[Surface, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HostPattern:
     """Host destructuring: bindings in order, and a function from the value's form to the form of `#(part …)`."""
 
     bindings: tuple[Binding, ...]
-    parts: Callable[[Any], Any] = field(compare=False, repr=False)
-    scope: Scope = field(compare=False, repr=False)
-    span: Span = field(compare=False)
+    parts: Callable[[Any], Any] = field(repr=False)
+    scope: Scope = field(repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Let(Node):
     bindings: tuple[tuple[Binding | HostPattern, Surface], ...]
     body: Surface
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class If(Node):
     guard: Surface
     then: Surface
     orelse: Surface
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Junction(Node):
     """`and`, `or` with two operands at least."""
 
@@ -193,20 +193,20 @@ class Junction(Node):
     items: tuple[Surface, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Clause:
     """A clause of `case` (constants) or `match` (a pattern with its guard)."""
 
     constants: tuple[Surface, ...]
-    pattern: Form = field(compare=False, repr=False)
+    pattern: Form = field(repr=False)
     guard: Surface | None
     bindings: tuple[Binding, ...]
-    scope: Scope = field(compare=False, repr=False)
+    scope: Scope = field(repr=False)
     body: Surface
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Case(Node):
     """`default` is None when no clause was given for the rest: then nothing matching is an error."""
 
@@ -214,21 +214,21 @@ class Case(Node):
     clauses: tuple[Clause, ...]
     default: Surface | None
     is_match: bool
-    scope: Scope = field(compare=False, repr=False)
+    scope: Scope = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Loop(Node):
     bindings: tuple[tuple[Binding, Surface], ...]
     body: Surface
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Recur(Node):
     args: tuple[Surface, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Await(Node):
     body: Surface
 
@@ -239,7 +239,7 @@ Surface: TypeAlias = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Defchor:
     """A definition as written: `body` is None for a declaration, a list of forms before analysis otherwise."""
 

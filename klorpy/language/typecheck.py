@@ -241,7 +241,7 @@ class Checker:
                     return None
                 children = (head, *args)
                 return typed.Leaf(
-                    head.type, union(c.mentions for c in children), children, node.rebuild, node.scope,
+                    head.type, union(c.mentions for c in children), children, node.rebuild, node.scope, is_call=True,
                     span=node.span, form=node.form,
                 )  # fmt: skip
             case Arrow() as arrow:

@@ -46,6 +46,8 @@ class Leaf(Node):
     opaque: bool = False
     #: Reading it early or late makes no difference.
     stable: bool = False
+    #: The first child is a function that is called with the others.
+    is_call: bool = False
     #: The kind of form, for messages about what is found inside when it is compiled.
     slug: str = "homogeneous-form"
 

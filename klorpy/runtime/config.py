@@ -58,6 +58,9 @@ class RoleConfig:
         if "role" not in given:
             raise _bad("a role configuration names the role")
         given["role"] = str(given["role"])
+        for key in ("send", "recv"):
+            if given.get(key) is not None and not callable(given[key]):
+                raise _bad(f"{key} is a function, not {given[key]!r}")
         locators = given.get("locators") or {}
         if not isinstance(locators, Mapping):
             raise _bad(f"locators are a dict from roles to locators, not {type(locators).__name__}")

@@ -103,6 +103,12 @@ class Machine:
         self.send = _nothing
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """What host code raised: a generator may not let a StopIteration out, so Python wraps it."""
+    cause = error.__cause__
+    return cause if type(error) is RuntimeError and isinstance(cause, StopIteration) else error
+
+
 def _nothing(value: Any) -> Command:
     raise AssertionError("the machine runs no program")
 

@@ -17,10 +17,10 @@ import anyio.lowlevel
 
 from klorpy.core.choreography import Choreography, Site, reachable
 from klorpy.core.diagnostics import Diagnostic, KlorError
-from klorpy.core.types import Arrow, Role
-from klorpy.runtime.commands import APPLY, AWAIT, CALL, RECEIVE, SEND, Closure, Command
+from klorpy.core.types import Arrow, Role, Type
+from klorpy.runtime.commands import APPLY, AWAIT, CALL, RECEIVE, SEND, Closure, Command, Program
 from klorpy.runtime.config import RoleConfig, Transport
-from klorpy.runtime.erasure import check_count, check_playable, erased_params, result_at
+from klorpy.runtime.erasure import check_count, check_playable, result_at
 from klorpy.runtime.machine import DONE, Machine
 
 #: Commands without a wait after which the player lets other tasks of its loop run.
@@ -44,34 +44,7 @@ async def play_role(config: RoleConfig | Mapping[Any, Any], chor: Choreography, 
     >>> anyio.run(play_role, config, ns.ask, 21)
     42
     """
-    found = RoleConfig.of(config)
-    definition = check_playable(chor)
-    found.check(definition)
-    check_count(definition, args, found.role)
-    transport = found.transport or _Functions(found)
-    pinned = reachable(chor)
-
-    def function(arrow: Arrow, closure: Closure) -> Callable[..., Awaitable[Any]]:
-        async def choreography(*given: Any) -> Any:
-            count = sum(found.role in type_.roles for type_ in arrow.params)
-            if len(given) != count:
-                raise KlorError(
-                    f"this choreography takes {count} arguments at {found.role}, not {len(given)}",
-                    slug="play-arity",
-                    help=f"give only the parameters that mention {found.role}",
-                )
-            machine = Machine(pinned)
-            machine.start(machine.program((APPLY, closure, given, None)))
-            return result_at(arrow.result, await _drive(machine, transport), found.role, function)
-
-        return choreography
-
-    machine = Machine(pinned)
-    index = definition.roles.index(found.role)
-    assert len(args) == len(erased_params(definition, found.role))
-    machine.start(definition.projections[index](definition.roles, *args))
-    result = await _drive(machine, transport)
-    return result_at(definition.signature.arrow.result, result, found.role, function)
+    return await _Play(config, chor, args).run()
 
 
 def run_role(config: RoleConfig | Mapping[Any, Any], chor: Choreography, *args: Any) -> Any:
@@ -79,8 +52,53 @@ def run_role(config: RoleConfig | Mapping[Any, Any], chor: Choreography, *args: 
 
     A result that is a choreography is a plain function that blocks likewise.
     """
-    result = _blocking(partial(play_role, config, chor, *args))
-    return _with_plain_functions(result)
+    play = _Play(config, chor, args, blocking=True)
+    return _blocking(play.run)
+
+
+class _Play:
+    """One role of one run. Raises as `play_role` does for what cannot be started."""
+
+    def __init__(
+        self, config: RoleConfig | Mapping[Any, Any], chor: Choreography, args: tuple[Any, ...], blocking: bool = False
+    ) -> None:
+        found = RoleConfig.of(config)
+        self.definition = check_playable(chor)
+        found.check(self.definition)
+        check_count(self.definition, args, found.role)
+        self.role = found.role
+        self.transport = found.transport or _Functions(found)
+        self.pinned = reachable(chor)
+        self.args = args
+        self.blocking = blocking
+
+    async def run(self) -> Any:
+        roles = self.definition.roles
+        program = self.definition.projections[roles.index(self.role)](roles, *self.args)
+        return await self._drive(program, self.definition.signature.arrow.result)
+
+    async def _drive(self, program: Program, type_: Type) -> Any:
+        machine = Machine(self.pinned)
+        machine.start(program)
+        return result_at(type_, await _drive(machine, self.transport), self.role, self._function)
+
+    def _function(self, arrow: Arrow, closure: Closure) -> Callable[..., Any]:
+        """A choreography that was returned, as a function of its erased arguments."""
+        count = sum(self.role in type_.roles for type_ in arrow.params)
+
+        async def choreography(*given: Any) -> Any:
+            if len(given) != count:
+                raise KlorError(
+                    f"this choreography takes {count} arguments at {self.role}, not {len(given)}",
+                    slug="play-arity",
+                    help=f"give only the parameters that mention {self.role}",
+                )
+            program = Machine(self.pinned).program((APPLY, closure, given, None))
+            return await self._drive(program, arrow.result)
+
+        if self.blocking:
+            return lambda *given: _blocking(partial(choreography, *given))
+        return choreography
 
 
 def _blocking(function: Callable[[], Awaitable[Any]]) -> Any:
@@ -90,14 +108,6 @@ def _blocking(function: Callable[[], Awaitable[Any]]) -> Any:
         return anyio.run(function)
     with anyio.from_thread.start_blocking_portal() as portal:
         return portal.call(function)
-
-
-def _with_plain_functions(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_with_plain_functions(item) for item in value)
-    if inspect.iscoroutinefunction(value):
-        return lambda *args: _with_plain_functions(_blocking(partial(value, *args)))
-    return value
 
 
 async def _drive(machine: Machine, transport: Transport) -> Any:

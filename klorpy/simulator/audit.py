@@ -11,7 +11,7 @@ from typing import Any
 
 from klorpy.core.choreography import Site
 from klorpy.core.types import Role
-from klorpy.core.values import comparable, isolate, same_value
+from klorpy.core.values import NotCopyable, comparable, isolate, same_value
 from klorpy.runtime.agreement import AgreementViolated
 
 
@@ -27,8 +27,16 @@ class Audit:
         shown = self._shown.get((site, cast))
         if shown is None:
             shown = self._shown[site, cast] = {actual: deque() for actual in site.actual_roles(cast)}
-        shown[role].append(isolate(value) if comparable(value) else value)
+        shown[role].append(_kept(value))
         if all(shown.values()):
             values = [copies.popleft() for copies in shown.values()]
             if not all(same_value(values[0], other) for other in values[1:]):
                 raise AgreementViolated(site, tuple(shown), values)
+
+
+def _kept(value: Any) -> Any:
+    """The value as it is now. What cannot be copied cannot be compared either, and nobody changes it."""
+    try:
+        return isolate(value) if comparable(value) else value
+    except NotCopyable:
+        return value

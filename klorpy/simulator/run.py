@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -124,14 +124,15 @@ def _simulate(
 
 
 def _distribute(definition: Definition, args: tuple[Any, ...]) -> dict[Role, list[Any]]:
-    """Each role's arguments. No two roles get the same object: the first has it, the others have copies."""
+    """Each role's arguments. No two roles share anything that changes: the first has it, the others have copies."""
     holder: dict[int, Role] = {}
     given: dict[Role, list[Any]] = {}
     for role in definition.roles:
         mine = []
         for i in erased_params(definition, role):
             value = args[i]
-            if type(value) not in ATOMS and holder.setdefault(id(value), role) != role:
+            held = [holder.setdefault(part, role) for part in _parts(value)]
+            if any(other != role for other in held):
                 try:
                     value = isolate(value)
                 except NotCopyable as error:
@@ -144,6 +145,25 @@ def _distribute(definition: Definition, args: tuple[Any, ...]) -> dict[Role, lis
             mine.append(value)
         given[role] = mine
     return given
+
+
+def _parts(value: Any) -> Iterator[int]:
+    """The identities of `value` and of what is in it, as far as containers and attributes lead, but for atoms."""
+    seen: set[int] = set()
+    todo = [value]
+    while todo:
+        current = todo.pop()
+        if type(current) in ATOMS or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield id(current)
+        if isinstance(current, dict):
+            todo.extend(current)
+            todo.extend(current.values())
+        elif isinstance(current, (list, tuple, set, frozenset)):
+            todo.extend(current)
+        else:
+            todo.extend(getattr(current, "__dict__", {}).values())
 
 
 # --- Exploration ------------------------------------------------------------------------------------------------------

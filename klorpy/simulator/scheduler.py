@@ -26,7 +26,7 @@ from klorpy.core.events import Event, Exited, Failed
 from klorpy.core.types import Role
 from klorpy.core.values import ATOMS, NotCopyable, isolate
 from klorpy.runtime.commands import APPLY, AWAIT, CALL, CHECK, PAUSE, Command, Program
-from klorpy.runtime.machine import DONE, Machine
+from klorpy.runtime.machine import DONE, Machine, first_cause
 from klorpy.simulator.audit import Audit
 from klorpy.simulator.output import Capture, awaiting
 from klorpy.simulator.schedule import Schedule
@@ -214,6 +214,7 @@ class Scheduler:
         self._report(Exited(task.role, task.result))
 
     def _fail(self, task: Task, error: BaseException) -> None:
+        error = first_cause(error)
         task.error = error
         task.waiting = None
         if self.first_failure is None:

@@ -105,13 +105,13 @@ class MemoryTransport:
                     help="send data: numbers, text, lists, dicts, or objects that copy.deepcopy can copy",
                 )
             ) from None
-        channel = self._channels[self.role, target]
+        channel = self._channel(self.role, target, site)
         if channel.closed:
             raise self._gone(target, site)
         channel.put(site, copy)
 
     async def receive(self, source: Role, site: Site) -> Any:
-        message = await self._channels[source, self.role].take()
+        message = await self._channel(source, self.role, site).take()
         if message is None:
             raise self._gone(source, site)
         sent_at, value = message
@@ -130,6 +130,20 @@ class MemoryTransport:
         for pair, channel in self._channels.items():
             if self.role in pair:
                 channel.close()
+
+    def _channel(self, source: Role, target: Role, site: Site) -> _Channel:
+        channel = self._channels.get((source, target))
+        if channel is None:
+            other = target if source == self.role else source
+            raise KlorError(
+                Diagnostic(
+                    "role-not-part",
+                    f"{self.role} meets {other} at {site}, but the network has no such role",
+                    site.span,
+                    help="make the network for all roles of the choreography: MemoryNetwork(chor.roles)",
+                )
+            )
+        return channel
 
     def _gone(self, role: Role, site: Site) -> PeerClosed:
         return PeerClosed(

@@ -1,0 +1,36 @@
+# Everything runs in .venv, which is made from pyproject.toml when it is missing or older.
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || echo python3)
+BIN := .venv/bin
+
+.PHONY: demo test check bench fuzz golden clean
+
+demo: .venv/.installed ## type-check, project and run the bookseller
+	@$(BIN)/klorpy run klorpy/examples/bookseller.hy buy-book \
+	  @klorpy/examples/data/order.json @klorpy/examples/data/catalogue.json --project
+
+test: .venv/.installed ## all tests, types and style
+	$(BIN)/ruff check klorpy tests
+	$(BIN)/mypy
+	$(BIN)/pytest -q
+
+check: test
+
+bench: .venv/.installed ## ratios against named baselines, side by side
+	$(BIN)/python -m tests.benchmarks
+
+fuzz: .venv/.installed ## the theorems on 50,000 generated programs
+	$(BIN)/python -m tests.theorems.fuzz
+
+golden: .venv/.installed ## rewrite the golden files from what the compiler says now
+	$(BIN)/pytest -q tests/golden --refresh-golden
+
+.venv/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "klorpy needs Python 3.11 or newer; name it with make PYTHON=…"; exit 1; }
+	@echo "Setting up .venv (once) …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,252 @@
+"""The command `klorpy`: check, show and run the choreographies of a file.
+
+    klorpy run FILE CHOR [ARG …]     simulate a choreography; an ARG is a Hy literal or @file.json
+    klorpy check FILE …              all errors of files, forms underlined; status 1 when there are any
+    klorpy project FILE CHOR         the program of each role as Python
+    klorpy signature FILE            the types of a file's choreographies
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, Any
+
+import klorpy
+from klorpy.core.choreography import Choreography
+from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning, render
+from klorpy.environment.present import Palette, error_text, event_lines, result_lines, wants_colour
+from klorpy.language.check import check
+from klorpy.language.hy_adapter import literal_value, mangle, read_forms
+from klorpy.language.options import alter_opts
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Gives the exit status: 0, 1 for errors of the program, 2 for a wrong call."""
+    arguments = _parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        warnings.simplefilter("always", KlorWarning)
+        try:
+            status: int = arguments.command(arguments)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+        except BrokenPipeError:
+            # Whoever read the output has left; Python would complain once more when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except SystemExit:
+            raise
+        except BaseException as error:
+            print(error_text(error), file=sys.stderr)
+            return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="klorpy", description="Choreographic programming for Python.")
+    parser.add_argument("--version", action="version", version=f"klorpy {klorpy.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="simulate a choreography", description="Simulate a choreography of a file.")
+    _file_and_chor(run)
+    run.add_argument("args", metavar="ARG", nargs="*", help='a Hy literal, such as 5, \'"text"\' or [1 2], or @file.json')
+    run.add_argument("--seed", type=_seed, default=0, help="the order in which roles move (default 0)")
+    run.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time")
+    run.add_argument("--explore", type=int, metavar="N", help="run under N schedules and compare them")
+    run.add_argument("--project", action="store_true", help="show each role's program first")
+    run.add_argument("--quiet", action="store_true", help="show the results only")
+    run.set_defaults(command=_run)
+
+    checks = commands.add_parser("check", help="report all errors", description="Report all errors of files.")
+    checks.add_argument("files", metavar="FILE", nargs="+")
+    checks.set_defaults(command=_check)
+
+    project = commands.add_parser("project", help="show each role's program", description="Show each role's program.")
+    _file_and_chor(project)
+    project.add_argument("--role", help="this role only")
+    project.set_defaults(command=_project)
+
+    signature = commands.add_parser("signature", help="show types", description="Show the types of choreographies.")
+    signature.add_argument("file", metavar="FILE")
+    signature.set_defaults(command=_signature)
+    return parser
+
+
+def _file_and_chor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a .hy file")
+    parser.add_argument("chor", metavar="CHOR", help="the name of a choreography in it")
+
+
+def _seed(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
+    args = [_argument(text) for text in arguments.args]
+    palette = Palette(chor.roles, wants_colour(sys.stdout))
+    if not arguments.quiet:
+        print(f"{palette.strong(chor.name)}  {chor.signature}\n")
+    if arguments.project:
+        _print_projections(chor, chor.roles, palette)
+    if arguments.explore is not None:
+        return _explore(chor, args, arguments)
+    simulation = klorpy.simulate_chor(chor, *args, seed=arguments.seed, timeout=arguments.timeout, check=False)
+    if not arguments.quiet:
+        print("\n".join([*event_lines(simulation.events, palette), ""]))
+    print("\n".join(result_lines(simulation, palette)))
+    if simulation.verdict is not None:
+        sys.stdout.flush()
+        print("\n" + error_text(simulation.verdict), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _explore(chor: Choreography, args: list[Any], arguments: argparse.Namespace) -> int:
+    found = klorpy.explore(chor, *args, schedules=arguments.explore, timeout=arguments.timeout)
+    palette = Palette(chor.roles, wants_colour(sys.stdout))
+    count = f"{found.schedules} schedule{'' if found.schedules == 1 else 's'}"
+    if found:
+        print(f"{count}{', all there are' if found.complete else ''}: no difference\n")
+        print("\n".join(result_lines(found.first, palette)))
+        if found.first.verdict is not None:
+            print("\n" + error_text(found.first.verdict), file=sys.stderr)
+        return 0 if found.first.verdict is None else 1
+    print(f"{count}: the last one differs")
+    print(f"  {found.difference}")
+    print(f"  replay it with --seed {found.seed}")
+    return 1
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    errors = choreographies = 0
+    for file in arguments.files:
+        with _beside(file), _same_options():
+            try:
+                with open(file, encoding="utf-8") as stream:
+                    found = check(stream.read(), file)
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                print(render(Diagnostic("read-error", f"cannot read {file}: {reason}")), file=sys.stderr)
+                errors += 1
+                continue
+        for diagnostic in (*found.warnings, *found.errors):
+            print(render(diagnostic) + "\n", file=sys.stderr)
+        errors += len(found.errors)
+        choreographies += len(found.signatures)
+    files = _count(len(arguments.files), "file", "files")
+    what = _count(choreographies, "choreography", "choreographies")
+    print(f"{files}, {what}: {_count(errors, 'error', 'errors') if errors else 'no errors'}")
+    return 1 if errors else 0
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _project(arguments: argparse.Namespace) -> int:
+    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
+    roles = chor.roles if arguments.role is None else (arguments.role,)
+    if arguments.role is not None:
+        print(klorpy.project(chor, arguments.role))
+    else:
+        _print_projections(chor, roles, Palette(chor.roles, wants_colour(sys.stdout)))
+    return 0
+
+
+def _print_projections(chor: Choreography, roles: Sequence[str], palette: Palette) -> None:
+    for role in roles:
+        print(f"{palette.role(role, f'# role {role}')}\n{klorpy.project(chor, role)}\n")
+
+
+def _signature(arguments: argparse.Namespace) -> int:
+    chors = _choreographies(klorpy.load(arguments.file))
+    width = max((len(chor.name) for chor in chors), default=0)
+    for chor in chors:
+        print(f"{chor.name.ljust(width)}  {chor.signature}")
+    return 0
+
+
+# --- Files and arguments ----------------------------------------------------------------------------------------------
+
+
+def _choreographies(namespace: Any) -> list[Choreography]:
+    return [value for value in vars(namespace).values() if isinstance(value, Choreography)]
+
+
+def _find(namespace: Any, name: str, file: str) -> Choreography:
+    found = getattr(namespace, mangle(name), None)
+    if isinstance(found, Choreography):
+        return found
+    names = ", ".join(chor.name for chor in _choreographies(namespace)) or "none"
+    what = "no choreography called" if found is None else "something that is no choreography under the name"
+    raise KlorError(f"{file} has {what} {name}", slug="not-a-chor", help=f"its choreographies are: {names}")
+
+
+def _argument(text: str) -> Any:
+    """A Hy literal, or the contents of a JSON file when it starts with @."""
+    if text.startswith("@"):
+        try:
+            with open(text[1:], encoding="utf-8") as file:
+                return json.load(file)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise _bad_argument(f"cannot read {text[1:]}: {reason}", "give a file with one JSON value") from None
+    forms = list(read_forms(text, "<argument>"))
+    try:
+        (form,) = forms
+        return literal_value(form)
+    except (ValueError, TypeError):
+        raise _bad_argument(
+            f"{text!r} is not a literal",
+            f"write a Hy literal, a text in quotes ('\"{text}\"'), or @file.json",
+        ) from None
+
+
+def _bad_argument(message: str, help: str) -> KlorError:
+    return KlorError(message, slug="bad-argument", help=help)
+
+
+@contextmanager
+def _beside(file: str) -> Iterator[None]:
+    """Modules beside `file` can be imported."""
+    folder = os.path.dirname(os.path.abspath(file))
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+@contextmanager
+def _same_options() -> Iterator[None]:
+    before = alter_opts({})
+    alter_opts(before)
+    try:
+        yield
+    finally:
+        alter_opts(before)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: IO[str] | None = None,
+    line: str | None = None,
+) -> None:  # fmt: skip
+    if isinstance(message, KlorWarning):
+        print(f"{filename}:{lineno}: warning[{message.slug}]: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr, end="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Errors, warnings and runs as text for a terminal: the user's own frames, forms underlined, a colour for each role."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Sequence
+from typing import IO
+
+import hy
+from pygments.console import colorize
+
+import klorpy
+from klorpy.core.diagnostics import KlorError
+from klorpy.core.events import Event, Exited, Failed, Message, Printed
+from klorpy.core.types import Role
+from klorpy.core.values import show
+from klorpy.simulator import ChoreographyFailed, Simulation
+
+_COLOURS = ("brightblue", "brightgreen", "brightmagenta", "brightcyan", "brightyellow", "brightred")
+#: Frames of files below these folders are no frames of the user's.
+_OURS = tuple(os.path.dirname(os.path.abspath(str(module.__file__))) for module in (klorpy, hy))
+
+
+def wants_colour(file: IO[str]) -> bool:
+    """Whether to colour what is written to `file`: a terminal, and the user did not ask for none (NO_COLOR)."""
+    return file.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class Palette:
+    """A colour for each role, in the order of the role vector; none at all when `on` is false."""
+
+    def __init__(self, roles: Sequence[Role], on: bool) -> None:
+        self._colours = {role: _COLOURS[i % len(_COLOURS)] for i, role in enumerate(roles)}
+        self.on = on
+
+    def role(self, role: Role, text: str | None = None) -> str:
+        text = role if text is None else text
+        return colorize(self._colours[role], text) if self.on else text
+
+    def strong(self, text: str) -> str:
+        return colorize("bold", text) if self.on else text
+
+    def error(self, text: str) -> str:
+        return colorize("brightred", text) if self.on else text
+
+
+def error_text(error: BaseException) -> str:
+    """An error as the user should see it: klorpy's own with the form underlined, any other by the user's frames."""
+    if isinstance(error, KlorError):
+        text = error.render()
+        cause = error.__cause__
+        if isinstance(error, ChoreographyFailed) and cause is not None and not isinstance(cause, KlorError):
+            text += "\n\n" + exception_text(cause)
+        return text
+    return exception_text(error)
+
+
+def exception_text(error: BaseException) -> str:
+    """A traceback with the frames of the user's own files only."""
+    shown = traceback.TracebackException.from_exception(error)
+    pending = [shown]
+    while pending:
+        current = pending.pop()
+        frames = [frame for frame in current.stack if not _is_ours(frame.filename)]
+        current.stack = traceback.StackSummary.from_list(frames)
+        pending += [part for part in (current.__cause__, current.__context__) if part is not None]
+    return "".join(shown.format()).rstrip()
+
+
+def _is_ours(filename: str) -> bool:
+    if filename.startswith("<frozen"):
+        return True
+    path = os.path.abspath(filename)
+    if path.endswith(".hy") and path.startswith(os.path.join(_OURS[0], "examples")):
+        return False
+    return any(path.startswith(folder + os.sep) for folder in _OURS)
+
+
+def event_lines(events: Sequence[Event], palette: Palette) -> list[str]:
+    """A run as lines: messages, what was printed, how roles ended."""
+    lines = []
+    for event in events:
+        match event:
+            case Message(source, target, value):
+                lines.append(f"{palette.role(source)} --> {palette.role(target)}: {show(value, 200)}")
+            case Printed(role, text):
+                lines.append(f"{palette.role(role)}: {text}")
+            case Exited(role):
+                lines.append(f"{palette.role(role)} exited normally")
+            case Failed():
+                lines.append(palette.error(str(event)))
+            case _:
+                lines.append(str(event))
+    return lines
+
+
+def result_lines(simulation: Simulation, palette: Palette) -> list[str]:
+    """A line for each role: its result, or why it has none."""
+    width = max(len(role) for role in simulation.choreography.roles)
+    lines = []
+    for role in simulation.choreography.roles:
+        if role in simulation.results:
+            what = show(simulation.results[role], 500)
+        elif role in simulation.failures:
+            what = palette.error("failed")
+        elif role in simulation.blocked:
+            waits_for = simulation.blocked[role].waits_for
+            what = palette.error(f"waits for {waits_for}" if waits_for else "waits for host code")
+        else:
+            what = palette.error("was stopped")
+        lines.append(f"{palette.role(role, role.ljust(width))}  {what}")
+    return lines
