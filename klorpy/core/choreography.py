@@ -7,13 +7,14 @@ one version; a run pins the definitions that it can reach when it starts (`reach
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
-from klorpy.core.diagnostics import KlorError
+from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role, Signature
 
@@ -38,7 +39,7 @@ class Site:
     kind: str
     span: Span
     text: str
-    filename: str
+    source: Source
     callee: Signature | None = None
     check_callee: bool = False
     #: For an agreement: its roles, as places of the role vector.
@@ -48,8 +49,17 @@ class Site:
         """Who holds the agreement when `cast` plays the role vector."""
         return tuple(cast[place] for place in self.places)
 
+    @property
+    def filename(self) -> str:
+        return self.source.filename
+
+    def diagnostic(self, slug: str, message: str, help: str = "", notes: tuple[str, ...] = ()) -> Diagnostic:
+        """What is wrong at this site."""
+        return Diagnostic(slug, message, self.span, notes=notes, help=help, source=self.source)
+
     def __str__(self) -> str:
-        return f"{self.text} ({self.filename}:{self.span})"
+        text = self.text if len(self.text) <= 80 else self.text[:79] + "…"
+        return f"{text} ({self.filename}:{self.span})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +77,8 @@ class Definition:
     span: Span
     sites: tuple[Site, ...]
     build: Callable[[bool], tuple[Projection, ...]]
+    #: The code of the builder; all code that was generated for the definition is among its constants.
+    code: types.CodeType = field(repr=False)
     callees: tuple[tuple[Callable[[], Any], Signature], ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     #: The namespace of the module that contains the definition.

@@ -97,6 +97,7 @@ TITLES: Final[dict[str, str]] = {
     "peer-closed": "a role has left",
     "protocol-mismatch": "a role received another message than it waited for",
     "deadlock": "every role waits",
+    "unread-message": "a message was never received",
     "timeout": "the time is over",
     "choreography-failed": "the choreography failed",
     "cannot-await": "an asynchronous function in a synchronous run",

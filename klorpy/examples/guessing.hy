@@ -21,8 +21,5 @@ The bounds are known to both players, so that neither has to be told them."
         "higher" (recur (+ guess 1) high (+ guesses 1))
         guesses))))
 
-(defn halving [low high]
-  (// (+ low high) 2))
-
-(defn counting [low high]
-  low)
+(defchor guess-by-halves [Guesser Keeper] (-> Keeper #{Guesser Keeper} #{Guesser Keeper}) [secret limit]
+  (guess-number [Guesser Keeper] (Guesser (fn [low high] (// (+ low high) 2))) secret limit))

@@ -34,7 +34,7 @@ So both first send a seal, a hash from which a hand cannot be read, and show the
         (match [a b]
           (| ["rock" "scissors"] ["scissors" "paper"] ["paper" "rock"])
             (recur (+ round 1) (+ a-wins 1) b-wins)
-          [same other] :if (= same other)
+          [move same] :if (= move same)
             (recur (+ round 1) a-wins b-wins)
           _
             (recur (+ round 1) a-wins (+ b-wins 1)))))))

@@ -49,3 +49,7 @@ A move is one message. Both players put it on their board and see for themselves
       (when (= mark (winner (+ (cut board square) mark (cut board (+ square 1) None))))
         (return square)))
     (get free 0)))
+
+(defchor first-against-careful [X O] (-> #{X O}) []
+  "A game between two of these. A function is a value like others: each player holds its own."
+  (tic-tac-toe [X O] (X first-free) (O careful)))

@@ -200,7 +200,7 @@ class _Function:
                 )
                 return [self._command(None, "APPLY", _load(self.kit["verify"]), given, self.site(site))]
             case e.Branch(guard, then, orelse):
-                return [self._branch(self.operand(guard), self.block(then), self.block(orelse))]
+                return self._branch(self.operand(guard), self.block(then), self.block(orelse))
             case e.Select():
                 return self._select(statement)
             case e.NoMatch(site, subject):
@@ -308,10 +308,13 @@ class _Function:
         target = ast.Tuple([_store(self.names.of(binding)) for binding, _ in pairs], ast.Store())
         return [ast.Assign([target], ast.Tuple([self.operand(o) for _, o in pairs], ast.Load()))]
 
-    def _branch(self, test: ast.expr, then: list[ast.stmt], orelse: list[ast.stmt]) -> ast.stmt:
+    def _branch(self, test: ast.expr, then: list[ast.stmt], orelse: list[ast.stmt]) -> list[ast.stmt]:
         if not then and orelse:
-            return ast.If(ast.UnaryOp(ast.Not(), test), orelse, [])
-        return ast.If(test, then or [ast.Pass()], orelse)
+            return [ast.If(ast.UnaryOp(ast.Not(), test), orelse, [])]
+        if then and isinstance(then[-1], (ast.Return, ast.Continue, ast.Break, ast.Raise)):
+            # Nothing comes back from the first arm, so the second need not be indented.
+            return [ast.If(test, then, []), *orelse]
+        return [ast.If(test, then or [ast.Pass()], orelse)]
 
     def _select(self, s: e.Select) -> list[ast.stmt]:
         rest = self.block(s.default)
@@ -319,7 +322,7 @@ class _Function:
             block = self.block(case.block)
             if case.constant is not None:
                 test: ast.expr = ast.Compare(self.operand(s.subject), [ast.Eq()], [self.operand(case.constant)])
-                rest = [self._branch(test, block, rest)]
+                rest = self._branch(test, block, rest)
                 continue
             assert case.captured is not None
             assert case.pattern is not None
@@ -331,7 +334,7 @@ class _Function:
             test = ast.Compare(_load(captured), [ast.IsNot()], [ast.Constant(None)])
             rest = [
                 self._assign(case.captured, self.operand(case.pattern)),
-                self._branch(test, [*names, *block], rest),
+                *self._branch(test, [*names, *block], rest),
             ]
         return rest
 

@@ -21,6 +21,7 @@ from klorpy.core.spans import Source
 from klorpy.language.hy_adapter import (
     Form,
     KlorSyntaxError,
+    String,
     compile_toplevel,
     read_forms,
     span_of,
@@ -62,7 +63,9 @@ def evaluate(
     linecache.cache[filename] = (len(source), None, [line + "\n" for line in source.split("\n")], filename)
     text = Source(filename, source)
     reader = HyReader()
-    for form in read_forms(source, filename, reader):
+    for i, form in enumerate(read_forms(source, filename, reader)):
+        if i == 0 and type(form) is String:
+            module.__doc__ = str(form)
         evaluate_form(form, module, text, reader)
     return module
 

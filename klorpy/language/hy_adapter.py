@@ -293,6 +293,10 @@ class Compiler:
         """Where the file's own import forms bind `name` (mangled): a module, and the attribute or None for itself."""
         return self._imports().get(name)
 
+    def star_imports(self) -> list[str]:
+        """The modules of which the file imports everything, the last first."""
+        return [module for module, attribute in reversed(self._imports().values()) if attribute == "*"]
+
     def _imports(self) -> dict[str, tuple[str, str | None]]:
         found = _IMPORTS.get(self._hy)
         if found is None:
@@ -397,11 +401,18 @@ def _one_shot() -> None:
     """Stands for a macro that `hy.R` requires on the spot."""
 
 
+#: Forms whose insides are no part of the module's own level.
+_OWN_SCOPE = frozenset(("fn", "defn", "defclass", "defmacro", "quote", "quasiquote", "defchor"))
+
+
 def _collect_imports(form: Form, module: types.ModuleType, found: dict[str, tuple[str, str | None]]) -> None:
-    if head_name(form) == "do":
-        for inner in form[1:]:
-            _collect_imports(inner, module, found)
+    """Note what the import forms in a top-level form bind; also inside `when`, `try` and the like."""
+    if head_name(form) in _OWN_SCOPE:
+        return
     if head_name(form) != "import":
+        if isinstance(form, Sequence):
+            for inner in form:
+                _collect_imports(inner, module, found)
         return
     parts = list(form[1:])
     while parts:
@@ -425,7 +436,9 @@ def _collect_imports(form: Form, module: types.ModuleType, found: dict[str, tupl
             parts.pop(0)
             found["*" + name] = (name, "*")
         else:
-            found[name.split(".")[0]] = (name.split(".")[0], None)
+            # `(import a.b)` binds a; that a.b is to be imported is noted under the dotted name.
+            found[name] = (name, None)
+            found.setdefault(name.split(".")[0], (name.split(".")[0], None))
 
 
 def _module_name(form: Form, module: types.ModuleType) -> str | None:

@@ -330,6 +330,12 @@ class _Scan:
                         self.assigned.append(binding.name)
             case ast.arg(arg=name):
                 self.names.add(name)
+            case ast.Slice():
+                # Hy writes x[1:None:None] for (cut x 1 None).
+                for part in ("lower", "upper", "step"):
+                    bound = getattr(node, part)
+                    if isinstance(bound, ast.Constant) and bound.value is None:
+                        setattr(node, part, None)
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 self.names.add(name)
                 self.closes = self.stores = True

@@ -111,7 +111,7 @@ def _move_hint(found: str, expected: str) -> str:
         others = [r for r in expected[2:-1].split() if r != found]
         return f"share the value with ({found}=>{others[0]} …)" if others else "change the signature"
     if found.startswith("#{") and expected.isidentifier() and expected in found[2:-1].split():
-        return f"keep only one role's copy with (narrow [{expected}] …) or evaluate it there with ({expected} …)"
+        return f"keep only {expected}'s copy with (narrow [{expected}] …); ({expected} x) does not narrow a local x"
     return "change the body or the signature"
 
 

@@ -77,6 +77,8 @@ def recompile(definition: Definition) -> Emitted:
     a choreography that it calls has changed.
     """
     module = types.ModuleType(str(definition.namespace.get("__name__", "klorpy_text")))
+    # A definition inside a function knows choreographies that its module does not.
+    vars(module).update({mangle(callee.name): callee for callee in definition.called()})
     vars(module).update(definition.namespace)
     text = definition.source.text
     source = Source(definition.source.filename, text)
@@ -187,7 +189,6 @@ def _generate(
     key = mangle(header.name)
     data = {
         "format": ast.Constant(FORMAT),
-        "build": ast.Name(key, ast.Load()),
         "source": ast.Constant(_text(header, report.source)),
         "span": constants(_place(header.span)),
         "sites": constants(
@@ -201,9 +202,10 @@ def _generate(
         "doc": ast.Constant(header.doc),
         "local": ast.Constant(compiler.in_function),
     }
-    definition_call = _link_call("define", header, signature, data)
-    statements = [_import(), builder, ast.Assign([ast.Name(key, ast.Store())], definition_call)]
-    return _result(emitter, statements, key, header)
+    # A decorator is applied before the name is bound: what the name meant until now is found there.
+    decorator = emitter.locate(_link_call("define", header, signature, data), header.span)
+    builder.decorator_list.append(decorator)
+    return _result(emitter, [_import(), builder], key, header)
 
 
 def _declaration(compiler: Compiler, header: Defchor, signature: Signature) -> Any:

@@ -57,7 +57,7 @@ class Sites:
         held = type_.roles if isinstance(type_, Agreement) else ()
         places = tuple(i for i, role in enumerate(self.order) if role in held)
         check = self.options.verify_signature
-        site = Site(len(self.all), kind, node.span, text, self.report.source.filename, callee, check, places)
+        site = Site(len(self.all), kind, node.span, text, self.report.source, callee, check, places)
         self.all.append(site)
         return site
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from klorpy.core.choreography import Site
-from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
+from klorpy.core.diagnostics import KlorError, KlorWarning
 from klorpy.core.types import Role
 from klorpy.core.values import comparable, same_value, show
 from klorpy.runtime.commands import RECEIVE, SEND, Program
@@ -25,12 +25,11 @@ class AgreementViolated(KlorError):
 
     def __init__(self, site: Site, roles: Sequence[Role], values: Sequence[Any]) -> None:
         super().__init__(
-            Diagnostic(
+            site.diagnostic(
                 self.default_slug,
                 f"Values of an agreement differ: {site.text}, {show(list(values))}",
-                site.span,
                 notes=(f"the values of {', '.join(roles)}, in this order",),
-                help="find out which role computes it differently; share the value instead, with (A=>B …)",
+                help=f"find out which role computes it differently; or let one share its value: ({roles[0]}=>{roles[1]} …)",
             )
         )
         self.roles = tuple(roles)
@@ -89,10 +88,9 @@ class NoMatch(KlorError):
 
 def no_match(value: Any, site: Site) -> NoMatch:
     return NoMatch(
-        Diagnostic(
+        site.diagnostic(
             "no-match",
             f"no clause matches {show(value, 80)}",
-            site.span,
-            help="add a default: a last result without a constant, or the pattern _",
+            "add a default: a last result without a constant, or the pattern _",
         )
     )

@@ -26,7 +26,7 @@ _KIT: Final = (SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, Tail, Instance, 
 
 def declare(name: str, namespace: dict[str, Any], python_name: str, signature: str, **_: Any) -> Choreography:
     """The choreography of a declaration; the one that is bound already when the name has one."""
-    return _bound(name, namespace, python_name, parse_signature(signature))
+    return _bound(name, namespace, python_name, parse_signature(signature), str(namespace.get("__name__", "__main__")))
 
 
 def define(
@@ -36,7 +36,6 @@ def define(
     signature: str,
     *,
     format: int,
-    build: Callable[..., tuple[Projection, ...]],
     source: str,
     span: tuple[int, int, int, int],
     sites: tuple[tuple[Any, ...], ...],
@@ -44,18 +43,35 @@ def define(
     options: dict[str, Any],
     doc: str | None,
     local: bool = False,
-) -> Choreography:
-    """Define a choreography from what the compiler emitted.
+) -> Callable[[Callable[..., tuple[Projection, ...]]], Choreography]:
+    """A decorator that makes a builder, which the compiler emitted, into a choreography.
 
     `namespace` is that of the module, `python_name` the variable; a `local` definition, inside a function, is always
-    a new choreography. Raises KlorError `stale-bytecode`.
+    a new choreography. The decorator raises KlorError `stale-bytecode`.
     """
+
+    def decorator(build: Callable[..., tuple[Projection, ...]]) -> Choreography:
+        return _define(
+            name, {} if local else namespace, python_name, str(namespace.get("__name__", "__main__")),
+            _definition(name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc),
+        )  # fmt: skip
+
+    return decorator
+
+
+def _definition(
+    name: str, signature: str, format: int, build: Callable[..., tuple[Projection, ...]], source: str, span: Span,
+    sites: tuple[tuple[Any, ...], ...], callees: tuple[tuple[Callable[[], Any], str], ...], options: dict[str, Any],
+    namespace: dict[str, Any], doc: str | None,
+) -> Definition:  # fmt: skip
     if format != FORMAT:
         raise _stale_bytecode(name, "another version of klorpy", build.__code__.co_filename)
     filename = build.__code__.co_filename
+    # As much of the file as is known, so that positions fit.
+    placed = Source(filename, "\n" * (span.line - 1) + " " * (span.column - 1) + source)
     made = tuple(
         Site(
-            index, kind, Span(*place), text, filename,
+            index, kind, Span(*place), text, placed,
             parse_signature(callee) if callee is not None else None, check, places,
         )
         for index, (kind, place, text, callee, check, places) in enumerate(sites)
@@ -65,12 +81,19 @@ def define(
     def projections(audit: bool) -> tuple[Projection, ...]:
         return build(audit, made, *_KIT)
 
-    type_ = parse_signature(signature)
     definition = Definition(
-        name, type_, Source(filename, source), Span(*span), made, projections, links, options, namespace, doc
-    )
+        name, parse_signature(signature), Source(filename, source), span, made, projections, build.__code__, links,
+        options, namespace, doc,
+    )  # fmt: skip
     _check_callees(definition)
-    choreography = _bound(name, {} if local else namespace, python_name, type_, namespace.get("__name__"))
+    return definition
+
+
+def _define(
+    name: str, namespace: dict[str, Any], python_name: str, module: str, definition: Definition
+) -> Choreography:
+    type_ = definition.signature
+    choreography = _bound(name, namespace, python_name, type_, module)
     old = choreography.definition.signature if choreography.definition is not None else None
     if choreography.definition is not None:
         for callee in choreography.definition.called():
@@ -86,14 +109,15 @@ def define(
 
 
 def _bound(
-    name: str, namespace: dict[str, Any], python_name: str, signature: Signature, module: Any = None
+    name: str, namespace: dict[str, Any], python_name: str, signature: Signature, module: str
 ) -> Choreography:
     found = namespace.get(python_name)
-    if isinstance(found, Choreography) and found.name == name:
+    # One that was imported stays what it is; the name gets a choreography of this module.
+    if isinstance(found, Choreography) and found.name == name and found.module == module:
         if found.definition is None:
             found.signature = signature
         return found
-    return Choreography(name, str(module or namespace.get("__name__", "__main__")), signature)
+    return Choreography(name, module, signature)
 
 
 def _check_callees(definition: Definition) -> None:

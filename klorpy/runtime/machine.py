@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from klorpy.core.choreography import Choreography, Definition, Site
-from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.diagnostics import KlorError
 from klorpy.core.values import noop
 from klorpy.runtime.commands import CALL, Command, Instance, Program, Tail
 
@@ -118,22 +118,20 @@ def _unpinned(choreography: Any, site: Site) -> Definition:
     if isinstance(choreography, Choreography):
         return choreography.defined()
     raise KlorError(
-        Diagnostic(
+        site.diagnostic(
             "not-a-chor",
             f"{site.text}: the name no longer means a choreography",
-            site.span,
-            help="define the choreography again, or recompile what calls it",
+            "define the choreography again, or recompile what calls it",
         )
     )
 
 
 def _stale(definition: Definition, site: Site) -> KlorError:
     return KlorError(
-        Diagnostic(
+        site.diagnostic(
             "stale-dependent",
             f"Signature of {definition.name} differs from the one that {site.text} was compiled against:\n"
             f"  was {site.callee},\n  is  {definition.signature}",
-            site.span,
-            help="evaluate the definition that contains the call again",
+            "evaluate the definition that contains the call again",
         )
     )

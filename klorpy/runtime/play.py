@@ -16,7 +16,7 @@ import anyio.from_thread
 import anyio.lowlevel
 
 from klorpy.core.choreography import Choreography, Site, reachable
-from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role, Type
 from klorpy.runtime.commands import APPLY, AWAIT, CALL, RECEIVE, SEND, Closure, Command, Program
 from klorpy.runtime.config import RoleConfig, Transport
@@ -147,10 +147,9 @@ async def _perform(machine: Machine, transport: Transport, command: Command) -> 
         awaitable, site = command[1], command[2]
         if not isinstance(awaitable, Awaitable):
             raise KlorError(
-                Diagnostic(
+                site.diagnostic(
                     "cannot-await",
                     f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
-                    site.span,
                     help="await what a coroutine function returns",
                 )
             )
@@ -183,10 +182,9 @@ class _Functions:
     def _locator(self, role: Role, site: Site) -> Any:
         if role not in self.config.locators:
             raise KlorError(
-                Diagnostic(
+                site.diagnostic(
                     "missing-locator",
                     f"{self.config.role} has no locator for {role}, which it meets at {site}",
-                    site.span,
                     help=f'add it to the configuration: "locators": {{"{role}": …}}',
                 )
             )
@@ -194,10 +192,9 @@ class _Functions:
 
     def _missing(self, slug: str, does: str, key: str, role: Role, site: Site) -> KlorError:
         return KlorError(
-            Diagnostic(
+            site.diagnostic(
                 slug,
                 f"{self.config.role} has to {does} {role} at {site}, but its configuration has no {key!r}",
-                site.span,
                 help=f'give a function: "{key}": …, or a transport',
             )
         )

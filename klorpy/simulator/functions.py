@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio.from_thread
 
 from klorpy.core.choreography import Choreography, Definition
-from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role
 from klorpy.core.values import isolate
 from klorpy.runtime.commands import APPLY, AWAIT, CALL, RECEIVE, SEND, Closure, Command
@@ -75,10 +75,9 @@ class Meeting:
                     return self._channel(command[1], role).get(timeout=self.timeout)
                 except queue.Empty:
                     raise KlorError(
-                        Diagnostic(
+                        command[2].diagnostic(
                             "timeout",
                             f"{role} waited {self.timeout:g} s for {command[1]} at {command[2]}",
-                            command[2].span,
                             help=f"call {command[1]}'s function too, in another thread",
                         )
                     ) from None

@@ -22,6 +22,9 @@ awaiting: ContextVar[tuple[Capture, Role] | None] = ContextVar("klorpy-awaiting"
 class Capture(io.TextIOBase):
     """Stands for `sys.stdout` between `__enter__` and `__exit__`. `current` is the running role, set by the scheduler."""
 
+    #: A slot of its own, since it is set at every step: the dict that TextIOBase brings is slow to write to.
+    __slots__ = ("current",)
+
     def __init__(self, roles: tuple[Role, ...], line: Callable[[Role, str], None]) -> None:
         self.current: Role | None = None
         self.text: dict[Role, list[str]] = {role: [] for role in roles}

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from klorpy.core.choreography import Choreography, Definition, reachable
 from klorpy.core.diagnostics import KlorError
-from klorpy.core.events import Blocked, Printed
+from klorpy.core.events import Blocked, Message, Printed
 from klorpy.core.types import Arrow, Role
 from klorpy.core.values import ATOMS, NotCopyable, isolate, same_value
 from klorpy.runtime.commands import AWAIT, Closure
@@ -20,7 +20,8 @@ from klorpy.simulator.functions import Meeting
 from klorpy.simulator.output import Capture
 from klorpy.simulator.schedule import Schedule, Scripted, Seed, Seeded, schedule_of
 from klorpy.simulator.scheduler import Scheduler
-from klorpy.simulator.simulation import Simulation, judge, source_of
+from klorpy.simulator.simulation import Simulation
+from klorpy.simulator.verdict import judge
 
 ORDERS: Final = ("program",)
 
@@ -115,11 +116,14 @@ def _simulate(
             assert task.command is not None
             waits_for = None if task.command[0] == AWAIT else task.command[1]
             simulation.blocked[role] = Blocked(role, waits_for, task.command[2])
+    simulation.unread = [
+        Message(source, role, value, site)
+        for role, task in scheduler.tasks.items()
+        for source, box in task.inbox.items()
+        for _, _, value, site in box
+    ]
     first = scheduler.first_failure.role if scheduler.first_failure else None
-    deadlock = first is None and not scheduler.timed_out and bool(simulation.blocked)
-    if first is not None or deadlock or scheduler.timed_out:
-        files = {d.source.filename: source_of(d.source.filename) for d in pinned.values()}
-        simulation.verdict = judge(simulation, first, deadlock, scheduler.timed_out, files)
+    simulation.verdict = judge(simulation, first, scheduler.timed_out, pinned.values())
     return simulation
 
 

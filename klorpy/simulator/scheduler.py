@@ -21,7 +21,7 @@ from typing import Any, Final
 import anyio.from_thread
 
 from klorpy.core.choreography import Choreography, Definition, Site
-from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import Event, Exited, Failed
 from klorpy.core.types import Role
 from klorpy.core.values import ATOMS, NotCopyable, isolate
@@ -34,7 +34,7 @@ from klorpy.simulator.schedule import Schedule
 _CALLS: Final = (CALL, APPLY)
 
 #: Commands that a role may carry out before another that is ready has its turn, in the plain order.
-SLICE: Final = 4096
+SLICE: Final = 256
 #: Slices that the other roles get after a failure, to reach their own failure or a place where they wait.
 GRACE: Final = 1000
 
@@ -111,31 +111,36 @@ class Scheduler:
     def _run(self) -> None:
         # Locals are faster than attributes; see the module's docstring.
         ready, trace, atoms, schedule, capture = self.ready, self.trace, ATOMS, self.schedule, self.capture
-        preemptive, deadline, clock = schedule.preemptive, self.deadline, self.clock
-        budget = range(1 if preemptive else SLICE)
+        preemptive = schedule.preemptive
+        budget = 1 if preemptive else SLICE
+        #: Whether anything but the next ready role has to be looked at between slices.
+        alert = preemptive or self.deadline is not None
         grace = GRACE
         while True:
-            if self._pending and (not ready or not self._finished.empty()):
-                if not self._resume_awaited(block=not ready):
+            if alert or not ready:
+                if self._pending and (not ready or not self._finished.empty()):
+                    if not self._resume_awaited(block=not ready):
+                        return
+                    continue
+                if not ready:
                     return
-                continue
-            if not ready:
-                return
-            if deadline is not None and clock() >= deadline:
-                self.timed_out = True
-                return
-            if self.first_failure is not None:
-                grace -= 1
-                if grace < 0:
+                if self.deadline is not None and self.clock() >= self.deadline:
+                    self.timed_out = True
                     return
-            if preemptive and len(ready) > 1:
-                ready.rotate(-schedule.choose(len(ready)))
+                if self.first_failure is not None:
+                    grace -= 1
+                    if grace < 0:
+                        return
+                if preemptive and len(ready) > 1:
+                    ready.rotate(-schedule.choose(len(ready)))
             task = ready.popleft()
             capture.current = role = task.role
             machine, inbox, outbox, value = task.machine, task.inbox, task.outbox, task.value
             send = machine.send
+            left = budget
             try:
-                for _ in budget:
+                while left:
+                    left -= 1
                     try:
                         command = send(value)
                     except StopIteration as stop:
@@ -149,31 +154,34 @@ class Scheduler:
                     if word == 0:  # SEND
                         box, receiver = outbox[command[1]]
                         value = command[2]
+                        kind = type(value)
+                        if kind is not int and kind not in atoms:  # the commonest type first
+                            value = isolate(value)
+                            command = (0, command[1], value, command[3])
                         if receiver.waiting is box:
                             # The receiver waits for just this: hand it over.
+                            receiver.waiting = None
                             if command[3] is not receiver.command[2]:  # type: ignore[index]
                                 box.append(command)
-                                receiver.waiting = None
                                 self._fail(receiver, _mismatch(role, receiver, command))
+                                alert = True
                                 value = None
                                 continue
-                            if type(value) in atoms:
-                                if trace is not None:
-                                    trace.append((role, command))
-                            else:
-                                value = isolate(value)
-                                if trace is not None:
-                                    trace.append((role, (0, command[1], isolate(value), command[3])))
+                            if trace is not None:
+                                trace.append(role)
+                                trace.extend(command)
+                                if kind not in atoms:
+                                    value = isolate(value)
                             receiver.value = value
-                            receiver.waiting = None
                             ready.append(receiver)
                         else:
-                            box.append(command if type(value) in atoms else (0, command[1], isolate(value), command[3]))
+                            box.append(command)
                         value = None
                     elif word == 1:  # RECEIVE
                         box = inbox[command[1]]
                         if not box:
-                            task.waiting, task.command = box, command
+                            task.waiting = box
+                            task.command = command
                             break
                         message = box.popleft()
                         if message[3] is not command[2]:
@@ -181,7 +189,8 @@ class Scheduler:
                             raise _mismatch(command[1], task, message)
                         value = message[2]
                         if trace is not None:
-                            trace.append((command[1], message))
+                            trace.append(command[1])
+                            trace.extend(message)
                             if type(value) not in atoms:
                                 value = isolate(value)
                     elif word in _CALLS:
@@ -197,6 +206,7 @@ class Scheduler:
                         value = None
                     elif word == AWAIT:
                         self._await(task, command)
+                        alert = True
                         break
                     else:
                         raise AssertionError(f"not a command: {command!r}")
@@ -204,6 +214,7 @@ class Scheduler:
                     task.value = value
                     ready.append(task)
             except (Exception, SystemExit, GeneratorExit) as error:
+                alert = True
                 self._fail(task, _not_copyable(error, command) if isinstance(error, NotCopyable) else error)
 
     # --- Ends ---
@@ -240,10 +251,9 @@ class Scheduler:
         awaitable, site = command[1], command[2]
         if not isinstance(awaitable, Awaitable):
             raise KlorError(
-                Diagnostic(
+                site.diagnostic(
                     "cannot-await",
                     f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
-                    site.span,
                     help="await what a coroutine function returns",
                 )
             )
@@ -297,10 +307,9 @@ def _mismatch(source: Role, receiver: Task, message: Command) -> KlorError:
     expected: Site = receiver.command[2]
     found: Site = message[3]
     return KlorError(
-        Diagnostic(
+        expected.diagnostic(
             "protocol-mismatch",
             f"{receiver.role} waits at {expected}, but {source} sent a message of {found}",
-            expected.span,
             help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
         )
     )
@@ -309,10 +318,9 @@ def _mismatch(source: Role, receiver: Task, message: Command) -> KlorError:
 def _not_copyable(error: NotCopyable, command: Command) -> KlorError:
     site: Site = command[3]
     return KlorError(
-        Diagnostic(
+        site.diagnostic(
             "not-copyable",
             f"{site.text} sends a {error.args[0]}, which cannot be copied to another role",
-            site.span,
             help="send data: numbers, text, lists, dicts, or objects that copy.deepcopy can copy",
         )
     )

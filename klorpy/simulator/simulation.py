@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import linecache
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, Any
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import Diagnostic, KlorError
-from klorpy.core.events import Blocked, Event, Message, describe_error
-from klorpy.core.spans import Source, Span
+from klorpy.core.events import Blocked, Event, Message
 from klorpy.core.types import Role
 from klorpy.simulator.schedule import Seed
 
@@ -31,6 +28,8 @@ class Simulation:
     failures: dict[Role, BaseException] = field(default_factory=dict)
     blocked: dict[Role, Blocked] = field(default_factory=dict)
     outputs: dict[Role, str] = field(default_factory=dict)
+    #: Messages that were sent, but that nobody received.
+    unread: list[Message] = field(default_factory=list)
     #: The one cause of failure; None when all went well.
     verdict: ChoreographyFailed | None = None
     _trace: list[Any] | None = field(default=None)
@@ -47,7 +46,7 @@ class Simulation:
         """
         if self._trace is None:
             raise KlorError("the run kept no trace", slug="no-trace", help="run it with trace=True, the default")
-        return [_event(entry) for entry in self._trace]
+        return list(_events(self._trace))
 
     @cached_property
     def messages(self) -> list[Message]:
@@ -65,6 +64,8 @@ class Simulation:
             yield str(event)
         for blocked in self.blocked.values():
             yield str(blocked)
+        for message in self.unread:
+            yield f"{message} was never received"
 
     def log(self, file: IO[str] | None = None) -> None:
         """Print the run: `A --> B: 5`, `A: what A printed`, `A exited normally`, `B exited abruptly: …`."""
@@ -78,13 +79,15 @@ class Simulation:
         return f"<simulation of {self.choreography.name}: {state}, {{{results}}}{count}>"
 
 
-def _event(entry: Any) -> Event:
-    """The scheduler notes a delivery as (source, command)."""
-    if type(entry) is tuple:
-        source, (_, target, value, site) = entry
-        return Message(source, target, value, site)
-    event: Event = entry
-    return event
+def _events(trace: list[Any]) -> Iterator[Event]:
+    """The scheduler notes a delivery as five entries: the source and the parts of the SEND. Others are events."""
+    entries = iter(trace)
+    for entry in entries:
+        if isinstance(entry, str):
+            _, target, value, site = next(entries), next(entries), next(entries), next(entries)
+            yield Message(entry, target, value, site)
+        else:
+            yield entry
 
 
 class ChoreographyFailed(KlorError):
@@ -99,70 +102,3 @@ class ChoreographyFailed(KlorError):
         super().__init__(diagnostic)
         self.simulation = simulation
         self.role = role
-
-
-def judge(
-    simulation: Simulation, first: Role | None, deadlock: bool, timed_out: bool, filenames: Mapping[str, Source]
-) -> ChoreographyFailed | None:
-    """The verdict: the first failure with its role and place, a deadlock with who waits for whom, or the time."""
-    name = simulation.choreography.name
-    waiting = tuple(str(blocked) for blocked in simulation.blocked.values())
-    seed = f"seed={simulation.seed!r} replays this run"
-    if first is not None:
-        error = simulation.failures[first]
-        span, source = find_place(error, filenames)
-        own = error if isinstance(error, KlorError) else None
-        verdict = ChoreographyFailed(
-            Diagnostic(
-                "choreography-failed", f"{name} failed at {first}: {describe_error(error)}", span,
-                label=f"{first} failed here" if span else "",
-                notes=(*((f"error [{own.slug}]",) if own else ()), *waiting),
-                help=own.help if own else seed, source=source,
-            ),
-            simulation, first,
-        )  # fmt: skip
-        verdict.__cause__ = error
-        return verdict
-    if timed_out:
-        diagnostic = Diagnostic("timeout", f"{name} did not end in time", notes=waiting, help=seed)
-        return ChoreographyFailed(diagnostic, simulation, None)
-    if deadlock:
-        blocked = next(iter(simulation.blocked.values()))
-        source = filenames.get(blocked.site.filename)
-        diagnostic = Diagnostic(
-            "deadlock", f"{name} is stuck: {'; '.join(waiting)}", blocked.site.span, notes=waiting, source=source,
-            label=f"{blocked.role} waits here",
-            help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
-        )  # fmt: skip
-        return ChoreographyFailed(diagnostic, simulation, None)
-    return None
-
-
-def find_place(error: BaseException, filenames: Mapping[str, Source]) -> tuple[Span | None, Source | None]:
-    """The innermost form of the user's text that an exception passed through, in files of the choreography."""
-    span = None
-    source = None
-    if isinstance(error, KlorError) and error.span is not None:
-        return error.span, error.diagnostic.source or next(iter(filenames.values()), None)
-    tb = error.__traceback__
-    while tb is not None:
-        filename = tb.tb_frame.f_code.co_filename
-        if filename in filenames:
-            place = _position(tb)
-            if place is not None:
-                span, source = place, filenames[filename]
-        tb = tb.tb_next
-    return span, source
-
-
-def _position(tb: types.TracebackType) -> Span | None:
-    for i, (line, end_line, column, end_column) in enumerate(tb.tb_frame.f_code.co_positions()):
-        if i == tb.tb_lasti // 2 and line is not None:
-            if end_line is None or column is None or end_column is None:
-                return Span(line, 1, line, 1)
-            return Span(line, column + 1, end_line, max(end_column, column + 1))
-    return None
-
-
-def source_of(filename: str) -> Source:
-    return Source(filename, "".join(linecache.getlines(filename)))

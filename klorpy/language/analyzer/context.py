@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import sys
+import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -109,8 +110,8 @@ class Context:
         value: Any = vars(self.compiler.module).get(keys[0], _MISSING)
         if value is _MISSING:
             value = self._imported(keys[0], load)
-        for key in keys[1:]:
-            value = getattr(value, key, _MISSING)
+        for i, key in enumerate(keys[1:], 1):
+            value = self._attribute(value, key, ".".join(keys[: i + 1]), load)
         if isinstance(value, Choreography):
             return Callee(".".join(path), value.signature, form, value)
         return None
@@ -118,17 +119,24 @@ class Context:
     def _imported(self, key: str, load: bool) -> Any:
         place = self.compiler.imported(key)
         if place is None:
+            for module_name in self.compiler.star_imports():
+                value = getattr(_module(module_name, load), key, _MISSING)
+                if value is not _MISSING:
+                    return value
             return _MISSING
         module_name, attribute = place
-        module = sys.modules.get(module_name)
-        if module is None and load:
-            try:
-                module = importlib.import_module(module_name)
-            except ImportError:  # the file's own import form will say so, where it stands
-                return _MISSING
-        if module is None:
-            return _MISSING
-        return module if attribute is None else getattr(module, attribute, _MISSING)
+        module = _module(module_name, load)
+        return module if attribute is None else self._attribute(module, attribute, f"{module_name}.{attribute}", load)
+
+    def _attribute(self, value: Any, key: str, dotted: str, load: bool) -> Any:
+        """An attribute; of a package perhaps a module that is yet to be imported."""
+        found = getattr(value, key, _MISSING)
+        if found is _MISSING and isinstance(value, types.ModuleType):
+            asked = self.compiler.imported(dotted) is not None
+            name = f"{value.__name__}.{key}"
+            if asked or self.compiler.imported(key) is not None:
+                return _module(name, load)
+        return found
 
     def is_role(self, name: str | None) -> bool:
         return name in self.roles
@@ -216,6 +224,17 @@ class Context:
 
 
 _MISSING = object()
+
+
+def _module(name: str, load: bool) -> Any:
+    """A module that is imported already, or is imported now."""
+    found = sys.modules.get(name, _MISSING)
+    if found is _MISSING and load:
+        try:
+            return importlib.import_module(name)
+        except ImportError:  # the file's own import form will say so, where it stands
+            return _MISSING
+    return found
 
 
 def arrow_roles(name: str | None) -> tuple[str, str] | None:

@@ -557,6 +557,10 @@ def _match(ctx: Context, form: Form) -> Surface:
     subject = analyze(ctx.nontail(), form[1])
     rest = list(form[2:])
     clauses = []
+    default = None
+    if len(rest) >= 2 and symbol_name(rest[-2]) == "_" and rest[-3:-2] != [Keyword("if")]:
+        default = analyze(ctx, rest.pop())
+        rest.pop()
     while rest:
         pattern = [rest.pop(0)]
         while len(rest) >= 2 and rest[0] in (Keyword("as"), Keyword("if")):
@@ -577,7 +581,7 @@ def _match(ctx: Context, form: Form) -> Surface:
         clauses.append(
             Clause((), pattern, None, tuple(names), _without(ctx, names), result, ctx.span(pattern[0]))
         )
-    return Case(subject, tuple(clauses), None, True, ctx.scope, span=ctx.span(form), form=form)
+    return Case(subject, tuple(clauses), default, True, ctx.scope, span=ctx.span(form), form=form)
 
 
 def _captures(ctx: Context, pattern: list[Form]) -> list[Binding] | None:

@@ -175,6 +175,8 @@ def call(ctx: Context, form: Form, analyze: Analyze) -> Surface:
 
 def special(ctx: Context, form: Form, name: str) -> Surface | None:
     """A core form of Hy that is neither an operator nor a form of the choreographic language."""
+    if (name in _ASSIGNMENTS or name in ("setv", "del")) and _changes_objects(form):
+        return opaque(ctx, form)
     if name in _NOT_HERE:
         ctx.report.error(messages.unsupported(
             ctx.span(form), f"`{name}` cannot stand in a choreography", _NOT_HERE[name]
@@ -190,6 +192,13 @@ def special(ctx: Context, form: Form, name: str) -> Surface | None:
     if ctx.compiler.is_core_macro(name):
         return opaque(ctx, form, _OPAQUE.get(name, "homogeneous-form"))
     return None
+
+
+def _changes_objects(form: Form) -> bool:
+    """Whether an assignment or a deletion names elements and attributes of objects only, and no variable."""
+    name = head_name(form)
+    targets = form[1::2] if name == "setv" else form[1:] if name == "del" else form[1:2]
+    return len(form) > 1 and all(head_name(target) in ("get", "cut", ".") for target in targets)
 
 
 def opaque(ctx: Context, form: Form, slug: str = "homogeneous-form") -> Surface:

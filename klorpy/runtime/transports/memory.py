@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from klorpy.core.choreography import Site
-from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
 from klorpy.core.values import NotCopyable, isolate
 
@@ -98,10 +98,9 @@ class MemoryTransport:
             copy = isolate(value)
         except NotCopyable as error:
             raise KlorError(
-                Diagnostic(
+                site.diagnostic(
                     "not-copyable",
                     f"{site.text} sends a {error.args[0]}, which cannot be copied to another role",
-                    site.span,
                     help="send data: numbers, text, lists, dicts, or objects that copy.deepcopy can copy",
                 )
             ) from None
@@ -117,10 +116,9 @@ class MemoryTransport:
         sent_at, value = message
         if sent_at is not site:
             raise KlorError(
-                Diagnostic(
+                site.diagnostic(
                     "protocol-mismatch",
                     f"{self.role} waits at {site}, but {source} sent a message of {sent_at}",
-                    site.span,
                     help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
                 )
             )
@@ -136,10 +134,9 @@ class MemoryTransport:
         if channel is None:
             other = target if source == self.role else source
             raise KlorError(
-                Diagnostic(
+                site.diagnostic(
                     "role-not-part",
                     f"{self.role} meets {other} at {site}, but the network has no such role",
-                    site.span,
                     help="make the network for all roles of the choreography: MemoryNetwork(chor.roles)",
                 )
             )
@@ -147,5 +144,9 @@ class MemoryTransport:
 
     def _gone(self, role: Role, site: Site) -> PeerClosed:
         return PeerClosed(
-            Diagnostic("peer-closed", f"{role} has left, but {self.role} still needs it at {site}", site.span)
+            site.diagnostic(
+                "peer-closed",
+                f"{role} has left, but {self.role} still needs it at {site}",
+                "look at how the other role ended: it may have failed",
+            )
         )
