@@ -46,7 +46,7 @@ NUMBERS = (hy.models.Integer, hy.models.Float, hy.models.Complex)
 __all__ = [
     "NUMBERS", "Bytes", "Compiler", "Dict", "Expression", "FComponent", "FString", "Form", "HyASTCompiler", "HyError",
     "HyLanguageError", "Keyword", "KlorSyntaxError", "List", "Object", "PrematureEndOfInput", "Result", "Sequence",
-    "Set", "String", "Symbol", "Tuple", "head_name", "mangle", "read_forms", "show_form", "span_of", "symbol_name",
+    "Set", "String", "Symbol", "Tuple", "head_name", "mangle", "read_forms", "show_form", "span_of", "symbol_name", "unmangled",
 ]  # fmt: skip
 
 
@@ -104,6 +104,14 @@ def dotted_name(form: Form) -> str | None:
     ):
         return ".".join(str(part) for part in form[1:])
     return None
+
+
+def unmangled(name: str) -> str:
+    """The Hy name of a Python name; the name itself when it only looks mangled."""
+    try:
+        return str(hy.unmangle(name))
+    except ValueError:
+        return name
 
 
 def show_form(form: Form) -> str:

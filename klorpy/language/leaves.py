@@ -30,6 +30,7 @@ from klorpy.language.hy_adapter import (
     head_name,
     shift_columns,
     show_form,
+    unmangled,
 )
 from klorpy.language.surface import HostPattern, Scope
 from klorpy.language.typed import Typed
@@ -230,7 +231,7 @@ class Leaves:
                 span, f"`{escape}` would leave the choreography", "keep it inside a function: (fn [] …)"
             ))  # fmt: skip
         for name in sorted(scan.names):
-            spelled = _unmangled(name)
+            spelled = unmangled(name)
             pair = arrow_roles(spelled)
             if spelled in self.roles:
                 report.error(messages.role_as_value(span, spelled))
@@ -239,15 +240,6 @@ class Leaves:
                     slug, span, spelling, f"{spelled} cannot stand",
                     "communicate before it, and use the result inside",
                 ))  # fmt: skip
-
-
-def _unmangled(name: str) -> str:
-    import hy
-
-    try:
-        return str(hy.unmangle(name))
-    except ValueError:  # a Python name that only looks mangled
-        return name
 
 
 def is_stable(node: Typed) -> bool:

@@ -32,11 +32,15 @@ class Machine:
     program that returned to `finish`.
     """
 
-    __slots__ = ("audit", "frames", "pinned", "result", "send", "trail")
+    __slots__ = ("_projections", "audit", "frames", "pinned", "result", "send", "trail")
 
     def __init__(self, pinned: Mapping[Choreography, Definition], audit: bool = False) -> None:
         self.pinned = pinned
         self.audit = audit
+        self._projections = {
+            choreography: definition.audited if audit else definition.projections
+            for choreography, definition in pinned.items()
+        }
         self.frames: list[Program] = []
         #: Where each frame but the outermost was called from.
         self.trail: list[Site | None] = []
@@ -52,11 +56,16 @@ class Machine:
         """The program that a CALL or an APPLY starts."""
         if command[0] == CALL:
             _, choreography, index, cast, args, site = command
-            return self._call(choreography, index, cast, args, site)
+            # The way of nearly all calls, written out: it is taken for each round of a tail-recursive choreography.
+            projections = self._projections.get(choreography)
+            if projections is None or site.check_callee:
+                return self._call(choreography, index, cast, args, site)
+            program: Program = projections[index](cast, *args)
+            return program
         _, callee, args, site = command
         if type(callee) is Instance:
             return self._call(callee.choreography, callee.index, callee.cast, args, callee.site)
-        program: Program = callee(*args)
+        program = callee(*args)
         return program
 
     def _call(self, choreography: Any, index: int, cast: Any, args: Any, site: Site) -> Program:
@@ -81,12 +90,11 @@ class Machine:
 
         A tail call is started in the place of the program that made it.
         """
-        frames = self.frames
         if type(value) is Tail:
-            program = self.program(value.command)
-            frames[-1] = program
+            self.frames[-1] = program = self.program(value.command)
             self.send = program.send
             return None
+        frames = self.frames
         frames.pop()
         self.trail.pop()
         if frames:

@@ -179,6 +179,19 @@ class Generator:
     def vector(self, type_: Tup, names: dict[str, Ty]) -> tuple[Binder, ...]:
         return tuple(self.binder(item, names) for item in type_.items)
 
+    def params(
+        self, types: tuple[Ty, ...], place: int | None, counter: str | None, names: dict[str, Ty]
+    ) -> tuple[Binder, ...]:
+        """Parameters, that at `place` with the name `counter`."""
+        params: list[Binder] = []
+        for i, type_ in enumerate(types):
+            if i == place and counter is not None:
+                names[counter] = type_
+                params.append(counter)
+            else:
+                params.append(self.binder(type_, names))
+        return tuple(params)
+
     # --- Programs ---
 
     def program(self, size: int | None = None) -> Program:
@@ -251,20 +264,14 @@ class Generator:
         """`header` with its parameters and its body."""
         type_ = header.type
         names: dict[str, Ty] = {}
-        params = [self.binder(p, names) for p in type_.params]
-        if counter is not None:
-            place, name = counter
-            if isinstance(params[place], str):
-                names.pop(str(params[place]))
-            params[place] = name
-            names[name] = type_.params[place]
+        params = self.params(type_.params, *(counter or (None, None)), names)
         scope = Scope(names, frozenset(header.roles), type_.roles, header.roles, defs)
         if counter is None:
             body = self.term(type_.result, scope, size)
         else:
             block = Block(type_.params, counter[0], counter[1], type_.roles)
             body = self.repeated(type_.result, replace(scope, block=block), size, selves)
-        return replace(header, params=tuple(params), body=body)
+        return replace(header, params=params, body=body)
 
     # --- Terms ---
 
@@ -563,14 +570,12 @@ class Generator:
     # Choreographies.
 
     def chor(self, type_: Arr, s: Scope, size: int) -> Term:
-        names: dict[str, Ty] = {}
-        params = tuple(self.binder(p, names) for p in type_.params)
-        inner = replace(s.bind(names), allowed=type_.roles, block=None, counting=False, selves=())
         place = next((i for i, p in enumerate(type_.params) if isinstance(p, Agr) and p.kind == "count"), None)
-        if place is not None:
-            counter = self.counter()
-            params = (*params[:place], counter, *params[place + 1 :])
-            inner = inner.bind({counter: type_.params[place]})
+        counter = None if place is None else self.counter()
+        names: dict[str, Ty] = {}
+        params = self.params(type_.params, place, counter, names)
+        inner = replace(s.bind(names), allowed=type_.roles, block=None, counting=False, selves=())
+        if place is not None and counter is not None:
             block = Block(type_.params, place, counter, type_.roles)
             self_name = f"self{self.counters}" if self.chance(60) else None
             selves = (Self(self_name, type_, place, counter),) if self_name else ()

@@ -101,7 +101,7 @@ _OPERATIONS: Final = {
     "attribute-index": Operation("(. {} [0] real)", "int", ("pair",), lambda say, p: p[0]),
     "attribute-call": Operation("(. {} (bit-length))", "int", ("int",), lambda say, a: a.bit_length()),
     "keyword": Operation("(int {} :base 7)", "int", ("digits",), lambda say, a: int(a, base=7)),
-    "star": Operation("(max {} #* {})", "int", ("int", "list"), lambda say, a, b: max(a, *b)),
+    "star": Operation("(max {} 0 #* {})", "int", ("int", "list"), lambda say, a, b: max(a, 0, *b)),
     "from-count": Operation("(+ {} 0)", "int", ("count",), lambda say, a: a),
     "of-cell": Operation("(sum {})", "int", ("cell",), lambda say, a: sum(a)),
     "try": Operation("(try (// {} {}) (except [ZeroDivisionError] -1))", "int", ("int", "int"), _divided, whole=True),
