@@ -122,10 +122,6 @@ class Choreography:
         self.callers: WeakSet[Choreography] = WeakSet()
 
     @property
-    def __doc__(self) -> str | None:  # type: ignore[override]
-        return self.definition.doc if self.definition else None
-
-    @property
     def __name__(self) -> str:
         return self.name
 

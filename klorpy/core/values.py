@@ -79,6 +79,12 @@ def comparable(value: Any) -> bool:
     return equality is not object.__eq__ or isinstance(value, (type(None), enum.Enum, Noop))
 
 
+# What is compared part by part: built-in containers, and classes derived from them that keep their equality.
+_DICT: Final[object] = dict.__eq__
+_ORDERED: Final[tuple[object, ...]] = (list.__eq__, tuple.__eq__)
+_CONTAINERS: Final[tuple[object, ...]] = (*_ORDERED, _DICT, set.__eq__, frozenset.__eq__)
+
+
 def same_value(left: Any, right: Any) -> bool:
     """Whether two roles' copies agree: equal and of the same type, all the way down; NaN agrees with NaN.
 
@@ -99,19 +105,24 @@ def same_value(left: Any, right: Any) -> bool:
         kind = type(a)
         if kind is not type(b):
             return False
-        if kind in (list, tuple, dict):
+        equality: object = kind.__eq__
+        if equality in _CONTAINERS:
             if (pair := (id(a), id(b))) in seen:
                 continue
             seen.add(pair)
             if len(a) != len(b):
                 return False
-            if kind is dict:
-                # Keys match by equality; the order of insertion does not count.
-                if a.keys() != b.keys():
-                    return False
-                todo.extend((a[key], b[key]) for key in a)
-            else:
+            if equality in _ORDERED:
                 todo.extend(zip(a, b, strict=True))
+                continue
+            # Keys and elements match by equality, in any order; then their types are compared.
+            partners = {key: key for key in b}
+            for key in a:
+                if key not in partners:
+                    return False
+                todo.append((key, partners[key]))
+                if equality is _DICT:
+                    todo.append((a[key], b[key]))
         elif comparable(a) and not _equal(a, b):
             return False
     return True

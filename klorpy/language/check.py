@@ -6,13 +6,11 @@ import os
 import warnings
 from dataclasses import dataclass
 
-from hy.reader import HyReader
-
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
 from klorpy.core.spans import Source
 from klorpy.core.types import Signature
 from klorpy.language.evaluate import new_module, python_code
-from klorpy.language.hy_adapter import Compiler, compile_toplevel, head_name, hy_compiler, read_forms
+from klorpy.language.hy_adapter import Compiler, compile_toplevel, head_name, hy_compiler, new_reader, read_forms
 from klorpy.language.pipeline import collecting, note_signature
 
 
@@ -33,7 +31,7 @@ def check(source: str, filename: str) -> Checked:
     text = Source(filename, source)
     module = new_module(os.path.splitext(os.path.basename(filename))[0].replace("-", "_"), os.path.abspath(filename))
     compiler = hy_compiler(module, text)
-    reader = HyReader()
+    reader = new_reader(module)
     errors: list[Diagnostic] = []
     found: list[Diagnostic] = []
     with warnings.catch_warnings(), collecting(found):

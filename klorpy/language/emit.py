@@ -33,7 +33,8 @@ _Node = TypeVar("_Node", bound=ast.AST)
 
 #: What the builder is given, in this order; `klorpy.runtime.link` passes the values.
 KIT: Final = (
-    "SEND", "RECEIVE", "CALL", "APPLY", "AWAIT", "CHECK", "PAUSE", "Tail", "Instance", "noop", "verify", "no_match",
+    "SEND", "RECEIVE", "CALL", "APPLY", "AWAIT", "CHECK", "PAUSE", "TAIL_CALL", "TAIL_APPLY", "Instance", "noop",
+    "verify", "no_match",
 )  # fmt: skip
 
 
@@ -182,8 +183,8 @@ class _Function:
             case e.Invoke():
                 return [self._invoke(statement)]
             case e.Apply(site, callee, args, binding, tail):
-                command = self._words("APPLY", self.operand(callee), self._tuple(args), self.site(site))
-                return [self._tail(command) if tail else self._yield(binding, command)]
+                parts = [self.operand(callee), self._tuple(args), self.site(site)]
+                return [self._tail("TAIL_APPLY", *parts) if tail else self._command(binding, "APPLY", *parts)]
             case e.Await(site, operand, binding):
                 return [self._command(binding, "AWAIT", self.operand(operand), self.site(site))]
             case e.Check(site, operand):
@@ -237,15 +238,15 @@ class _Function:
         value = ast.Yield(command)
         return ast.Expr(value) if binding is None else self._assign(binding, value)
 
-    def _tail(self, command: ast.expr) -> ast.stmt:
-        return ast.Return(ast.Call(_load(self.kit["Tail"]), [command], []))
-
     def _invoke(self, s: e.Invoke) -> ast.stmt:
-        command = self._words(
-            "CALL", self._callee(s.callee), ast.Constant(s.index), self._cast(s.roles), self._tuple(s.args),
-            self.site(s.site),
-        )  # fmt: skip
-        return self._tail(command) if s.tail else self._yield(s.binding, command)
+        args = ast.Tuple([self._cast(s.roles), *(self.operand(arg) for arg in s.args)], ast.Load())
+        parts = [self._callee(s.callee), ast.Constant(s.index), args, self.site(s.site)]
+        return self._tail("TAIL_CALL", *parts) if s.tail else self._command(s.binding, "CALL", *parts)
+
+    def _tail(self, word: str, *parts: ast.expr) -> ast.stmt:
+        """The program is never resumed; `return` says so to the reader, and to whoever looks where a block ends."""
+        self.yields = True
+        return ast.Return(ast.Yield(self._words(word, *parts)))
 
     def _callee(self, callee: Callee) -> ast.expr:
         """The name of the choreography, looked up when the call runs."""

@@ -14,7 +14,6 @@ import types
 from typing import Any
 
 import hy.macros
-from hy.reader import HyReader
 
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.spans import Source
@@ -23,6 +22,7 @@ from klorpy.language.hy_adapter import (
     KlorSyntaxError,
     String,
     compile_toplevel,
+    new_reader,
     read_forms,
     span_of,
     too_deep,
@@ -62,7 +62,7 @@ def evaluate(
     # With no modification time, the entry stays when files are checked for changes.
     linecache.cache[filename] = (len(source), None, [line + "\n" for line in source.split("\n")], filename)
     text = Source(filename, source)
-    reader = HyReader()
+    reader = new_reader(module)
     for i, form in enumerate(read_forms(source, filename, reader)):
         if i == 0 and type(form) is String:
             module.__doc__ = str(form)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import re
 import types
 import warnings
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import hy
+import hy.errors
 from hy.compiler import HyASTCompiler, Result, hy_compile
 from hy.errors import HyError, HyLanguageError
 from hy.macros import macroexpand
@@ -46,7 +48,7 @@ NUMBERS = (hy.models.Integer, hy.models.Float, hy.models.Complex)
 __all__ = [
     "NUMBERS", "Bytes", "Compiler", "Dict", "Expression", "FComponent", "FString", "Form", "HyASTCompiler", "HyError",
     "HyLanguageError", "Keyword", "KlorSyntaxError", "List", "Object", "PrematureEndOfInput", "Result", "Sequence",
-    "Set", "String", "Symbol", "Tuple", "head_name", "mangle", "read_forms", "show_form", "span_of", "symbol_name", "unmangled",
+    "Set", "String", "Symbol", "Tuple", "head_name", "mangle", "new_reader", "read_forms", "show_form", "span_of", "symbol_name", "unmangled",
 ]  # fmt: skip
 
 
@@ -189,7 +191,22 @@ def literal_value(form: Form) -> Any:
     raise ValueError(form)
 
 
+# --- Tracebacks -------------------------------------------------------------------------------------------------------
+
+# The `hy` command leaves the frames of its compiler out of the tracebacks of mistakes in the text; so klorpy's too. The
+# set is private: where a Hy does not have it, tracebacks are longer.
+_hidden: set[str] = getattr(hy.errors, "_tb_hidden_modules", set())
+_hidden.update((os.path.dirname(__file__), os.path.join(os.path.dirname(__file__), "analyzer")))
+
+
 # --- Reading ----------------------------------------------------------------------------------------------------------
+
+
+def new_reader(module: types.ModuleType) -> Any:
+    """A reader that knows the reader macros of `module`."""
+    reader = HyReader()
+    reader.reader_macros.update(getattr(module, "_hy_reader_macros", {}))
+    return reader
 
 
 def read_forms(text: str, filename: str, reader: Any = None) -> Iterator[Form]:
@@ -450,18 +467,17 @@ def _collect_imports(form: Form, module: types.ModuleType, found: dict[str, tupl
 
 
 def _module_name(form: Form, module: types.ModuleType) -> str | None:
-    if isinstance(form, Symbol):
+    if isinstance(form, Symbol) and str(form).strip("."):
         name: str = mangle(str(form))
         return name
+    if isinstance(form, Symbol):
+        form = Expression([form])
     if isinstance(form, Expression) and form and all(isinstance(part, Symbol) for part in form):
         head, parts = str(form[0]), [mangle(str(p)) for p in form[1:] if str(p) != "None"]
-        if head == ".":
-            leading = len(form) > 1 and str(form[1]) == "None"
-            dots = 1 if leading else 0
-        elif not head.strip("."):
-            dots = len(head)
-        else:
+        if head.strip("."):
             return None
+        # (. a b) is a.b, (. None a b) is .a.b, and (.. None a) is ..a; a lone dot is the package itself.
+        dots = len(head) if len(form) == 1 or str(form[1]) == "None" else 0
         if not dots:
             return ".".join(parts)
         package = (getattr(module, "__package__", None) or module.__name__.rpartition(".")[0]).split(".")

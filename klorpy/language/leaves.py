@@ -20,10 +20,11 @@ from klorpy.core.spans import Span
 from klorpy.core.types import Agreement, Role, Roles, Type, render
 from klorpy.language import messages, typed
 from klorpy.language.analyzer.context import Unit as AnalysisUnit
-from klorpy.language.analyzer.context import arrow_roles
+from klorpy.language.analyzer.context import arrow_roles, expression
 from klorpy.language.hy_adapter import (
     Expression,
     Form,
+    Keyword,
     Symbol,
     Tuple,
     as_klor_error,
@@ -152,7 +153,9 @@ class Leaves:
         forms = []
         for i, child in enumerate(children):
             if inlined[i] and (i >= last_hole or is_stable(child) or (i == 0 and node.is_call and _is_name(child))):
-                forms.append(self._form(child, holes))
+                form = self._form(child, holes)
+                # In a call, a bare keyword would name the argument after it.
+                forms.append(expression([Symbol("do"), form], form) if isinstance(form, Keyword) else form)
             else:
                 hole = self.unit.binding("t")
                 holes.append((hole, child))

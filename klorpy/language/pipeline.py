@@ -41,6 +41,7 @@ from klorpy.language.hy_adapter import (
     Result,
     compile_toplevel,
     mangle,
+    new_reader,
     read_forms,
     show_form,
     span_of,
@@ -87,8 +88,9 @@ def recompile(definition: Definition) -> Emitted:
     try:
         with options.using(definition.options), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for form in read_forms(text, source.filename):
-                compile_toplevel(form, module, source)
+            reader = new_reader(module)
+            for form in read_forms(text, source.filename, reader):
+                compile_toplevel(form, module, source, reader)
     finally:
         _observer.reset(token)
     if definition.name not in found:

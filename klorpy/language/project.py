@@ -421,7 +421,7 @@ class Projector:
         inner: Out = []
         captures = None
         if self.repeating:
-            captures = tuple(_captured(node, self.role))
+            captures = tuple(self._captured(node))
         # What a closure's own body repeats is its own affair.
         outside, self.repeating = self.repeating, 0
         params = self._params(node.params, node.arrow.params, node.span, inner)
@@ -429,6 +429,36 @@ class Projector:
         self.repeating = outside
         out.append(e.Closure(binding, params, tuple(inner), node.self_name, captures, span=node.span))
         return e.Value(binding)
+
+    def _captured(self, node: typed.Chor) -> Iterator[Binding]:
+        """The locals from outside that the body of a choreography uses at this role."""
+        inside: set[Binding] = set()
+        used: dict[Binding, None] = {}
+        todo: list[Typed] = [node]
+        while todo:
+            current = todo.pop()
+            inside.update(binding for binding, _ in bound(current))
+            if self.role in current.type.roles:
+                used.update(dict.fromkeys(self._named(current)))
+            todo.extend(children(current))
+        for binding in used:
+            type_ = self.leaves.types.get(binding)
+            if binding not in inside and type_ is not None and self.role in type_.roles:
+                yield binding
+
+    def _named(self, node: Typed) -> tuple[Binding, ...]:
+        """The locals that a node itself names."""
+        match node:
+            case typed.Local(binding=binding):
+                return (binding,)
+            case typed.Leaf(opaque=True):
+                return self.leaves.of(node).code.captures
+            case typed.Case():
+                subject = self.leaves.name_of(node, "t")
+                codes = [self.leaves.pattern(c, subject, node.subject.type) for c in node.clauses if c.constant is None]
+                return tuple(binding for code in codes for binding in code.captures)
+            case _:
+                return ()
 
     def _call(self, node: typed.Call, want: Want, out: Out, *, tail: bool) -> Operand:
         takes_part = self.role in node.arrow.roles
@@ -648,22 +678,3 @@ def _unstable_leaves(operand: Operand) -> Iterator[Operand]:
             yield from _unstable_leaves(group)
         case _:
             return
-
-
-def _captured(node: typed.Chor, role: Role) -> Iterator[Binding]:
-    """The locals from outside that the body of a choreography may use at a role."""
-    inside: set[Binding] = set()
-    used: dict[Binding, None] = {}
-    todo: list[Typed] = [node]
-    while todo:
-        current = todo.pop()
-        inside.update(binding for binding, _ in bound(current))
-        if isinstance(current, typed.Local):
-            if role in current.type.roles:
-                used[current.binding] = None
-        elif isinstance(current, typed.Leaf) and current.opaque:
-            used.update(dict.fromkeys(current.scope.values()))
-        todo.extend(children(current))
-    for binding in used:
-        if binding not in inside:
-            yield binding

@@ -60,9 +60,9 @@ def _commented(text: str, emitted: Emitted) -> str:
     site_name = re.compile(r"\b(s\d+(?:_\d+)?)\)+$")
     lines = []
     for line in text.splitlines():
-        line = re.sub(r"= \((yield .*)\)$", r"= \1", line)
+        line = re.sub(r"(= |return )\((yield .*)\)$", r"\1\2", line)
         match = site_name.search(line)
-        if match and match[1] in by_name and ("yield" in line or "Tail(" in line):
+        if match and match[1] in by_name and "yield" in line:
             form = by_name[match[1]].text
             line += f"  # {form if len(form) <= 60 else form[:59] + '…'}"
         lines.append(line)

@@ -19,9 +19,9 @@ from klorpy.core.spans import Source, Span
 from klorpy.core.types import Signature, parse_signature
 from klorpy.core.values import noop
 from klorpy.runtime.agreement import no_match, verify
-from klorpy.runtime.commands import APPLY, AWAIT, CALL, CHECK, PAUSE, RECEIVE, SEND, Instance, Tail
+from klorpy.runtime.commands import APPLY, AWAIT, CALL, CHECK, PAUSE, RECEIVE, SEND, TAIL_APPLY, TAIL_CALL, Instance
 
-_KIT: Final = (SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, Tail, Instance, noop, verify, no_match)
+_KIT: Final = (SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, Instance, noop, verify, no_match)
 
 
 def declare(name: str, namespace: dict[str, Any], python_name: str, signature: str, **_: Any) -> Choreography:
@@ -100,6 +100,7 @@ def _define(
             callee.callers.discard(choreography)
     choreography.definition = definition
     choreography.signature = type_
+    choreography.__doc__ = definition.doc
     for callee in definition.called():
         if callee is not choreography:
             callee.callers.add(choreography)

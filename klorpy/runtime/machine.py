@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from klorpy.core.choreography import Choreography, Definition, Site
+from klorpy.core.choreography import Choreography, Definition, Projection, Site
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.values import noop
-from klorpy.runtime.commands import CALL, Command, Instance, Program, Tail
+from klorpy.runtime.commands import CALL, TAIL_CALL, Command, Instance, Program
+
+_BY_NAME: Final = (CALL, TAIL_CALL)
 
 
 class _Done:
@@ -54,46 +56,43 @@ class Machine:
 
     def program(self, command: Command) -> Program:
         """The program that a CALL or an APPLY starts."""
-        if command[0] == CALL:
-            _, choreography, index, cast, args, site = command
-            # The way of nearly all calls, written out: it is taken for each round of a tail-recursive choreography.
+        program: Program
+        word = command[0]
+        if word in _BY_NAME:
+            _, choreography, index, args, site = command
             projections = self._projections.get(choreography)
             if projections is None or site.check_callee:
-                return self._call(choreography, index, cast, args, site)
-            program: Program = projections[index](cast, *args)
+                projections = self._find(choreography, site)
+            program = projections[index](*args)
             return program
         _, callee, args, site = command
         if type(callee) is Instance:
-            return self._call(callee.choreography, callee.index, callee.cast, args, callee.site)
-        program = callee(*args)
+            program = self._find(callee.choreography, callee.site)[callee.index](callee.cast, *args)
+        else:
+            program = callee(*args)
         return program
 
-    def _call(self, choreography: Any, index: int, cast: Any, args: Any, site: Site) -> Program:
+    def _find(self, choreography: Any, site: Site) -> tuple[Projection, ...]:
+        """The projections of what is called at `site`, after the checks that a call in the run's own text passes."""
         definition = self.pinned.get(choreography)
         if definition is None:
             definition = _unpinned(choreography, site)
         if site.check_callee and site.callee is not None and not site.callee.equivalent(definition.signature):
             raise _stale(definition, site)
-        projections = definition.audited if self.audit else definition.projections
-        program: Program = projections[index](cast, *args)
-        return program
+        return definition.audited if self.audit else definition.projections
 
     def enter(self, command: Command) -> None:
-        """Push what a CALL or an APPLY starts."""
+        """Start what a command calls: on top of the program that yielded it, or in its place if the call is a tail."""
         program = self.program(command)
-        self.frames.append(program)
-        self.trail.append(command[-1])
+        if command[0] >= TAIL_CALL:
+            self.frames[-1] = program
+        else:
+            self.frames.append(program)
+            self.trail.append(command[-1])
         self.send = program.send
 
     def finish(self, value: Any) -> Any:
-        """Pop the program that returned `value`; give the value to resume its caller with, or DONE at the end.
-
-        A tail call is started in the place of the program that made it.
-        """
-        if type(value) is Tail:
-            self.frames[-1] = program = self.program(value.command)
-            self.send = program.send
-            return None
+        """Pop the program that returned `value`; give the value to resume its caller with, or DONE at the end."""
         frames = self.frames
         frames.pop()
         self.trail.pop()

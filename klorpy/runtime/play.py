@@ -18,7 +18,7 @@ import anyio.lowlevel
 from klorpy.core.choreography import Choreography, Site, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role, Type
-from klorpy.runtime.commands import APPLY, AWAIT, CALL, RECEIVE, SEND, Closure, Command, Program
+from klorpy.runtime.commands import APPLY, AWAIT, CALLS, RECEIVE, SEND, Closure, Command, Program
 from klorpy.runtime.config import RoleConfig, Transport
 from klorpy.runtime.erasure import check_count, check_playable, result_at
 from klorpy.runtime.machine import DONE, Machine
@@ -140,7 +140,7 @@ async def _perform(machine: Machine, transport: Transport, command: Command) -> 
         return None
     if word == RECEIVE:
         return await transport.receive(command[1], command[2])
-    if word in (CALL, APPLY):
+    if word in CALLS:
         machine.enter(command)
         return None
     if word == AWAIT:

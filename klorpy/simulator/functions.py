@@ -16,7 +16,7 @@ from klorpy.core.choreography import Choreography, Definition
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role
 from klorpy.core.values import isolate
-from klorpy.runtime.commands import APPLY, AWAIT, CALL, RECEIVE, SEND, Closure, Command
+from klorpy.runtime.commands import APPLY, AWAIT, CALLS, RECEIVE, SEND, Closure, Command
 from klorpy.runtime.erasure import result_at
 from klorpy.runtime.machine import DONE, Machine
 
@@ -81,7 +81,7 @@ class Meeting:
                             help=f"call {command[1]}'s function too, in another thread",
                         )
                     ) from None
-            case w if w in (CALL, APPLY):
+            case w if w in CALLS:
                 machine.enter(command)
             case w if w == AWAIT:
                 with anyio.from_thread.start_blocking_portal() as portal:

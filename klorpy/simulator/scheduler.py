@@ -25,13 +25,11 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import Event, Exited, Failed
 from klorpy.core.types import Role
 from klorpy.core.values import ATOMS, NotCopyable, isolate
-from klorpy.runtime.commands import APPLY, AWAIT, CALL, CHECK, PAUSE, Command, Program
+from klorpy.runtime.commands import AWAIT, CALLS, CHECK, PAUSE, Command, Program
 from klorpy.runtime.machine import DONE, Machine, first_cause
 from klorpy.simulator.audit import Audit
 from klorpy.simulator.output import Capture, awaiting
 from klorpy.simulator.schedule import Schedule
-
-_CALLS: Final = (CALL, APPLY)
 
 #: Commands that a role may carry out before another that is ready has its turn, in the plain order.
 SLICE: Final = 256
@@ -193,7 +191,7 @@ class Scheduler:
                             trace.extend(message)
                             if type(value) not in atoms:
                                 value = isolate(value)
-                    elif word in _CALLS:
+                    elif word in CALLS:
                         machine.enter(command)
                         send, value = machine.send, None
                     elif word == PAUSE:

@@ -215,7 +215,7 @@ class _Run:
                 self.check(roles, value, frame)
                 return value
             case t.Chor():
-                return Closure(term, env, frame)
+                return Closure(term, dict(env), frame)
             case t.Inst(name, roles):
                 d = self.defs[name]
                 actual = [frame.cast[role] for role in roles]
@@ -266,7 +266,7 @@ class _Run:
                 return tuple(whole[: len(targets)])
             case t.Gather(target, sources, items):
                 return [
-                    self.communicate(t.Move(source, target, item, ""), env, frame)
+                    self.communicate(t.Move(source, target, item, ""), env, frame.under(frozenset([target])))
                     for source, item in zip(sources, items, strict=True)
                 ]
             case _:

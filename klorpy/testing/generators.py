@@ -196,7 +196,7 @@ class Generator:
 
     def program(self, size: int | None = None) -> Program:
         if size is None:
-            size = self.choice((4, 8, 8, 12, 12, 16, 24, 60))
+            size = self.choice((2, 4, 4, 6, 6, 8, 8, 12, 20, 50))
         pool = self.choice(ROLE_NAMES) if self.chance(20) else ROLE_NAMES[0]
         names = list(CHORS)
         defs: tuple[Def, ...] = ()
@@ -493,7 +493,9 @@ class Generator:
         (target,) = type_.roles
         sources = tuple(self.shuffled(self.some(others)))
         parts = self.parts(size, len(sources))
-        items = [self.term(Agr(frozenset([r]), "int"), s.inner(), part) for r, part in zip(sources, parts, strict=True)]
+        # The macro makes a list at the receiver, so what is sent stands under that mask.
+        inner = s.inner().under(type_.roles)
+        items = [self.term(Agr(frozenset([r]), "int"), inner, part) for r, part in zip(sources, parts, strict=True)]
         return t.Gather(target, sources, tuple(items))
 
     def _scatters(self, type_: Tup, s: Scope) -> tuple[Role, list[Role]] | None:
@@ -860,19 +862,21 @@ class Generator:
         one, two, three = self.parts(size, 3)
         test: Term = t.Lift(have, t.Op("less", (t.Name(block.counter), t.Lit("1", 1))), True)
         test = self.moved(test, have, s.allowed)
+        lifting = self.chance(15)
+        outside, s = s, s.under(s.allowed) if lifting else s
         end = self.term(type_, s.inner(), one)
         more = self.term(type_, replace(s, counting=True, selves=selves), max(two, 3))
-        if isinstance(type_, Agr) and type_.roles == s.allowed and type_.kind in ("bool", "any") and self.chance(40):
-            body: Term = t.Junction(False, (test, more))
+        if lifting:
+            body: Term = t.Lift(s.allowed, t.Case(test, ((t.Lit("True", True), end),), more), True)
+        elif isinstance(type_, Agr) and type_.roles == s.allowed and type_.kind in ("bool", "any") and self.chance(40):
+            body = t.Junction(False, (test, more))
         elif isinstance(type_, Agr) and type_.roles == s.mask == s.allowed and type_.kind in ("none", "any") and self.chance(40):
             body = t.When(t.Lift(s.allowed, t.Op("not", (test,)), True), more)
         elif self.chance(20):
             body = t.Cond(((test, end),), more)
-        elif self.chance(20):
-            body = t.Lift(s.allowed, t.Case(test, ((t.Lit("True", True), end),), more), True)
         else:
             body = t.If(test, end, more)
-        return t.Do((self.effect(s, three), body)) if three > 3 else body
+        return t.Do((self.effect(outside, three), body)) if three > 3 else body
 
     def recur(self, s: Scope, size: int) -> Term:
         block = s.block

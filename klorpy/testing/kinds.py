@@ -65,6 +65,11 @@ def _print(say: Say, *items: Any) -> None:
     say(" ".join(map(str, items)))
 
 
+def _for(say: Say, items: list[Any]) -> None:
+    for item in items:
+        say(str(item))
+
+
 def _divided(say: Say, a: int, b: int) -> int:
     try:
         return a // b
@@ -108,7 +113,7 @@ _OPERATIONS: Final = {
     "finally": Operation('(try {} (finally (print "finally")))', "int", ("int",), _finally, whole=True),
     "sfor": Operation("(len (sfor it {} (% it 3)))", "int", ("list",), lambda say, a: len({x % 3 for x in a}), whole=True),
     "whole-let": Operation("((fn [] (let [it {}] (if (> it 2) (* it 2) {}))))", "int", ("int", "int"),
-                           lambda say, a, b: a * 2 if a > 2 else b),
+                           lambda say, a, b: a * 2 if a > 2 else b, whole=True),
     "str": Operation("(str {})", "str", ("any",), lambda say, a: str(a)),
     "cat": Operation("(cat {} {})", "str", ("str", "str"), lambda say, a, b: cat(a, b)),
     "upper": Operation("(.upper {})", "str", ("str",), lambda say, a: a.upper()),
@@ -138,8 +143,7 @@ _OPERATIONS: Final = {
     "print": Operation("(print {})", "none", ("any",), _print, effect=True),
     "print-2": Operation("(print {} {})", "none", ("any", "any"), _print, effect=True),
     "append": Operation("(.append {} {})", "none", ("cell", "int"), _append, effect=True),
-    "for": Operation("(for [it {}] (print it))", "none", ("list",), lambda say, a: [say(str(x)) for x in a] and None,
-                     whole=True),
+    "for": Operation("(for [it {}] (print it))", "none", ("list",), _for, whole=True),
     "cell": Operation("[{}]", "cell", ("int",), lambda say, a: [a]),
     "fn": Operation("(fn [it] (+ it {}))", "fn", ("int",), lambda say, a: lambda say, x: x + a, whole=True),
     "fn-prints": Operation("(fn [it] (print {} it) it)", "fn", ("str",), _told, whole=True),
@@ -168,7 +172,7 @@ LITERALS: Final[dict[str, list[tuple[str, Any]]]] = {
     "pair": [('#(1 "a")', (1, "a"))],
     "fn": [("abs", lambda say, x: abs(x))],
     "cell": [("[]", []), ("[4]", [4])],
-    "any": [("2.5", 2.5), (":key", hy.models.Keyword("key")), ('b"x"', b"x")],
+    "any": [("2.5", 2.5), ("(do :key)", hy.models.Keyword("key")), ('b"x"', b"x")],
 }
 
 

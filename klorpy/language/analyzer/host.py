@@ -228,7 +228,9 @@ def find_choreographic(ctx: Context, form: Form) -> Form | None:
                 special = name in _CHOREOGRAPHIC and not ctx.compiler.knows(mangle(name))
                 if ctx.is_role(name) or special or (pair and any(ctx.is_role(r) for r in pair)):
                     return current
-            if ctx.callee(current[0], load=False) is not None:
+            # A mere call may be of a name that the form itself binds; one with roles is of a choreography.
+            roles = current[1] if len(current) > 1 and isinstance(current[1], List) else ()
+            if any(ctx.is_role(symbol_name(item)) for item in roles) and ctx.callee(current[0], load=True) is not None:
                 return current
         if isinstance(current, (Expression, List, Tuple, Set, Dict, FString, FComponent)):
             todo.extend(reversed(list(current)))
