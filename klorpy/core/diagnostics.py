@@ -134,6 +134,8 @@ class KlorError(Exception):
     exception notes, so that plain tracebacks show them.
     """
 
+    __module__ = "klorpy"
+
     #: The slug of a subclass that has just one.
     default_slug: ClassVar[str] = "internal"
 
@@ -163,6 +165,8 @@ class KlorError(Exception):
 
 class KlorWarning(UserWarning):
     """The category of klorpy's warnings; `slug` says which."""
+
+    __module__ = "klorpy"
 
     def __init__(self, message: str, slug: str) -> None:
         super().__init__(message)

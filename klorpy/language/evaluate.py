@@ -72,8 +72,12 @@ def evaluate(
 
 def evaluate_form(form: Form, module: types.ModuleType, source: Source, reader: Any = None) -> Any:
     """Compile and run one form in `module`; give its value."""
-    body, value = compile_toplevel(form, module, source, reader)
-    statements, expression = python_code(body, value, form, source)
+    try:
+        body, value = compile_toplevel(form, module, source, reader)
+        statements, expression = python_code(body, value, form, source)
+    except KlorError as error:
+        # The frames of Hy's compiler, and of klorpy's, say nothing to the user.
+        raise error.with_traceback(None) from None
     exec(statements, module.__dict__)
     return eval(expression, module.__dict__)
 

@@ -24,7 +24,7 @@ from hy.errors import HyError, HyLanguageError
 from hy.macros import macroexpand
 from hy.reader import HyReader, mangle, read_many
 from hy.reader.exceptions import PrematureEndOfInput
-from hy.scoping import ScopeFn, ScopeLet, is_inside_function_scope
+from hy.scoping import ScopeFn, ScopeLet
 
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.spans import Source, Span
@@ -58,6 +58,8 @@ class KlorSyntaxError(KlorError, SyntaxError, HyLanguageError):  # type: ignore[
     A `SyntaxError`, so that Python, IPython and the `hy` command draw the caret; a `HyLanguageError`, so that Hy
     lets it pass through macro expansion. Tools that know only one line show the first line of the form.
     """
+
+    __module__ = "klorpy"
 
     def __init__(self, first: Diagnostic, *more: Diagnostic) -> None:
         KlorError.__init__(self, first, *more)
@@ -285,10 +287,6 @@ class Compiler:
     def compiled(self) -> dict[str, Any]:
         """What `defchor` noted in this compilation, by mangled name."""
         return _COMPILED.setdefault(self._hy, {})
-
-    @property
-    def in_function(self) -> bool:
-        return bool(is_inside_function_scope(self._hy.scope))
 
     def define(self, name: str) -> None:
         """Tell Hy's scope that `name` (mangled) is defined here."""

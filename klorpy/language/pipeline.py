@@ -202,7 +202,6 @@ def _generate(
         "callees": ast.Tuple([_link(callee) for callee in callees.values()], ast.Load()),
         "options": constants(chosen.as_mapping()),
         "doc": ast.Constant(header.doc),
-        "local": ast.Constant(compiler.in_function),
     }
     # A decorator is applied before the name is bound: what the name meant until now is found there.
     decorator = emitter.locate(_link_call("define", header, signature, data), header.span)
@@ -231,7 +230,9 @@ def _import() -> ast.stmt:
 def _link_call(function: str, header: Defchor, signature: Signature, data: Mapping[str, ast.expr]) -> ast.expr:
     key = mangle(header.name)
     namespace = ast.Call(ast.Name("globals", ast.Load()), [], [])
-    args = [ast.Constant(header.name), namespace, ast.Constant(key), ast.Constant(signature.text)]
+    # Inside a function, what the name means until now is a local.
+    scope = ast.Call(ast.Name("locals", ast.Load()), [], [])
+    args = [ast.Constant(header.name), namespace, scope, ast.Constant(key), ast.Constant(signature.text)]
     keywords = [ast.keyword(name, value) for name, value in data.items()]
     return ast.Call(ast.Attribute(ast.Name(_LINK, ast.Load()), function, ast.Load()), args, keywords)
 

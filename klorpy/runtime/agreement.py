@@ -21,6 +21,8 @@ from klorpy.runtime.commands import RECEIVE, SEND, Program
 class AgreementViolated(KlorError):
     """The roles of an agreement hold different values: `values`, in the order of `roles`."""
 
+    __module__ = "klorpy"
+
     default_slug = "agreement-violated"
 
     def __init__(self, site: Site, roles: Sequence[Role], values: Sequence[Any]) -> None:
@@ -82,6 +84,8 @@ def _agree(values: list[Any], site: Site) -> bool:
 
 class NoMatch(KlorError):
     """No clause of a `case` or `match` fits the value, and there is no default."""
+
+    __module__ = "klorpy"
 
     default_slug = "no-match"
 

@@ -24,14 +24,17 @@ from klorpy.runtime.commands import APPLY, AWAIT, CALL, CHECK, PAUSE, RECEIVE, S
 _KIT: Final = (SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, Instance, noop, verify, no_match)
 
 
-def declare(name: str, namespace: dict[str, Any], python_name: str, signature: str, **_: Any) -> Choreography:
+def declare(
+    name: str, namespace: dict[str, Any], scope: dict[str, Any], python_name: str, signature: str
+) -> Choreography:
     """The choreography of a declaration; the one that is bound already when the name has one."""
-    return _bound(name, namespace, python_name, parse_signature(signature), str(namespace.get("__name__", "__main__")))
+    return _bound(name, scope, python_name, parse_signature(signature), str(namespace.get("__name__", "__main__")))
 
 
 def define(
     name: str,
     namespace: dict[str, Any],
+    scope: dict[str, Any],
     python_name: str,
     signature: str,
     *,
@@ -42,17 +45,16 @@ def define(
     callees: tuple[tuple[Callable[[], Any], str], ...],
     options: dict[str, Any],
     doc: str | None,
-    local: bool = False,
 ) -> Callable[[Callable[..., tuple[Projection, ...]]], Choreography]:
     """A decorator that makes a builder, which the compiler emitted, into a choreography.
 
-    `namespace` is that of the module, `python_name` the variable; a `local` definition, inside a function, is always
-    a new choreography. The decorator raises KlorError `stale-bytecode`.
+    `namespace` is that of the module; in `scope`, the locals where the definition stands, `python_name` is bound to
+    what is defined anew. The decorator raises KlorError `stale-bytecode`.
     """
 
     def decorator(build: Callable[..., tuple[Projection, ...]]) -> Choreography:
         return _define(
-            name, {} if local else namespace, python_name, str(namespace.get("__name__", "__main__")),
+            name, scope, python_name, str(namespace.get("__name__", "__main__")),
             _definition(name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc),
         )  # fmt: skip
 
@@ -90,10 +92,10 @@ def _definition(
 
 
 def _define(
-    name: str, namespace: dict[str, Any], python_name: str, module: str, definition: Definition
+    name: str, scope: dict[str, Any], python_name: str, module: str, definition: Definition
 ) -> Choreography:
     type_ = definition.signature
-    choreography = _bound(name, namespace, python_name, type_, module)
+    choreography = _bound(name, scope, python_name, type_, module)
     old = choreography.definition.signature if choreography.definition is not None else None
     if choreography.definition is not None:
         for callee in choreography.definition.called():
@@ -110,9 +112,9 @@ def _define(
 
 
 def _bound(
-    name: str, namespace: dict[str, Any], python_name: str, signature: Signature, module: str
+    name: str, scope: dict[str, Any], python_name: str, signature: Signature, module: str
 ) -> Choreography:
-    found = namespace.get(python_name)
+    found = scope.get(python_name)
     # One that was imported stays what it is; the name gets a choreography of this module.
     if isinstance(found, Choreography) and found.name == name and found.module == module:
         if found.definition is None:

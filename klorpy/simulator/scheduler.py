@@ -37,12 +37,6 @@ SLICE: Final = 256
 GRACE: Final = 1000
 
 
-class Timeout(KlorError):
-    """The simulation took longer than it was allowed to."""
-
-    default_slug = "timeout"
-
-
 class Task:
     """One role of a run."""
 
@@ -224,6 +218,9 @@ class Scheduler:
 
     def _fail(self, task: Task, error: BaseException) -> None:
         error = first_cause(error)
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            # From the role's own frame on; the frame above is this scheduler's.
+            error = error.with_traceback(error.__traceback__.tb_next)
         task.error = error
         task.waiting = None
         if self.first_failure is None:

@@ -96,6 +96,8 @@ class ChoreographyFailed(KlorError):
     `role` is the role that failed first; None for a deadlock or when the time was over.
     """
 
+    __module__ = "klorpy"
+
     default_slug = "choreography-failed"
 
     def __init__(self, diagnostic: Diagnostic, simulation: Simulation, role: Role | None) -> None:

@@ -142,7 +142,7 @@ class Generator:
 
     def agr(self, roles: Roles, kind: str | None = None) -> Agr:
         chosen = self.some(roles)
-        kind = kind or self.choice(KINDS)
+        kind = kind or self.choice(("int", "int", "str", "list", *KINDS))
         return Agr(frozenset([min(chosen)]) if kind == "cell" else chosen, kind)
 
     def type(self, roles: Roles, arrows: bool = True, depth: int = 2) -> Ty:
@@ -345,6 +345,12 @@ class Generator:
                 return found
         match type_:
             case Agr(roles, kind):
+                if kind not in ("cell", "count") and self.chance(60):
+                    # What somebody else holds comes here by messages.
+                    names = [n for n, h in s.env.items() if isinstance(h, Agr) and h.kind == kind and h.roles <= s.allowed]
+                    if names:
+                        name = self.choice(names)
+                        return self.moved(t.Name(name), s.env[name].roles, roles)
                 return self.lifted(roles, s, lambda inner: self.literal(kind))
             case Tup(items):
                 return t.Pack(tuple(self.leaf(item, s.inner()) for item in items))

@@ -83,6 +83,8 @@ class MemoryNetwork:
 class PeerClosed(KlorError):
     """The other role has closed its end, and everything that it sent was received."""
 
+    __module__ = "klorpy"
+
     default_slug = "peer-closed"
 
 
