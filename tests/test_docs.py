@@ -7,8 +7,9 @@ import shlex
 import warnings
 from pathlib import Path
 
-import klorpy
 import pytest
+
+import klorpy
 from klorpy.environment.cli import main
 
 ROOT = Path(__file__).parent.parent

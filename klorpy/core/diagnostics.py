@@ -221,15 +221,32 @@ def _excerpt(source: Source, span: Span, gutter: int, label: str) -> list[str]:
         line = source.line(number)
         if line is None:
             continue
-        # A tab is drawn as one column, so that the underline stands where the form does.
-        line = line.replace("\t", " ")
+        # Tabs, form feeds and the like are drawn as one column, so that the underline stands where the form does.
+        line = "".join(c if c.isprintable() else " " for c in line)
         start = span.column if number == span.line else len(line) - len(line.lstrip()) + 1
         end = span.end_column if number == span.end_line else len(line.rstrip())
+        line, start, end = _window(line, start, end)
         out.append(f"{number:>{gutter}} | {line}".rstrip())
         mark = " " * (start - 1) + "^" * max(end - start + 1, 1)
         suffix = f" {label}" if label and number == numbers[-1] else ""
         out.append(" " * gutter + f" | {mark}{suffix}")
     return out
+
+
+#: Columns of a line that are shown.
+_COLUMNS_SHOWN = 160
+
+
+def _window(line: str, start: int, end: int) -> tuple[str, int, int]:
+    """The part of a long line around the columns that are underlined, and where these are then."""
+    if len(line) <= _COLUMNS_SHOWN:
+        return line, start, end
+    first = max(0, min(start - 1 - _COLUMNS_SHOWN // 3, len(line) - _COLUMNS_SHOWN))
+    shown = line[first : first + _COLUMNS_SHOWN]
+    head = "…" if first else ""
+    tail = "…" if first + _COLUMNS_SHOWN < len(line) else ""
+    shift = len(head) - first
+    return head + shown + tail, start + shift, min(end + shift, len(head) + len(shown))
 
 
 def _indented(text: str, width: int) -> str:

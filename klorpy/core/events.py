@@ -26,13 +26,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """Text that host code wrote at a role, whole lines or the last piece."""
+    """A line that host code wrote at a role, without its newline."""
 
     role: Role
     text: str
 
     def __str__(self) -> str:
-        return "\n".join(f"{self.role}: {line}" for line in self.text.splitlines() or [""])
+        return f"{self.role}: {self.text}".rstrip(" ")
 
 
 @dataclass(frozen=True, slots=True)

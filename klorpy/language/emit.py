@@ -318,9 +318,10 @@ class _Function:
         return [ast.If(test, then or [ast.Pass()], orelse)]
 
     def _select(self, s: e.Select) -> list[ast.stmt]:
+        # In the order of the text, so that names are numbered as one reads.
+        blocks = [self.block(case.block) for case in s.cases]
         rest = self.block(s.default)
-        for case in reversed(s.cases):
-            block = self.block(case.block)
+        for case, block in zip(reversed(s.cases), reversed(blocks), strict=True):
             if case.constant is not None:
                 test: ast.expr = ast.Compare(self.operand(s.subject), [ast.Eq()], [self.operand(case.constant)])
                 rest = self._branch(test, block, rest)

@@ -16,7 +16,7 @@ from typing import Any
 import hy.macros
 
 from klorpy.core.diagnostics import Diagnostic, KlorError
-from klorpy.core.spans import Source
+from klorpy.core.spans import Source, Span
 from klorpy.language.hy_adapter import (
     Form,
     KlorSyntaxError,
@@ -93,7 +93,18 @@ def python_code(
         raise too_deep(source, span_of(form)) from None
     except (SyntaxError, ValueError, TypeError, OverflowError, MemoryError) as error:
         message = f"Python refuses this form: {getattr(error, 'msg', None) or error}"
-        raise KlorSyntaxError(Diagnostic("hy-error", message, span_of(form), source=source)) from None
+        span = _guilty(error, span_of(form))
+        help = "look at what Python says of its own form of this"
+        raise KlorSyntaxError(Diagnostic("hy-error", message, span, help=help, source=source)) from None
+
+
+def _guilty(error: Exception, form: Span) -> Span:
+    """The place that Python names, if it lies inside of the form."""
+    line, column = getattr(error, "lineno", None), getattr(error, "offset", None)
+    if line is None or column is None or not (form.line, form.column) < (line, column) <= (form.end_line, 10**9):
+        return form
+    end_line, end_column = getattr(error, "end_lineno", None) or line, getattr(error, "end_offset", None) or column
+    return Span(line, column, end_line, max(end_column - 1, column))
 
 
 def load(path: str | os.PathLike[str]) -> types.ModuleType:

@@ -48,7 +48,7 @@ NUMBERS = (hy.models.Integer, hy.models.Float, hy.models.Complex)
 __all__ = [
     "NUMBERS", "Bytes", "Compiler", "Dict", "Expression", "FComponent", "FString", "Form", "HyASTCompiler", "HyError",
     "HyLanguageError", "Keyword", "KlorSyntaxError", "List", "Object", "PrematureEndOfInput", "Result", "Sequence",
-    "Set", "String", "Symbol", "Tuple", "head_name", "mangle", "new_reader", "read_forms", "show_form", "span_of", "symbol_name", "unmangled",
+    "Set", "String", "Symbol", "Tuple", "head_name", "mangle", "new_reader", "read_forms", "readable_name", "show_form", "span_of", "symbol_name", "unmangled",
 ]  # fmt: skip
 
 
@@ -122,7 +122,16 @@ def show_form(form: Form) -> str:
     """A form as the user writes it, on one line."""
     text = hy.repr(form)
     text = text[1:] if text.startswith("'") else text
-    return re.sub(r"\s+", " ", text)
+    return _GENSYM.sub(r"\1", re.sub(r"\s+", " ", text))
+
+
+#: What `hy.gensym` makes of a name: different each time, so shown without its number.
+_GENSYM = re.compile(r"_hy_gensym_(.+?)_\d+\b")
+
+
+def readable_name(name: str) -> str:
+    """The name that a symbol made by `hy.gensym` was made from; any other as it is."""
+    return _GENSYM.sub(r"\1", name)
 
 
 def symbols_in(form: Form) -> Iterator[str]:
@@ -163,6 +172,8 @@ def as_data(form: Form) -> Any:
         return {"True": True, "False": False, "None": None}.get(name, name)
     if isinstance(form, String):
         return str(form)
+    if isinstance(form, NUMBERS):
+        return literal_value(form)
     if head_name(form) == "quote" and len(form) == 2:
         return as_data(form[1])
     raise ValueError(form)
@@ -212,50 +223,98 @@ def new_reader(module: types.ModuleType) -> Any:
 
 
 def read_forms(text: str, filename: str, reader: Any = None) -> Iterator[Form]:
-    """The forms of `text`, one at a time, so that reader macros take effect. Raises KlorSyntaxError `read-error`."""
+    """The forms of `text`, one at a time, so that reader macros take effect.
+
+    Raises KlorSyntaxError: `read-error`, or `too-deep` for brackets that are nested more than DEPTH levels.
+    """
     source = Source(filename, text)
     reader = reader or HyReader()
+    brackets = _Brackets(text)
+    if brackets.too_deep is not None:
+        raise too_deep(source, _point(text, brackets.too_deep))
+    surrogate = re.search("[\ud800-\udfff]", text)
+    if surrogate is not None:
+        raise KlorSyntaxError(
+            Diagnostic(
+                "read-error", "half of a surrogate pair is no character", _point(text, surrogate.start()),
+                help="leave it out, or write the character that the pair stands for", source=source,
+            )
+        )  # fmt: skip
     try:
-        yield from read_many(text, filename=filename, reader=reader, skip_shebang=True)
+        yield from read_many(text.removeprefix("\ufeff"), filename=filename, reader=reader, skip_shebang=True)
     except HyLanguageError as error:
-        raise read_failure(error, source) from None
+        if "recursion depth" in str(error):
+            raise too_deep(source) from None
+        raise read_failure(error, source, brackets) from None
     except RecursionError:
         raise too_deep(source) from None
     except ValueError as error:  # an integer literal beyond Python's limit of digits
         raise KlorSyntaxError(Diagnostic("read-error", str(error), Span(1, 1, 1, 1), source=source)) from None
 
 
-def read_failure(error: HyLanguageError, source: Source) -> KlorSyntaxError:
+def read_failure(error: HyLanguageError, source: Source, brackets: _Brackets) -> KlorSyntaxError:
     line, column = max(getattr(error, "lineno", None) or 1, 1), max(getattr(error, "offset", None) or 1, 1)
+    span, label = Span(line, column, line, column), ""
+    message = str(getattr(error, "msg", error))
+    help_ = "look at the text just before this place"
     if isinstance(error, PrematureEndOfInput):
-        message, help_ = "the text ends before the form does", "close the open bracket or string"
-        opened = _open_bracket(source.text)
-        if opened is not None:
-            line, column = opened
-    else:
-        message, help_ = str(getattr(error, "msg", error)), ""
-    span = Span(line, column, line, column)
-    return KlorSyntaxError(Diagnostic("read-error", message, span, help=help_, source=source))
+        message, help_ = "the text ends before the form does", "close it"
+        if brackets.string is not None:
+            span, label = _point(source.text, brackets.string), "this string is not closed"
+        elif brackets.open:
+            span, label = _point(source.text, brackets.open[-1]), "this bracket is not closed"
+    elif message.startswith("Ran into a"):
+        closing = message[len("Ran into a '") :][:1]
+        message = f"'{closing}' closes nothing here"
+        help_ = "leave it out, or open a bracket of its kind before"
+        if brackets.mismatch is not None:
+            opened = _point(source.text, brackets.mismatch)
+            message = f"'{closing}' does not close the '{source.text[brackets.mismatch]}' of {opened}"
+            help_ = "close each bracket with its own kind"
+    elif "reader macro" in message:
+        help_ = "define it with defreader, or require it, before it is used"
+    return KlorSyntaxError(Diagnostic("read-error", message, span, label=label, help=help_, source=source))
 
 
-_LEXEMES = re.compile(r'"(?:\\.|[^"\\])*"|;[^\n]*|[()\[\]{}]', re.DOTALL)
+#: Levels of brackets that are read. Hy's reader takes time cubic in the depth, and its compiler gives up soon after.
+DEPTH = 100
+
+_LEXEMES = re.compile(r'"(?:\\.|[^"\\])*("?)|;[^\n]*|[()\[\]{}]', re.DOTALL)
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
-def _open_bracket(text: str) -> tuple[int, int] | None:
-    """Line and column of the innermost bracket that is never closed."""
-    stack = []
-    for match in _LEXEMES.finditer(text):
-        if match[0] in "([{":
-            stack.append(match.start())
-        elif match[0] in ")]}" and stack:
-            stack.pop()
-    if not stack:
-        return None
-    before = text[: stack[-1]]
-    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+class _Brackets:
+    """What can be said of a text by its brackets and strings alone; places are offsets."""
+
+    def __init__(self, text: str) -> None:
+        self.open: list[int] = []
+        self.string: int | None = None
+        self.too_deep: int | None = None
+        self.mismatch: int | None = None
+        for match in _LEXEMES.finditer(text):
+            lexeme = match[0]
+            if lexeme[0] == '"' and not match[1]:
+                self.string = match.start()
+            elif lexeme in _CLOSING:
+                self.open.append(match.start())
+                if len(self.open) > DEPTH and self.too_deep is None:
+                    self.too_deep = self.open[0]
+            elif lexeme in ")]}" and self.open:
+                opened = self.open.pop()
+                if _CLOSING[text[opened]] != lexeme and self.mismatch is None:
+                    self.mismatch = opened
+
+
+def _point(text: str, offset: int) -> Span:
+    before = text[:offset]
+    line, column = before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+    return Span(line, column, line, column)
 
 
 def too_deep(source: Source, span: Span | None = None) -> KlorSyntaxError:
+    # Near the limit of recursion Hy forgets to take a model out of its list of those that it is looking at; a later
+    # one at the same address would be taken for part of itself.
+    getattr(hy.models, "_seen", set()).clear()
     return KlorSyntaxError(
         Diagnostic(
             "too-deep",
@@ -504,8 +563,16 @@ def compile_toplevel(
                 form, module, get_expr=True, compiler=compiler, filename=source.filename, source=source.text
             )
     except Exception as error:
+        raise_interrupt(error)
         raise as_klor_error(error, source, span_of(form)) from error.__cause__
     return body, value
+
+
+def raise_interrupt(error: BaseException) -> None:
+    """Raise the KeyboardInterrupt or SystemExit that Hy took for a macro's failure, if `error` stands for one."""
+    cause = error.__context__
+    if isinstance(error, HyLanguageError) and isinstance(cause, (KeyboardInterrupt, SystemExit)):
+        raise cause
 
 
 def as_klor_error(error: BaseException, source: Source, span: Span) -> KlorError:
@@ -516,18 +583,24 @@ def as_klor_error(error: BaseException, source: Source, span: Span) -> KlorError
     if isinstance(error, RecursionError) or "RecursionError" in text:
         return too_deep(source, span)
     slug, message = "hy-error", text.strip().partition("\n")[0]
+    help_ = "look the form up in Hy's manual"
+    pattern = re.match(r"parse error for pattern macro '(.+)': got unexpected (.+), expected: (.+)", message)
+    if pattern:
+        message = f"`{pattern[1]}` does not fit: Hy expects {pattern[3]}, and found {pattern[2]}"
     if isinstance(error, HyLanguageError):
         line, column = getattr(error, "lineno", None), getattr(error, "offset", None)
         if line is not None and column is not None and (span.line, 0) <= (line, column) <= (span.end_line, 10**9):
             width = getattr(error, "arrow_offset", None) or 0
             span = Span(line, column, line, column + max(width, 0))
         if text.startswith("expanding macro"):
-            slug, message = "macro-error", " ".join(text.split())
+            name, _, reason = text[len("expanding macro ") :].strip().partition("\n")
+            slug, message = "macro-error", f"the macro {name} raised {' '.join(reason.split())}"
+            help_ = "look at the macro and at what it was given"
     elif "Internal Compiler Bug" in text:
         message = "Hy's compiler failed: " + text.strip().splitlines()[-1]
     else:
         message = f"{type(error).__name__}: {text}"
-    return KlorSyntaxError(Diagnostic(slug, message, span, source=source))
+    return KlorSyntaxError(Diagnostic(slug, message, span, help=help_, source=source))
 
 
 def shift_columns(nodes: Iterable[ast.AST], source: Source) -> None:
@@ -554,4 +627,4 @@ def byte_column(lines: Sequence_[str], plain: bool, line: int, column: int) -> i
         return 0
     if plain or not 0 < line <= len(lines):
         return column
-    return len(lines[line - 1][:column].encode())
+    return len(lines[line - 1][:column].encode(errors="surrogatepass"))

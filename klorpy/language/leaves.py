@@ -217,32 +217,44 @@ class Leaves:
 
     def _report(self, scan: _Scan, roles: Roles, span: Span, slug: str, spelling: str) -> None:
         report = self.unit.report
-        for binding in scan.occurrences:
+        for binding, nodes in scan.occurrences.items():
             type_ = self.types.get(binding)
             if type_ is not None and not (isinstance(type_, Agreement) and type_.roles >= roles):
                 needed = render(Agreement(roles), self.order)
                 report.error(messages.homogeneous_capture(
-                    slug, span, spelling, binding.name, render(type_, self.order), needed
+                    slug, _place(nodes[0], span), spelling, binding.name, render(type_, self.order), needed
                 ))  # fmt: skip
-        for name in scan.assigned:
+        for name, node in scan.assigned:
             report.error(messages.unsupported(
-                span, f"{name} is a local of the choreography and cannot be changed",
+                _place(node, span), f"{name} is a local of the choreography and cannot be changed",
                 "a local is bound by let, and repeated with other values by loop",
             ))  # fmt: skip
-        for escape in scan.escapes:
+        for escape, node in scan.escapes:
             report.error(messages.unsupported(
-                span, f"`{escape}` would leave the choreography", "keep it inside a function: (fn [] …)"
+                _place(node, span), f"`{escape}` would leave the choreography", "keep it inside a function: (fn [] …)"
             ))  # fmt: skip
         for name in sorted(scan.names):
             spelled = unmangled(name)
             pair = arrow_roles(spelled)
             if spelled in self.roles:
-                report.error(messages.role_as_value(span, spelled))
+                report.error(messages.role_as_value(_place(scan.names[name], span), spelled))
             elif pair and any(role in self.roles for role in pair):
                 report.error(messages.homogeneous(
-                    slug, span, spelling, f"{spelled} cannot stand",
+                    slug, _place(scan.names[name], span), spelling, f"{spelled} cannot stand",
                     "communicate before it, and use the result inside",
                 ))  # fmt: skip
+
+
+def _place(node: ast.AST, around: Span) -> Span:
+    """Where compiled code stands in the text, if that is inside of the form that it was compiled from."""
+    line, column = getattr(node, "lineno", None), getattr(node, "col_offset", None)
+    end_line, end_column = getattr(node, "end_lineno", None), getattr(node, "end_col_offset", None)
+    if line is None or column is None or end_line is None or end_column is None:
+        return around
+    place = Span(line, column + 1, end_line, max(end_column, column + 1))
+    start, end = (around.line, around.column), (around.end_line, around.end_column)
+    inside = start <= (place.line, place.column) and (place.end_line, place.end_column) <= end
+    return place if inside else around
 
 
 def is_stable(node: Typed) -> bool:
@@ -288,9 +300,10 @@ class _Scan:
     def __init__(self, by_python: Mapping[str, Binding]) -> None:
         self.by_python = by_python
         self.occurrences: dict[Binding, list[ast.Name]] = {}
-        self.names: set[str] = set()
-        self.assigned: list[str] = []
-        self.escapes: list[str] = []
+        #: Names of the host, each with the node that names it first.
+        self.names: dict[str, ast.AST] = {}
+        self.assigned: list[tuple[str, ast.AST]] = []
+        self.escapes: list[tuple[str, ast.AST]] = []
         self.stores = False
         self.is_async = False
         self.closes = False
@@ -316,15 +329,15 @@ class _Scan:
             case ast.Name(id=name):
                 binding = self.by_python.get(name)
                 if binding is None:
-                    self.names.add(name)
+                    self.names.setdefault(name, node)
                     if own and not isinstance(node.ctx, ast.Load):
                         self.stores = True
                 else:
                     self.occurrences.setdefault(binding, []).append(node)
                     if not isinstance(node.ctx, ast.Load):
-                        self.assigned.append(binding.name)
+                        self.assigned.append((binding.name, node))
             case ast.arg(arg=name):
-                self.names.add(name)
+                self.names.setdefault(name, node)
             case ast.Slice():
                 # Hy writes x[1:None:None] for (cut x 1 None).
                 for part in ("lower", "upper", "step"):
@@ -332,26 +345,26 @@ class _Scan:
                     if isinstance(bound, ast.Constant) and bound.value is None:
                         setattr(node, part, None)
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                self.names.add(name)
+                self.names.setdefault(name, node)
                 self.closes = self.stores = True
             case ast.Lambda() | ast.GeneratorExp():
                 self.closes = True
             case ast.Return() | ast.Yield() | ast.YieldFrom() | ast.Global() | ast.Nonlocal() if own:
-                self.escapes.append(_ESCAPES[type(node)])
+                self.escapes.append((_ESCAPES[type(node)], node))
             case ast.Break() | ast.Continue() if own and not looping:
-                self.escapes.append(_ESCAPES[type(node)])
+                self.escapes.append((_ESCAPES[type(node)], node))
             case ast.Await() | ast.AsyncFor() | ast.AsyncWith() if own:
                 self.is_async = True
             case ast.comprehension(is_async=1) if own:
                 self.is_async = True
             case ast.MatchAs(name=name) | ast.MatchStar(name=name) if name:
-                self.names.add(name)
+                self.names.setdefault(name, node)
                 self.stores = True
             case ast.MatchMapping(rest=rest) if rest:
-                self.names.add(rest)
+                self.names.setdefault(rest, node)
                 self.stores = True
             case ast.ExceptHandler(name=name) if name:
-                self.names.add(name)
+                self.names.setdefault(name, node)
             case _:
                 pass
 

@@ -30,7 +30,14 @@ from klorpy.language.hy_adapter import (
 def defchor(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
     """Define a choreography, `(defchor name [R+] T [param*] body*)`, or declare it, `(defchor name [R+] T)`."""
     compiler = Compiler(_hy_compiler)
-    return compile_defchor(compiler, compiler.this)
+    this = compiler.this
+    try:
+        return compile_defchor(compiler, this)
+    except KlorError:
+        raise
+    except Exception as error:
+        raise _error(compiler, this, "internal", f"klorpy failed: {type(error).__name__}: {error}",
+                     "this is a bug in klorpy; please report it with the text of the choreography") from error  # fmt: skip
 
 
 @macro("with-opts")

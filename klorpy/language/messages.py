@@ -6,7 +6,9 @@ knows the order of the roles.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
 
 from klorpy.core.diagnostics import Diagnostic
 from klorpy.core.spans import Span
@@ -16,6 +18,44 @@ def listed(names: Iterable[str], last: str = "and") -> str:
     """`A`, `A and B`, `A, B and C`."""
     *head, end = names
     return f"{', '.join(head)} {last} {end}" if head else end
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An expression that is not where it should be, as far as hints need it.
+
+    `roles` are those of its type in order, none when it is no agreement; `kind` is "local", "literal", "copy" (of the
+    form A=>B), "host" for other host code, or "other".
+    """
+
+    text: str
+    type: str
+    roles: tuple[str, ...]
+    kind: str
+
+    def at(self, roles: Sequence[str]) -> str:
+        """How to have the value at `roles`, as far as one form does it; empty when none does."""
+        if not self.roles:
+            return ""
+        first = self.roles[0]
+        missing = [role for role in roles if role not in self.roles]
+        if not missing:
+            if len(roles) == len(self.roles):
+                return ""
+            if self.kind == "literal" or (self.kind == "host" and len(roles) == 1):
+                return f"({roles[0]} {self.text})" if len(roles) == 1 else f"(lifting [{' '.join(roles)}] {self.text})"
+            if self.kind == "copy" and len(roles) == 1 and roles[0] != first:
+                return self.text.replace("=>", "->", 1)
+            return f"(narrow [{' '.join(roles)}] {self.text})"
+        if self.kind == "literal":
+            return f"({roles[0]} {self.text})" if len(roles) == 1 else f"(lifting [{' '.join(roles)}] {self.text})"
+        if len(roles) == 1:
+            return f"({first}->{roles[0]} {self.text})"
+        if len(missing) == 1 and len(roles) == len(self.roles) + 1:
+            return f"({first}=>{missing[0]} {self.text})"
+        if len(self.roles) == 1 and first in roles:
+            return f"(bcast [{' '.join([first, *missing])}] {self.text})"
+        return ""
 
 
 def plural(count: int, noun: str) -> str:
@@ -36,7 +76,13 @@ def bad_signature(span: Span, why: str) -> Diagnostic:
         "bad-signature",
         why,
         span,
-        help="types are R, #{R …}, [T …] and (-> T … T | 0) or (-> T … T | R …); a choreography's type is an arrow",
+        help="types are R, #{R …}, [T …], (-> T … T), (-> T … T | 0) and (-> T … T | R …); a choreography's is an arrow",
+    )
+
+
+def self_send(span: Span, role: str) -> Diagnostic:
+    return Diagnostic(
+        "dup-role", f"{role} cannot send to itself", span, help=f"{role} has the value already: leave the form out"
     )
 
 
@@ -62,12 +108,14 @@ def name_is_role(span: Span, name: str) -> Diagnostic:
     )
 
 
-def unknown_role(span: Span, role: str, roles: Iterable[str]) -> Diagnostic:
+def unknown_role(span: Span, role: str, roles: Sequence[str]) -> Diagnostic:
+    close = get_close_matches(role, roles, 1)
+    meant = f"did you mean {close[0]}? " if close else ""
     return Diagnostic(
         "unknown-role",
         f"{role} is not a role of this choreography",
         span,
-        help=f"its roles are {listed(roles)}; add {role} to the role vector if it takes part",
+        help=f"{meant}its roles are {listed(roles)}; add {role} to the role vector if it takes part",
     )
 
 
@@ -80,8 +128,10 @@ def role_as_value(span: Span, role: str) -> Diagnostic:
     )
 
 
-def bad_param(span: Span, why: str) -> Diagnostic:
-    return Diagnostic("bad-param", why, span, help="parameters are a vector of names or unpack binders: [x [y z]]")
+def bad_param(span: Span, why: str, help: str = "") -> Diagnostic:
+    return Diagnostic(
+        "bad-param", why, span, help=help or "parameters are a vector of names or unpack binders: [x [y z]]"
+    )
 
 
 def param_count(span: Span, params: int, types: int) -> Diagnostic:
@@ -94,25 +144,22 @@ def param_count(span: Span, params: int, types: int) -> Diagnostic:
     )
 
 
-def return_type(span: Span, expected: str, found: str) -> Diagnostic:
+def return_type(span: Span, expected: str, given: Given, roles: Sequence[str], empty: bool) -> Diagnostic:
+    if empty:
+        return Diagnostic(
+            "return-type-mismatch",
+            f"the signature promises {expected}, but the body is empty: its value is None, at {given.type}",
+            span,
+            help="write a body, or change the signature",
+        )
+    mended = given.at(roles)
     return Diagnostic(
         "return-type-mismatch",
-        f"the signature promises {expected}, but the body has type {found}",
+        f"the signature promises {expected}, but the body has type {given.type}",
         span,
-        label=f"this is {found}",
-        help=_move_hint(found, expected),
+        label=f"this is {given.type}",
+        help=f"write {mended}, or change the signature" if mended else "change the body or the signature",
     )
-
-
-def _move_hint(found: str, expected: str) -> str:
-    if found.isidentifier() and expected.isidentifier():
-        return f"send the value with ({found}->{expected} …), or change the signature"
-    if found.isidentifier() and expected.startswith("#{"):
-        others = [r for r in expected[2:-1].split() if r != found]
-        return f"share the value with ({found}=>{others[0]} …)" if others else "change the signature"
-    if found.startswith("#{") and expected.isidentifier() and expected in found[2:-1].split():
-        return f"keep only {expected}'s copy with (narrow [{expected}] …); ({expected} x) does not narrow a local x"
-    return "change the body or the signature"
 
 
 def aux_not_normalised(span: Span, role: str) -> Diagnostic:
@@ -174,12 +221,32 @@ def not_a_chor(span: Span, name: str) -> Diagnostic:
     )
 
 
-def not_instantiated(span: Span, name: str, roles: str) -> Diagnostic:
+def not_instantiated(span: Span, name: str, roles: Sequence[str], here: Sequence[str]) -> Diagnostic:
+    played = " ".join(here[: len(roles)]) if len(here) >= len(roles) else "…"
     return Diagnostic(
         "chor-not-instantiated",
         f"{name} is a choreography and needs its roles",
         span,
-        help=f"call it with ({name} [{roles}] …), or take it as a value with (inst {name} [{roles}])",
+        help=f"say who plays {listed(roles)}: call it with ({name} [{played}] …), "
+        f"or take it as a value with (inst {name} [{played}])",
+    )
+
+
+def instantiated_already(span: Span, name: str) -> Diagnostic:
+    return Diagnostic(
+        "not-a-chor",
+        f"{name} is a choreography that has its roles already",
+        span,
+        help=f"call it without: ({name} …)",
+    )
+
+
+def chained_arrow(span: Span, name: str) -> Diagnostic:
+    return Diagnostic(
+        "unsupported-form",
+        f"{name} is no communication: it has one sender and one receiver",
+        span,
+        help="write one inside the other: (B->C (A->B …))",
     )
 
 
@@ -200,23 +267,39 @@ def unsupported(span: Span, what: str, help: str) -> Diagnostic:
 # --- Communication ----------------------------------------------------------------------------------------------------
 
 
-def copy_missing_src(span: Span, role: str, found: str) -> Diagnostic:
+def copy_missing_src(span: Span, source: str, target: str, given: Given) -> Diagnostic:
+    first = given.roles[0]
+    if given.kind == "literal":
+        help = f"evaluate it at {source}: ({source}->{target} ({source} {given.text}))"
+    elif first == target:
+        help = f"{target} has it already: leave the communication out, or send it the other way, ({target}->{source} …)"
+    else:
+        help = (
+            f"send it from where it is, ({first}->{target} {given.text}), "
+            f"or to {source} first, ({first}->{source} {given.text})"
+        )
     return Diagnostic(
         "copy-missing-src",
-        f"{role} cannot send what it does not have",
+        f"{source} cannot send what it does not have",
         span,
-        label=f"this is at {found}",
-        help=f"send from a role that has the value, or evaluate it at {role} with ({role} …)",
+        label=f"this is at {given.type}",
+        help=help,
     )
 
 
-def copy_dst_present(span: Span, role: str, found: str) -> Diagnostic:
+def copy_dst_present(span: Span, source: str, target: str, given: Given) -> Diagnostic:
+    if given.kind in ("literal", "host"):
+        help = f"evaluate it at the sender only: ({source} {given.text})"
+    elif given.kind == "local":
+        help = f"use {given.text} as it is"
+    else:
+        help = "leave one of the two communications out"
     return Diagnostic(
         "copy-dst-present",
-        f"{role} has the value already",
+        f"{target} has the value already",
         span,
-        label=f"this is at {found}",
-        help="leave the communication out, or evaluate the value at the sender only, with (R …)",
+        label=f"this is at {given.type}",
+        help=help,
     )
 
 
@@ -272,27 +355,45 @@ def agree_not_agreement(span: Span, found: str) -> Diagnostic:
 # --- Application ------------------------------------------------------------------------------------------------------
 
 
-def op_arg(span: Span, needed: str, found: str, element: bool) -> Diagnostic:
-    what, where = ("element", "collection is built") if element else ("argument", "operator runs")
+def op_arg(
+    span: Span, given: Given, needed: str, roles: Sequence[str], what: str, whole: str, together: Sequence[str]
+) -> Diagnostic:
+    """`what` is "argument", "element" or "part"; `whole` the text of the operator's form; `together` where all operands are."""
+    does = {"argument": "the operator runs", "element": "the collection is built", "part": "the string is built"}[what]
+    hints = []
+    notes: tuple[str, ...] = ()
+    if together and len(roles) > 1:
+        # Nothing said where, and there is a place where it could be.
+        hints.append(f"run it where all of it is: ({together[0]} {whole})")
+        notes = (f"no role stands around it, so it would run at {needed}",)
+    else:
+        mended = given.at(roles)
+        if mended:
+            hints.append(f"send it first: {mended}")
+        if together:
+            hints.append(f"run the form at {together[0]}: ({together[0]} {whole})")
+    if not given.roles:
+        hints = ["use the elements of a tuple one by one, and the result of a choreography instead of itself"]
     return Diagnostic(
-        "collection-element" if element else "agreement-op-arg",
-        f"this {what} is {found}, but the {where} at {needed}",
+        "agreement-op-arg" if what == "argument" else "collection-element",
+        f"this {what} is {given.type}, but {does} at {needed}",
         span,
         label=f"not at {needed}",
-        help=_have_hint(found, needed),
+        notes=notes,
+        help=", or ".join(hints) or "share the values first, so that all are in one place",
     )
 
 
-def _have_hint(found: str, needed: str) -> str:
-    if found.startswith(("[", "(")):
-        return "use the elements of a tuple one by one, and the result of a choreography instead of itself"
-    first = found[2:-1].split()[0] if found.startswith("#{") else found
-    if needed.startswith("#{"):
-        have = set(found.strip("#{}").split())
-        missing = [r for r in needed[2:-1].split() if r not in have]
-        sends = f"({first}=>{missing[0]} …)" if missing else ""
-        return f"share the value first, {sends}, or run the form where the value is, ({first} …)"
-    return f"send the value with ({first}->{needed} …), or run the form at {first}: ({first} …)"
+def call_elsewhere(span: Span, given: Given, function: str, needed: str, role: str) -> Diagnostic:
+    """A call runs where its function is, which is more than where an argument is."""
+    return Diagnostic(
+        "agreement-op-arg",
+        f"this argument is {given.type}, but {function} is called at {needed}",
+        span,
+        label=f"not at {needed}",
+        notes=(f"a call runs where its function is: {function} is {needed}",),
+        help=f"call it where the argument is, ((narrow [{role}] {function}) {given.text}), or share the argument",
+    )
 
 
 def not_invokable(span: Span, found: str) -> Diagnostic:
@@ -304,12 +405,12 @@ def not_invokable(span: Span, found: str) -> Diagnostic:
     )
 
 
-def chor_args(span: Span, found: int, needed: int) -> Diagnostic:
+def chor_args(span: Span, name: str, type_: str, found: int, needed: int) -> Diagnostic:
     return Diagnostic(
         "arity",
-        f"the choreography takes {plural(needed, 'argument')}, not {found}",
+        f"{name} takes {plural(needed, 'argument')}, not {found}",
         span,
-        help="give one argument for each parameter type",
+        help=f"its type is {type_}: one argument for each type before the last",
     )
 
 
@@ -322,17 +423,17 @@ def chor_keywords(span: Span) -> Diagnostic:
     )
 
 
-def chor_arg_type(span: Span, expected: str, found: str) -> Diagnostic:
-    if expected.startswith("(->"):
+def chor_arg_type(span: Span, expected: str, given: Given, roles: Sequence[str]) -> Diagnostic:
+    if expected.startswith("(->") and given.type.startswith("(->"):
         help = "the types of a choreography have to be equal, auxiliary roles included"
     else:
-        help = _move_hint(found, expected).replace(", or change the signature", "")
-        help = help if help != "change the body or the signature" else "give a value of exactly this type"
+        mended = given.at(roles)
+        help = f"write {mended}" if mended else "give a value of exactly this type"
     return Diagnostic(
         "chor-arg-type",
-        f"the parameter has type {expected}, the argument {found}",
+        f"the parameter has type {expected}, the argument {given.type}",
         span,
-        label=f"this is {found}",
+        label=f"this is {given.type}",
         help=help,
     )
 
@@ -341,40 +442,75 @@ def chor_arg_type(span: Span, expected: str, found: str) -> Diagnostic:
 
 
 def guard_not_agreement(span: Span, found: str, what: str = "a guard") -> Diagnostic:
+    tuple_hint = "unpack the tuple and choose by one of its elements"
     return Diagnostic(
         "if-guard-not-agreement",
         f"{what} has to be an agreement",
         span,
         label=f"this is {found}",
-        help="unpack the tuple and choose by one of its elements",
+        help=tuple_hint if found.startswith("[") else "call the choreography and choose by its result",
     )
 
 
 def unknown_choice(
-    span: Span, missing: Iterable[str], knows: Iterable[str], what: str, *, is_case: bool = False
+    span: Span, missing: Sequence[str], knows: Sequence[str], what: str, guard: str, note: str = ""
 ) -> Diagnostic:
-    lost, known = list(missing), list(knows)
-    verb = "takes" if len(lost) == 1 else "take"
-    shares = " and ".join(f"({known[0]}=>{r} …)" for r in lost)
+    """`what` is the form that chooses: "if", "case", "match", "and", "or" or "recur"."""
+    lost, known = listed(missing), listed(knows)
+    does, do_know = ("does", "knows") if len(missing) == 1 else ("do", "know")
+    takes = "takes" if len(missing) == 1 else "take"
+    knows_verb = "knows" if len(knows) == 1 else "know"
+    shared = guard
+    if len(knows) == 1 and len(missing) > 1:
+        shared = f"(bcast [{' '.join([*knows, *missing])}] {guard})"
+    else:
+        for role in missing:
+            shared = f"({knows[0]}=>{role} {shared})"
+    match what:
+        case "recur":
+            message = f"recur repeats a block in which {lost} {takes} part, but only {known} {knows_verb} that it is chosen"
+            help = f"share the guard, {shared}, or keep {lost} out of the block"
+        case "and" | "or":
+            message = f"{lost} {takes} part here, but only {known} {knows_verb} whether it is evaluated"
+            help = f"use `if` with a guard that {lost} {do_know} too, (if {shared} … …), and say where the other result is"
+        case "case" | "match":
+            message = f"{lost} {takes} part in a clause, but only {known} {knows_verb} which one is chosen"
+            help = f"share the value: ({what} {shared} …)"
+            if what == "match":
+                help += "; what the patterns bind is then at all of them"
+        case _:
+            message = f"{lost} {takes} part in a branch, but only {known} {knows_verb} which one is chosen"
+            help = f"share the guard, {shared}, or keep {lost} out of both branches"
     return Diagnostic(
-        "case-unknown-choice" if is_case else "if-unknown-choice",
-        f"{listed(lost)} {verb} part in {what}, but only {listed(known)} {'knows' if len(known) == 1 else 'know'} "
-        "which one is chosen",
+        "case-unknown-choice" if what in ("case", "match") else "if-unknown-choice",
+        message,
         span,
-        label=f"{listed(lost)} {'does' if len(lost) == 1 else 'do'} not know",
-        help=f"share the {'value' if is_case else 'guard'} with {shares}, "
-        f"or keep {listed(lost)} out of {what} by naming who evaluates each part: ({known[0]} …)",
+        label=f"{lost} {does} not know",
+        notes=(note,) if note else (),
+        help=help,
     )
 
 
-def branch_types(span: Span, first: str, second: str) -> Diagnostic:
+def branch_types(span: Span, first: str, given: Given, roles: Sequence[str]) -> Diagnostic:
+    mended = given.at(roles)
     return Diagnostic(
         "branch-type-mismatch",
-        f"one branch has type {first}, the other {second}",
+        f"one branch has type {first}, the other {given.type}",
         span,
-        label=f"this is {second}",
-        help="give both branches the same type; a missing branch is None where the form stands, "
-        "so say where with (R (when …)) or an else part",
+        label=f"this is {given.type}",
+        help=f"write {mended}" if mended else "give both branches the same type",
+    )
+
+
+def missing_branch(span: Span, first: str, none: str, form: str) -> Diagnostic:
+    """A `when` or a `cond` whose missing part is None at other roles than what is there."""
+    place = first if not first.startswith("#{") else f"lifting [{first[2:-1]}]"
+    return Diagnostic(
+        "branch-type-mismatch",
+        f"what is there has type {first}, but without an else the value is None at {none}",
+        span,
+        label="there is no else part",
+        help=f"say where it is None: ({place} ({form} …))" if not first.startswith(("[", "(")) else "write the else part",
     )
 
 
@@ -477,19 +613,22 @@ def homogeneous_capture(slug: str, span: Span, form: str, name: str, found: str,
 # --- Warnings ---------------------------------------------------------------------------------------------------------
 
 
-def unused_role(span: Span, roles: Iterable[str]) -> Diagnostic:
+def unused_role(span: Span, roles: Iterable[str], in_types: bool) -> Diagnostic:
     return Diagnostic(
         "unused-role",
         f"Some role parameters are never used: #{{{' '.join(roles)}}}",
         span,
-        help="leave them out of the role vector",
+        help="leave them out of the role vector" + (" and of the types" if in_types else ""),
     )
 
 
-def nondeterministic(span: Span, name: str, roles: str) -> Diagnostic:
+def nondeterministic(span: Span, name: str, text: str, roles: Sequence[str]) -> Diagnostic:
+    shared = f"({roles[0]}=>{roles[1]} ({roles[0]} {text}))" if len(roles) == 2 else (
+        f"(bcast [{' '.join(roles)}] ({roles[0]} {text}))"
+    )
     return Diagnostic(
         "nondeterministic-agreement",
-        f"{name} gives each of {roles} a value of its own, so they may not agree",
+        f"{name} gives each of {listed(roles)} a value of its own, so they may not agree",
         span,
-        help=f"evaluate it at one role and share the value: ({roles[2:-1].split()[0]}=>… (… ({name} …)))",
+        help=f"evaluate it at one role and share the value: {shared}",
     )

@@ -38,6 +38,7 @@ from klorpy.language.emit import Emitter, constants, name_expression
 from klorpy.language.hy_adapter import (
     Compiler,
     Form,
+    KlorSyntaxError,
     Result,
     compile_toplevel,
     mangle,
@@ -175,7 +176,7 @@ def _generate(
     leaves: Leaves, report: Report, chosen: Options,
 ) -> Any:  # fmt: skip
     sites = Sites(report, header.roles, chosen)
-    sites.number(definition, header.param_texts)
+    sites.number(definition, header.param_texts, header.param_spans)
     programs = [
         Projector(role, header.roles, leaves, sites, chosen, unit.binding).program(definition)
         for role in header.roles
@@ -285,13 +286,16 @@ def _warn(diagnostic: Diagnostic, compiler: Compiler) -> None:
         found.append(diagnostic)
         return
     assert diagnostic.span is not None
-    warnings.warn_explicit(
-        KlorWarning(diagnostic.message, diagnostic.slug),
-        None,
-        compiler.source.filename,
-        diagnostic.span.line,
-        module=compiler.module.__name__,
-    )
+    try:
+        warnings.warn_explicit(
+            KlorWarning(diagnostic.message, diagnostic.slug),
+            None,
+            compiler.source.filename,
+            diagnostic.span.line,
+            module=compiler.module.__name__,
+        )
+    except KlorWarning:  # warnings are errors here
+        raise KlorSyntaxError(diagnostic) from None
 
 
 __all__ = ["Emitted", "collecting", "compile_defchor", "note_signature", "recompile"]

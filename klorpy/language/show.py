@@ -28,6 +28,8 @@ def signature(chor: Choreography) -> str:
 def project(chor: Choreography, role: Role) -> str:
     """The program of one role as readable Python: what runs, with the source of each command beside it.
 
+    The checks of agreements that `sanitize` asks for are left out.
+
     Raises KlorError `not-a-chor`, `not-defined`, `role-not-part`.
 
     >>> from klorpy import evaluate
@@ -48,10 +50,24 @@ def project(chor: Choreography, role: Role) -> str:
     functions = [node for node in emitted.builder.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     leaves, projections = functions[: -len(definition.roles)], functions[-len(definition.roles) :]
     mine = projections[index]
+    _without_checks(mine, emitted.emitter.audit)
     used = {node.id for node in ast.walk(mine) if isinstance(node, ast.Name)}
     shown = [leaf for leaf in leaves if leaf.name in used]
     texts = [_commented(ast.unparse(node), emitted) for node in (*shown, mine)]
     return "\n\n".join(texts)
+
+
+def _without_checks(function: ast.AST, audit: str) -> None:
+    """Leave out what runs under `sanitize` only."""
+    for node in ast.walk(function):
+        for name in ("body", "orelse"):
+            block = getattr(node, name, None)
+            if isinstance(block, list):
+                block[:] = [s for s in block if not (isinstance(s, ast.If) and _names(s.test, audit))]
+
+
+def _names(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _commented(text: str, emitted: Emitted) -> str:
@@ -60,11 +76,13 @@ def _commented(text: str, emitted: Emitted) -> str:
     site_name = re.compile(r"\b(s\d+(?:_\d+)?)\)+$")
     lines = []
     for line in text.splitlines():
-        line = re.sub(r"(= |return )\((yield .*)\)$", r"\1\2", line)
+        line = re.sub(r"= \((yield .*)\)$", r"= \1", line)
         match = site_name.search(line)
         if match and match[1] in by_name and "yield" in line:
             form = by_name[match[1]].text
             line += f"  # {form if len(form) <= 60 else form[:59] + '…'}"
+        elif line.strip() == "yield":
+            line += "  # never reached: it makes this a generator"
         lines.append(line)
     return "\n".join(lines)
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from klorpy.core.choreography import Site
 from klorpy.core.endpoint import Binding
 from klorpy.core.options import Options
-from klorpy.core.types import Agreement, Role, Type
+from klorpy.core.spans import Span
+from klorpy.core.types import Agreement, Role, Signature, Type
 from klorpy.language import typed
 from klorpy.language.hy_adapter import show_form
 from klorpy.language.report import Report
@@ -34,36 +35,35 @@ class Sites:
         """The site of a node. Host code at one role gets its number when that role finds that it waits."""
         site = self._nodes.get(node)
         if site is None:
-            site = self._nodes[node] = self._site("await", node, show_form(node.form), node.type)
+            site = self._nodes[node] = self._of_node("await", node)
         return site
 
     def param(self, binding: Binding) -> Site | None:
         return self._params.get(binding)
 
-    def number(self, definition: typed.Definition, texts: tuple[str, ...]) -> None:
-        for binder, type_, text in zip(definition.params, definition.arrow.params, texts, strict=True):
+    def number(self, definition: typed.Definition, texts: tuple[str, ...], spans: tuple[Span, ...]) -> None:
+        params = zip(definition.params, definition.arrow.params, texts, spans, strict=True)
+        for binder, type_, text, span in params:
             # What a caller gives as an agreement of several roles is checked where it comes in.
             if isinstance(binder, Binding) and _is_shared(type_):
-                self._params[binder] = self._site("parameter", definition.body, text, type_)
+                self._params[binder] = self._site("parameter", span, text, type_)
         for node in walk(definition.body):
             kind = _kind(node)
             if kind is not None and node not in self._nodes:
-                self._nodes[node] = self._site(kind, node, show_form(node.form), node.type)
+                self._nodes[node] = self._of_node(kind, node)
 
-    def _site(self, kind: str, node: Typed, text: str, type_: Type) -> Site:
-        callee = node.callee.callee.signature if _names_callee(node) else None  # type: ignore[union-attr]
-        if isinstance(node, typed.Inst):
-            callee = node.callee.signature
+    def _of_node(self, kind: str, node: Typed) -> Site:
+        inst = node.callee if isinstance(node, typed.Call) else node
+        callee = inst.callee.signature if isinstance(inst, typed.Inst) else None
+        return self._site(kind, node.span, show_form(node.form), node.type, callee)
+
+    def _site(self, kind: str, span: Span, text: str, type_: Type, callee: Signature | None = None) -> Site:
         held = type_.roles if isinstance(type_, Agreement) else ()
         places = tuple(i for i, role in enumerate(self.order) if role in held)
         check = self.options.verify_signature
-        site = Site(len(self.all), kind, node.span, text, self.report.source, callee, check, places)
+        site = Site(len(self.all), kind, span, text, self.report.source, callee, check, places)
         self.all.append(site)
         return site
-
-
-def _names_callee(node: Typed) -> bool:
-    return isinstance(node, typed.Call) and isinstance(node.callee, typed.Inst)
 
 
 def _is_shared(type_: Type) -> bool:

@@ -56,6 +56,8 @@ class Host(Node):
     stable: bool = False
     callee: str | None = None
     literal: bool = False
+    #: Nothing is written: the None of an empty body or of a missing branch, at the form that lacks it.
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +124,7 @@ class ChorType:
 class Chor(Node):
     self_name: Binding | None
     type: ChorType
+    type_span: Span
     params: tuple[Binder, ...]
     param_spans: tuple[Span, ...]
     body: Surface

@@ -22,8 +22,10 @@ from klorpy.core.spans import Span
 from klorpy.core.types import Agreement, Arrow, Role, Roles, Tuple, Type, in_order, render, union
 from klorpy.language import messages, typed
 from klorpy.language import surface as s
+from klorpy.language.hy_adapter import FString, head_name, show_form
 from klorpy.language.leaves import Leaves
 from klorpy.language.report import Report
+from klorpy.language.sites import children
 from klorpy.language.surface import Binder, HostPattern
 from klorpy.language.typed import Typed
 
@@ -43,10 +45,10 @@ class _Choice:
     """A choice whose branches contain `recur`: judged when the roles of the block are known."""
 
     knows: Roles
-    mentions: Roles
+    branch: Typed
     span: Span
-    is_case: bool
     what: str
+    guard: str
 
 
 @dataclass(slots=True)
@@ -72,6 +74,14 @@ class Checker:
     def show(self, type_: Type) -> str:
         return render(type_, self.order)
 
+    def _given(self, node: Typed, written: s.Surface) -> messages.Given:
+        roles = tuple(in_order(node.type.roles, self.order)) if isinstance(node.type, Agreement) else ()
+        return messages.Given(_short(written), self.show(node.type), roles, _given_kind(written))
+
+    def _roles(self, type_: Type) -> list[Role]:
+        """The roles of an agreement in order; none for other types."""
+        return in_order(type_.roles, self.order) if isinstance(type_, Agreement) else []
+
     def definition(self, header: s.Defchor) -> typed.Definition | None:
         """Judge a definition under the mask of all its roles. None after reporting."""
         assert header.body is not None
@@ -88,7 +98,8 @@ class Checker:
             self.report.error(messages.aux_missing(header.type_span, in_order(missing, self.order), f"| {needed}"))
         unused = [role for role in header.roles if role not in mentions]
         if unused:
-            self.report.warn(messages.unused_role(header.roles_span, unused))
+            in_types = bool(set(unused) & union([*(p.roles for p in arrow.params), arrow.result.roles]))
+            self.report.warn(messages.unused_role(header.roles_span, unused, in_types))
         return typed.Definition(arrow, header.params, names, body, repeats)
 
     # --- Blocks ---
@@ -99,35 +110,49 @@ class Checker:
         """Judge the body of what `recur` repeats. Gives the body, whether it recurs, and all roles it mentions."""
         block = _Block(params, types)
         self.blocks.append(block)
+        before = len(self.report.errors)
         node = self.check(body, mask)
         self.blocks.pop()
         if node is None:
             return None, block.recurs, frozenset()
         if result is not None and not self._same(node, result):
-            self.report.error(messages.return_type(_tail_span(body), self.show(result), self.show(node.type)))
+            # What is wrong inside may well be why the type is wrong.
+            if len(self.report.errors) == before:
+                last = _last(body)
+                empty = isinstance(body, s.Host) and body.absent
+                given = self._given(node, last)
+                roles = self._roles(result)
+                self.report.error(messages.return_type(last.span, self.show(result), given, roles, empty))
             return None, block.recurs, node.mentions
         for choice in block.pending:
-            self._judge_choice(choice, choice.mentions | node.mentions)
+            self._judge_choice(choice, node.mentions, block=True)
         return node, block.recurs, node.mentions
 
     def _same(self, node: Typed, expected: Type) -> bool:
         return isinstance(node, typed.Recur) or node.type == expected or _never_ends(node)
 
-    def _choice(self, knows: Roles, branches: list[tuple[Typed, Span]], what: str, is_case: bool = False) -> None:
+    def _choice(self, knows: Roles, branches: list[tuple[Typed, s.Surface]], what: str, guard: s.Surface) -> None:
         """The premise of knowledge of choice: who takes part in a branch knows that it is taken."""
-        for branch, span in branches:
-            choice = _Choice(knows, branch.mentions, span, is_case, what)
-            self._judge_choice(choice, branch.mentions)
+        reported: set[Role] = set()
+        for branch, written in branches:
+            choice = _Choice(knows, branch, written.span, what, _short(guard))
+            if not branch.mentions - knows <= reported:
+                reported |= branch.mentions - knows
+                self._judge_choice(choice, branch.mentions)
             if branch.recurs:
                 self.blocks[-1].pending.append(choice)
 
-    def _judge_choice(self, choice: _Choice, mentions: Roles) -> None:
+    def _judge_choice(self, choice: _Choice, mentions: Roles, block: bool = False) -> None:
+        """Whether all of `mentions` know the choice; with `block`, they are those of the block that is repeated."""
         missing = in_order(mentions - choice.knows, self.order)
-        if missing:
-            knows = in_order(choice.knows, self.order)
-            self.report.error(
-                messages.unknown_choice(choice.span, missing, knows, choice.what, is_case=choice.is_case)
-            )
+        if block:
+            missing = [role for role in missing if role not in choice.branch.mentions]
+        if not missing:
+            return
+        knows = in_order(choice.knows, self.order)
+        what = "recur" if block else choice.what
+        place = choice.span if block else _first_with(choice.branch, missing[0]).span
+        self.report.error(messages.unknown_choice(place, missing, knows, what, choice.guard))
 
     # --- Expressions ---
 
@@ -193,7 +218,7 @@ class Checker:
                 return self._recur(node, mask)
             case s.Await(body):
                 inner = self.check(body, mask)
-                if inner is None or not self._operand(inner, mask, body.span):
+                if inner is None or not self._operands((inner,), (body,), mask, node, "argument"):
                     return None
                 type_ = Agreement(mask)
                 return typed.Await(type_, inner.mentions | mask, inner, span=node.span, form=node.form)
@@ -207,21 +232,33 @@ class Checker:
 
     # Host code.
 
-    def _operand(self, node: Typed, roles: Roles, span: Span, element: bool = False) -> bool:
-        """Width subtyping: an operand may be at more roles than the operator."""
-        if isinstance(node.type, Agreement) and node.type.roles >= roles:
+    def _operands(
+        self, nodes: tuple[Typed, ...], written: tuple[s.Surface, ...], roles: Roles, whole: s.Surface | None, what: str
+    ) -> bool:
+        """Width subtyping: operands may be at more roles than the operator, whose form is `whole`."""
+        wrong = [
+            (node, place)
+            for node, place in zip(nodes, written, strict=True)
+            if not (isinstance(node.type, Agreement) and node.type.roles >= roles)
+        ]
+        if not wrong:
             return True
-        needed = self.show(Agreement(roles))
-        self.report.error(messages.op_arg(span, needed, self.show(node.type), element))
+        together = frozenset(self.order) if whole is not None else frozenset()
+        for node in nodes:
+            together &= node.type.roles if isinstance(node.type, Agreement) else frozenset()
+        for node, place in wrong:
+            self.report.error(messages.op_arg(
+                place.span, self._given(node, place), self.show(Agreement(roles)), in_order(roles, self.order), what,
+                _short(whole) if whole is not None else "", in_order(together, self.order),
+            ))  # fmt: skip
         return False
 
     def _host(self, node: s.Host, mask: Roles) -> Typed | None:
         children = self._all(node.children, mask)
         if children is None:
             return None
-        spans = [child.span for child in node.children]
-        fine = [self._operand(c, mask, span, node.element) for c, span in zip(children, spans, strict=True)]
-        if not all(fine):
+        what = ("part" if isinstance(node.form, FString) else "element") if node.element else "argument"
+        if not self._operands(children, node.children, mask, node, what):
             return None
         return typed.Leaf(
             Agreement(mask), union(c.mentions for c in children) | mask, children, node.rebuild, node.scope,
@@ -236,8 +273,10 @@ class Checker:
         match head.type:
             case Agreement(roles):
                 self._warn_nondeterministic(node, roles)
-                fine = [self._operand(a, roles, n.span) for a, n in zip(args, node.args, strict=True)]
-                if not all(fine):
+                if isinstance(node.head, s.Local):
+                    if not self._call_of_local(node, head, args, roles):
+                        return None
+                elif not self._operands(args, node.args, roles, node, "argument"):
                     return None
                 children = (head, *args)
                 return typed.Leaf(
@@ -253,21 +292,36 @@ class Checker:
                 self.report.error(messages.not_invokable(node.head.span, self.show(head.type)))
                 return None
 
+    def _call_of_local(self, node: s.Apply, head: Typed, args: tuple[Typed, ...], roles: Roles) -> bool:
+        """The operands of a function that is a local: the call runs where the function is, whatever stands around."""
+        for arg, written in zip(args, node.args, strict=True):
+            if isinstance(arg.type, Agreement) and arg.type.roles < roles:
+                self.report.error(messages.call_elsewhere(
+                    written.span, self._given(arg, written), _short(node.head), self.show(head.type),
+                    in_order(arg.type.roles, self.order)[0],
+                ))  # fmt: skip
+                return False
+        return self._operands(args, node.args, roles, None, "argument")
+
     def _warn_nondeterministic(self, node: s.Apply, roles: Roles) -> None:
         if len(roles) > 1 and isinstance(node.head, s.Host) and node.head.callee is not None:
             name = node.head.callee
             plain = name.replace("_", "-")
             if any(plain == known or (known.endswith(".") and plain.startswith(known)) for known in NONDETERMINISTIC):
-                self.report.warn(messages.nondeterministic(node.span, name, self.show(Agreement(roles))))
+                at = in_order(roles, self.order)
+                self.report.warn(messages.nondeterministic(node.span, name, _short(node), at))
 
     def _call(self, node: s.Apply, head: Typed, arrow: Arrow, args: tuple[Typed, ...]) -> Typed | None:
         if len(args) != len(arrow.params):
-            self.report.error(messages.chor_args(node.span, len(args), len(arrow.params)))
+            name = node.head.callee.name if isinstance(node.head, s.Inst) else _short(node.head)
+            self.report.error(messages.chor_args(node.span, name, self.show(arrow), len(args), len(arrow.params)))
             return None
         fine = True
         for arg, expected, written in zip(args, arrow.params, node.args, strict=True):
             if arg.type != expected:
-                self.report.error(messages.chor_arg_type(written.span, self.show(expected), self.show(arg.type)))
+                given = self._given(arg, written)
+                roles = self._roles(expected)
+                self.report.error(messages.chor_arg_type(written.span, self.show(expected), given, roles))
                 fine = False
         if not fine:
             return None
@@ -283,12 +337,12 @@ class Checker:
         if not isinstance(body.type, Agreement):
             self.report.error(messages.copy_not_agreement(node.body.span, self.show(body.type)))
             return None
-        found = self.show(body.type)
+        given = self._given(body, node.body)
         if node.source not in body.type.roles:
-            self.report.error(messages.copy_missing_src(node.body.span, node.source, found))
+            self.report.error(messages.copy_missing_src(node.body.span, node.source, node.target, given))
             return None
         if node.target in body.type.roles:
-            self.report.error(messages.copy_dst_present(node.body.span, node.target, found))
+            self.report.error(messages.copy_dst_present(node.body.span, node.source, node.target, given))
             return None
         type_ = Agreement(body.type.roles | {node.target})
         return typed.Copy(
@@ -391,7 +445,7 @@ class Checker:
         missing = in_order(mentions - arrow.roles, self.order)
         if missing:
             needed = " ".join(in_order(arrow.aux | set(missing), self.order))
-            self.report.error(messages.aux_missing(node.span, missing, f"| {needed}"))
+            self.report.error(messages.aux_missing(node.type_span, missing, f"| {needed}"))
             return None
         return typed.Chor(
             arrow, arrow.roles, arrow, node.self_name, node.params, body, names, repeats,
@@ -407,7 +461,7 @@ class Checker:
         for binder, init in node.bindings:
             value = self.check(init, mask)
             if isinstance(binder, HostPattern):
-                if value is not None and not self._operand(value, mask, init.span):
+                if value is not None and not self._operands((value,), (init,), mask, init, "argument"):
                     value = None
                 for binding in binder.bindings:
                     self.types[binding] = found[binding] = Agreement(mask)
@@ -434,16 +488,26 @@ class Checker:
         self.report.error(messages.guard_not_agreement(span, self.show(node.type), what))
         return None
 
-    def _join(self, branches: list[tuple[Typed, Span]]) -> Type | None:
+    def _join(self, branches: list[tuple[Typed, s.Surface]]) -> Type | None:
         """The common type of branches; a branch that ends in `recur` has any type."""
-        settled = [(b, span) for b, span in branches if not _never_ends(b)]
+        settled = [(b, written) for b, written in branches if not _never_ends(b)]
         if not settled:
             return branches[0][0].type
         first = settled[0][0].type
-        for branch, span in settled[1:]:
-            if branch.type != first:
-                self.report.error(messages.branch_types(span, self.show(first), self.show(branch.type)))
-                return None
+        for branch, written in settled[1:]:
+            if branch.type == first:
+                continue
+            if isinstance(written, s.Host) and written.absent:
+                form = head_name(written.form) or "when"
+                self.report.error(
+                    messages.missing_branch(written.span, self.show(first), self.show(branch.type), form)
+                )
+            else:
+                last = _last(written)
+                self.report.error(
+                    messages.branch_types(last.span, self.show(first), self._given(branch, last), self._roles(first))
+                )
+            return None
         return first
 
     def _if(self, node: s.If, mask: Roles) -> Typed | None:
@@ -453,11 +517,11 @@ class Checker:
         knows = self._guard(guard, node.guard.span, "a guard") if guard is not None else None
         if guard is None or then is None or orelse is None or knows is None:
             return None
-        branches = [(then, node.then.span), (orelse, node.orelse.span)]
+        branches: list[tuple[Typed, s.Surface]] = [(then, node.then), (orelse, node.orelse)]
         type_ = self._join(branches)
         if type_ is None:
             return None
-        self._choice(knows, branches, "a branch")
+        self._choice(knows, branches, "if", node.guard)
         mentions = guard.mentions | then.mentions | orelse.mentions
         return typed.If(
             type_, mentions, guard, then, orelse, recurs=then.recurs or orelse.recurs, span=node.span, form=node.form
@@ -476,11 +540,12 @@ class Checker:
             if roles is None:
                 return None
             knows.append(roles)
-        type_ = self._join(list(zip(items, spans, strict=True)))
+        written = node.items
+        type_ = self._join(list(zip(items, written, strict=True)))
         if type_ is None:
             return None
         for i, roles in enumerate(knows):
-            self._choice(roles, list(zip(items[i + 1 :], spans[i + 1 :], strict=True)), f"a later part of `{name}`")
+            self._choice(roles, list(zip(items[i + 1 :], written[i + 1 :], strict=True)), name, written[i])
         return typed.Junction(
             type_, union(i.mentions for i in items), node.is_and, items, recurs=items[-1].recurs,
             span=node.span, form=node.form,
@@ -491,7 +556,7 @@ class Checker:
         subject = self.check(node.subject, mask)
         knows = self._guard(subject, node.subject.span, f"what `{what}` looks at") if subject is not None else None
         clauses: list[typed.Clause] = []
-        branches: list[tuple[Typed, Span]] = []
+        branches: list[tuple[Typed, s.Surface]] = []
         fine = knows is not None
         for clause in node.clauses:
             for binding in clause.bindings:
@@ -508,7 +573,7 @@ class Checker:
             if body is None:
                 fine = False
                 continue
-            branches.append((body, clause.body.span))
+            branches.append((body, clause.body))
             clauses.append(typed.Clause(constant, clause.pattern, clause.bindings, clause.scope, body, clause.span))
         default = None
         if node.default is not None:
@@ -516,16 +581,17 @@ class Checker:
             if default is None:
                 fine = False
             else:
-                branches.append((default, node.default.span))
+                branches.append((default, node.default))
         if subject is None or knows is None or not fine:
             return None
         if not branches:
-            self.report.error(messages.arity(node.span, f"`{what}`", f"({what} expr … result …)"))
+            form = "pattern" if node.is_match else "constant"
+            self.report.error(messages.arity(node.span, f"`{what}`", f"({what} expr {form} result …)"))
             return None
         type_ = self._join(branches)
         if type_ is None:
             return None
-        self._choice(knows, branches, "a clause", is_case=True)
+        self._choice(knows, branches, what, node.subject)
         mentions = subject.mentions | union(b.mentions for b, _ in branches)
         return typed.Case(
             type_, mentions, subject, tuple(clauses), default, recurs=any(b.recurs for b, _ in branches),
@@ -603,13 +669,43 @@ def _never_ends(node: Typed) -> bool:
             return False
 
 
-def _tail_span(node: s.Surface) -> Span:
-    """The place of the form whose value is the value of `node`."""
+def _last(node: s.Surface) -> s.Surface:
+    """The form whose value is the value of `node`; of several branches the first."""
     match node:
         case s.Do(items):
-            return _tail_span(items[-1])
-        case s.Let(body=body) | s.Unpack(body=body):
-            return _tail_span(body)
+            return _last(items[-1])
+        case s.Let(body=body) | s.Unpack(body=body) | s.Loop(body=body) | s.Lifting(body=body):
+            return _last(body)
+        case s.If(then=then, orelse=orelse):
+            return _last(orelse if isinstance(_last(then), s.Recur) else then)
         case _:
-            return node.span
+            return node
+
+
+def _first_with(node: Typed, role: Role) -> Typed:
+    """The first and smallest part of a branch that involves a role."""
+    for child in children(node):
+        if role in child.mentions:
+            return _first_with(child, role)
+    return node
+
+
+def _short(node: s.Surface) -> str:
+    """The form of a node for a hint."""
+    text = show_form(node.form)
+    return text if len(text) <= 40 else "…"
+
+
+def _given_kind(node: s.Surface) -> str:
+    match node:
+        case s.Local():
+            return "local"
+        case s.Host(literal=True):
+            return "literal"
+        case s.Host() | s.Opaque() | s.Apply(head=s.Host()):
+            return "host"
+        case s.Copy() if "=>" in (head_name(node.form) or ""):
+            return "copy"
+        case _:
+            return "other"
 

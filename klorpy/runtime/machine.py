@@ -123,7 +123,16 @@ def _nothing(value: Any) -> Command:
 def _unpinned(choreography: Any, site: Site) -> Definition:
     """A definition that the run could not see when it started: declared only, or bound by host code later."""
     if isinstance(choreography, Choreography):
-        return choreography.defined()
+        if choreography.definition is None:
+            roles = " ".join(choreography.roles)
+            raise KlorError(
+                site.diagnostic(
+                    "not-defined",
+                    f"{choreography.name} is declared, but was never defined",
+                    f"evaluate (defchor {choreography.name} [{roles}] … [params] body)",
+                )
+            )
+        return choreography.definition
     raise KlorError(
         site.diagnostic(
             "not-a-chor",

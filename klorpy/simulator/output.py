@@ -40,9 +40,14 @@ class Capture(io.TextIOBase):
     def __exit__(self, *exc: object) -> None:
         if sys.stdout is self:
             sys.stdout = self._before
-        for role, rest in self._partial.items():
-            if rest:
-                self._line(role, rest)
+        for role in self._partial:
+            self.end_line(role)
+
+    def end_line(self, role: Role) -> None:
+        """Report what a role wrote since its last newline: it has ended."""
+        rest, self._partial[role] = self._partial[role], ""
+        if rest:
+            self._line(role, rest)
 
     def write(self, text: str) -> int:
         role = self._role()

@@ -122,8 +122,9 @@ def _simulate(
         for source, box in task.inbox.items()
         for _, _, value, site in box
     ]
-    first = scheduler.first_failure.role if scheduler.first_failure else None
-    simulation.verdict = judge(simulation, first, scheduler.timed_out, pinned.values())
+    failed = scheduler.first_failure
+    first, trail = (failed.role, failed.trail) if failed else (None, ())
+    simulation.verdict = judge(simulation, first, trail, scheduler.timed_out, pinned.values())
     return simulation
 
 

@@ -40,7 +40,9 @@ GRACE: Final = 1000
 class Task:
     """One role of a run."""
 
-    __slots__ = ("command", "done", "error", "inbox", "machine", "outbox", "result", "role", "value", "waiting")
+    __slots__ = (
+        "command", "done", "error", "inbox", "machine", "outbox", "result", "role", "trail", "value", "waiting",
+    )  # fmt: skip
 
     def __init__(self, role: Role, machine: Machine) -> None:
         self.role = role
@@ -54,6 +56,8 @@ class Task:
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
+        #: The calls that led to where the role failed, the innermost first.
+        self.trail: tuple[Site, ...] = ()
 
 
 class Scheduler:
@@ -213,6 +217,7 @@ class Scheduler:
 
     def _exit(self, task: Task) -> None:
         task.done = True
+        self.capture.end_line(task.role)
         task.result = task.machine.result
         self._report(Exited(task.role, task.result))
 
@@ -223,6 +228,8 @@ class Scheduler:
             error = error.with_traceback(error.__traceback__.tb_next)
         task.error = error
         task.waiting = None
+        task.trail = tuple(site for site in reversed(task.machine.trail) if site is not None)
+        self.capture.end_line(task.role)
         if self.first_failure is None:
             self.first_failure = task
         self._report(Failed(task.role, error))

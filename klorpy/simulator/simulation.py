@@ -68,14 +68,18 @@ class Simulation:
             yield f"{message} was never received"
 
     def log(self, file: IO[str] | None = None) -> None:
-        """Print the run: `A --> B: 5`, `A: what A printed`, `A exited normally`, `B exited abruptly: …`."""
+        """Print the run: `A --> B: 5`, `A: what A printed`, `A exited normally`, `B exited abruptly: …`.
+
+        A message stands where it was delivered, which may be after its sender has ended.
+        """
         for line in self.lines():
             print(line, file=file)
 
     def __repr__(self) -> str:
         results = ", ".join(f"{role}: {value!r}" for role, value in self.results.items())
         state = "failed" if self.verdict else "ok"
-        count = "" if self._trace is None else f", {len(self.messages)} messages"
+        number = None if self._trace is None else len(self.messages)
+        count = "" if number is None else f", {number} message{'' if number == 1 else 's'}"
         return f"<simulation of {self.choreography.name}: {state}, {{{results}}}{count}>"
 
 

@@ -7,37 +7,47 @@ from __future__ import annotations
 
 import linecache
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from klorpy.core.choreography import Definition
+from klorpy.core.choreography import Definition, Site
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.events import describe_error
 from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role
 from klorpy.simulator.simulation import ChoreographyFailed, Simulation
 
+_CALLS_SHOWN = 5
 _DIFFERENT_WAYS = "the roles took different ways: look for an agreement that does not hold, with sanitize=True"
 
 
 def judge(
-    simulation: Simulation, first: Role | None, timed_out: bool, definitions: Iterable[Definition]
-) -> ChoreographyFailed | None:
-    """The verdict of a run in which the role `first` failed first, if any did; None when all went well."""
+    simulation: Simulation, first: Role | None, trail: Sequence[Site], timed_out: bool,
+    definitions: Iterable[Definition],
+) -> ChoreographyFailed | None:  # fmt: skip
+    """The verdict of a run in which the role `first` failed first, if any did, in the calls of `trail`.
+
+    None when all went well.
+    """
     name = simulation.choreography.name
     waiting = tuple(str(blocked) for blocked in simulation.blocked.values())
     replay = f"seed={simulation.seed!r} replays this run"
     if first is not None:
-        return _failure(simulation, first, waiting, replay, definitions)
+        calls = [f"called at {site}" for site in trail[:_CALLS_SHOWN]]
+        if len(trail) > _CALLS_SHOWN:
+            calls.append(f"… and {len(trail) - _CALLS_SHOWN} calls around these")
+        return _failure(simulation, first, (*calls, *waiting), replay, definitions)
     if timed_out:
-        return ChoreographyFailed(
-            Diagnostic("timeout", f"{name} did not end in time", notes=waiting, help=replay), simulation, None
-        )
+        diagnostic = Diagnostic(
+            "timeout", f"{name} did not end in time", notes=waiting,
+            help="is there a loop that never ends? If it needs longer, give a longer timeout",
+        )  # fmt: skip
+        return ChoreographyFailed(diagnostic, simulation, None)
     if simulation.blocked:
         blocked = next(iter(simulation.blocked.values()))
         site = blocked.site
         diagnostic = Diagnostic(
-            "deadlock", f"{name} is stuck: {'; '.join(waiting)}", site.span, label=f"{blocked.role} waits here",
-            notes=waiting if len(waiting) > 1 else (), help=_DIFFERENT_WAYS, source=site.source,
+            "deadlock", f"{name} is stuck: {_who_waits(simulation)}", site.span, label=f"{blocked.role} waits here",
+            notes=waiting[1:], help=_DIFFERENT_WAYS, source=site.source,
         )  # fmt: skip
         return ChoreographyFailed(diagnostic, simulation, None)
     if simulation.unread:
@@ -51,6 +61,10 @@ def judge(
         )  # fmt: skip
         return ChoreographyFailed(diagnostic, simulation, None)
     return None
+
+
+def _who_waits(simulation: Simulation) -> str:
+    return ", ".join(f"{b.role} waits for {b.waits_for or 'host code'}" for b in simulation.blocked.values())
 
 
 def _failure(

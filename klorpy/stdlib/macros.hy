@@ -1,38 +1,64 @@
 "Communication patterns, as macros: each expands to copies, narrowings and packs that can be written by hand."
 
-(defmacro move [roles expr]
-  "`(move [A B] e)`: send A's value to B, where the result is. The same as `(A->B e)`."
-  `(narrow [~(get roles 1)] (copy ~roles ~expr)))
+(import klorpy.core.diagnostics [KlorError])
 
-(defmacro bcast [roles expr]
+(defn roles-of [form usage [least 2]]
+  "The roles of a vector of at least `least` symbols; anything else is a KlorError that shows the usage."
+  (when (not (and (isinstance form hy.models.List)
+                  (>= (len form) least)
+                  (all (gfor role form (isinstance role hy.models.Symbol)))))
+    (raise (KlorError f"wrong arguments for `{(get (.split (cut usage 1 None)) 0)}`" :slug "arity" :help f"write {usage}")))
+  (list form))
+
+(defn paired [roles exprs usage]
+  "Each role but the first with its expression; another number of expressions is a KlorError."
+  (when (!= (- (len roles) 1) (len exprs))
+    (raise (KlorError f"{(- (len roles) 1)} other roles, but {(len exprs)} expressions" :slug "arity" :help f"write {usage}")))
+  (zip (cut roles 1 None) exprs :strict True))
+
+(defmacro move [roles #* exprs]
+  "`(move [A B] e)`: send A's value to B, where the result is. The same as `(A->B e)`."
+  (setv usage "(move [Sender Receiver] expr)"
+        names (roles-of roles usage))
+  (when (or (!= (len names) 2) (!= (len exprs) 1))
+    (roles-of None usage))
+  `(narrow [~(get names 1)] (copy ~roles ~(get exprs 0))))
+
+(defmacro bcast [roles #* exprs]
   "`(bcast [A B C …] e)`: A shares its value with all the others; the result is at all of them."
-  (setv source (get roles 0)
-        result expr)
-  (for [target (cut roles 1 None)]
-    (setv result `(copy [~source ~target] ~result)))
+  (setv usage "(bcast [Sender Receiver …] expr)"
+        names (roles-of roles usage))
+  (when (!= (len exprs) 1)
+    (roles-of None usage))
+  (setv result (get exprs 0))
+  (for [target (cut names 1 None)]
+    (setv result `(copy [~(get names 0) ~target] ~result)))
   result)
 
 (defmacro scatter [roles #* exprs]
   "`(scatter [A B C …] eb ec …)`: A sends one value to each of the others; a tuple of what they receive."
-  (setv source (get roles 0)
-        targets (list (cut roles 1 None)))
-  (when (!= (len targets) (len exprs))
-    (raise (ValueError f"scatter sends one value to each receiver: {(len targets)} receivers, {(len exprs)} values")))
-  `(pack ~@(lfor [target expr] (zip targets exprs) `(narrow [~target] (copy [~source ~target] ~expr)))))
+  (setv usage "(scatter [Sender Receiver …] expr-for-receiver …)"
+        names (roles-of roles usage)
+        source (get names 0))
+  `(pack ~@(lfor [target expr] (paired names exprs usage)
+                 `(narrow [~target] (copy [~source ~target] ~expr)))))
 
-(defmacro scatter-seq [roles expr]
+(defmacro scatter-seq [roles #* exprs]
   "`(scatter-seq [A B C …] e)`: A holds a sequence and sends its elements to the others, in order; a tuple."
-  (setv source (get roles 0)
-        targets (list (cut roles 1 None))
+  (setv usage "(scatter-seq [Sender Receiver …] sequence)"
+        names (roles-of roles usage)
+        source (get names 0)
         whole (hy.gensym "whole"))
-  `(let [~whole ~expr]
-     (pack ~@(lfor [i target] (enumerate targets)
+  (when (!= (len exprs) 1)
+    (roles-of None usage))
+  `(let [~whole ~(get exprs 0)]
+     (pack ~@(lfor [i target] (enumerate (cut names 1 None))
                    `(narrow [~target] (copy [~source ~target] (~source (get ~whole ~i))))))))
 
 (defmacro gather [roles #* exprs]
   "`(gather [A B C …] eb ec …)`: A receives one value from each of the others; a list of them at A."
-  (setv target (get roles 0)
-        sources (list (cut roles 1 None)))
-  (when (!= (len sources) (len exprs))
-    (raise (ValueError f"gather receives one value from each sender: {(len sources)} senders, {(len exprs)} values")))
-  `(~target [~@(lfor [source expr] (zip sources exprs) `(narrow [~target] (copy [~source ~target] ~expr)))]))
+  (setv usage "(gather [Receiver Sender …] expr-of-sender …)"
+        names (roles-of roles usage)
+        target (get names 0))
+  `(~target [~@(lfor [source expr] (paired names exprs usage)
+                     `(narrow [~target] (copy [~source ~target] ~expr)))]))

@@ -130,7 +130,7 @@ class Generator:
     def some(self, roles: Roles, least: int = 1) -> Roles:
         """A subset with at least `least` roles, rather a small one."""
         count = least
-        while count < len(roles) and self.chance(30):
+        while count < len(roles) and self.chance(40):
             count += 1
         return frozenset(self.shuffled(roles)[:count])
 
@@ -146,7 +146,10 @@ class Generator:
         return Agr(frozenset([min(chosen)]) if kind == "cell" else chosen, kind)
 
     def type(self, roles: Roles, arrows: bool = True, depth: int = 2) -> Ty:
-        if depth and self.chance(15):
+        if depth and self.chance(4):
+            targets = self.shuffled(self.some(roles))[:2]
+            return Tup(tuple(Agr(frozenset([role]), "int") for role in targets))
+        if depth and self.chance(12):
             return Tup(tuple(self.type(roles, arrows, depth - 1) for _ in range(1 + self.below(3))))
         if arrows and depth and self.chance(12):
             return self.arrow(roles, depth - 1)
@@ -206,7 +209,8 @@ class Generator:
                 defs += self.mutual((names.pop(0), names.pop(0)), pool, defs, size)
             else:
                 defs += (self.definition(names.pop(0), pool, defs, size, counting=kind == "counting"),)
-        main = self.definition("main", pool, defs, size, playable=True, counting=self.chance(20))
+        like = self.choice(defs) if defs and self.chance(60) else None
+        main = self.definition("main", pool, defs, size, playable=True, counting=self.chance(20), like=like)
         args = tuple(self.value(type_.kind) for type_ in main.type.params if isinstance(type_, Agr))
         program = Program((*defs, main), args, {})
         return replace(program, verify=self.verify(program)) if self.chance(35) else program
@@ -219,9 +223,15 @@ class Generator:
         values = LITERALS[self.choice(WIDER[kind])] if kind in WIDER else LITERALS[kind]
         return self.choice(values)[1]
 
-    def signature(self, name: str, pool: Sequence[Role], *, counting: bool, playable: bool) -> tuple[Def, int]:
-        """A definition without a body, and the place of its counter."""
-        vector = tuple(self.shuffled(pool)[: self.choice((1, 2, 2, 2, 3, 3, 4, 5))])
+    def signature(
+        self, name: str, pool: Sequence[Role], *, counting: bool, playable: bool, like: Def | None = None
+    ) -> tuple[Def, int]:
+        """A definition without a body, and the place of its counter. Its result is that of `like`, which it can call."""
+        if like is None:
+            vector = tuple(self.shuffled(pool)[: self.choice((1, 2, 2, 2, 3, 3, 3, 4, 5))])
+        else:
+            others = [role for role in pool if role not in like.roles]
+            vector = tuple(self.shuffled([*like.roles, *others[: self.choice((0, 0, 1))]]))
         roles = frozenset(vector)
         params: list[Ty] = []
         for _ in range(self.choice((0, 1, 1, 2, 3))):
@@ -231,7 +241,7 @@ class Generator:
         place = self.below(len(params) + 1)
         if counting:
             params.insert(place, self.agr(roles, "count"))
-        result = self.type(roles)
+        result = self.type(roles) if like is None else like.type.result
         omit = self.chance(60)
         rest = roles - union((*params, result))
         aux = rest if omit else self.above(frozenset(), rest)
@@ -239,9 +249,9 @@ class Generator:
 
     def definition(
         self, name: str, pool: Sequence[Role], defs: tuple[Def, ...], size: int, *, counting: bool = False,
-        playable: bool = False,
+        playable: bool = False, like: Def | None = None,
     ) -> Def:  # fmt: skip
-        header, place = self.signature(name, pool, counting=counting, playable=playable)
+        header, place = self.signature(name, pool, counting=counting, playable=playable, like=like)
         if not counting:
             return self.defined(header, defs, size, None, ())
         counter = self.counter()
@@ -250,7 +260,7 @@ class Generator:
     def mutual(self, names: tuple[str, str], pool: Sequence[Role], defs: tuple[Def, ...], size: int) -> tuple[Def, ...]:
         """Two definitions that call each other."""
         one, place = self.signature(names[0], pool, counting=True, playable=False)
-        two, other = self.signature(names[1], pool, counting=True, playable=False)
+        two, other = self.signature(names[1], pool, counting=True, playable=False, like=one)
         made = []
         for header, at in ((one, place), (two, other)):
             counter = self.counter()
@@ -286,9 +296,9 @@ class Generator:
             case Agr():
                 rules += self.agreements(type_, s)
             case Tup():
-                rules += [(30, self.pack), (8, self.scatter), (4, self.scatter_seq)]
+                rules += [(30, self.pack), (10, self.scatter), (12, self.scatter_seq)]
             case Arr():
-                rules += [(30, self.chor), (10, self.instance)]
+                rules += [(30, self.chor), (90, self.instance)]
         while rules:
             place = self.below(sum(weight for weight, _ in rules))
             for i, (weight, rule) in enumerate(rules):  # noqa: B007
@@ -304,11 +314,11 @@ class Generator:
     def general(self, s: Scope) -> list[tuple[int, Rule]]:
         """Rules for any type."""
         rules: list[tuple[int, Rule]] = [
-            (5, self.do), (8, self.let), (4, self.unpack), (5, self.if_), (2, self.cond), (2, self.case), (3, self.match),
+            (9, self.do), (9, self.let), (4, self.unpack), (5, self.if_), (2, self.cond), (2, self.case), (3, self.match),
             (3, self.lift), (3, self.loop), (3, self.call_chor), (4, self.call_local),
         ]  # fmt: skip
         if s.defs:
-            rules.append((8, self.call))
+            rules.append((20, self.call))
         if s.selves:
             rules.append((40, self.call_self))
         return rules
@@ -319,14 +329,14 @@ class Generator:
             rules.append((24, self.host))
         if type_.kind == "cell":
             return [*rules, (6, self.move)]
-        rules += [(8, self.move), (6, self.copy), (4, self.narrow), (3, self.bcast), (4, self.agree), (3, self.junction)]
+        rules += [(20, self.move), (16, self.copy), (4, self.narrow), (8, self.bcast), (8, self.agree), (3, self.junction)]
         match type_.kind:
             case "str":
                 rules.append((10, self.fstring))
             case "int":
-                rules += [(6, self.call_fn), (1, self.await_)]
+                rules += [(10, self.call_fn), (1, self.await_)]
             case "list":
-                rules.append((5, self.gather))
+                rules.append((10, self.gather))
             case "none" | "any":
                 rules += [(10, self.when), (3, self.cond_without_default)]
         return rules
@@ -351,6 +361,10 @@ class Generator:
                     if names:
                         name = self.choice(names)
                         return self.moved(t.Name(name), s.env[name].roles, roles)
+                others = s.allowed - roles
+                if others and kind not in ("cell", "count") and self.chance(25):
+                    one = frozenset([self.choice(sorted(others))])
+                    return self.moved(self.lifted(one, s, lambda inner: self.literal(kind)), one, roles)
                 return self.lifted(roles, s, lambda inner: self.literal(kind))
             case Tup(items):
                 return t.Pack(tuple(self.leaf(item, s.inner()) for item in items))
@@ -702,11 +716,14 @@ class Generator:
     # Sequence, binding, choice.
 
     def effect(self, s: Scope, size: int) -> Term:
-        return self.term(self.agr(s.allowed, "none") if self.chance(60) else self.type(s.allowed), s.inner(), size)
+        if self.chance(70):
+            type_ = self.agr(s.allowed, "none")
+            return self.host(type_, s.inner(), size) or self.leaf(type_, s.inner())
+        return self.term(self.type(s.allowed), s.inner(), size)
 
     def do(self, type_: Ty, s: Scope, size: int) -> Term:
         *parts, last = self.parts(size, 2 + self.below(2))
-        return t.Do((*(self.effect(s, max(n, 1)) for n in parts), self.term(type_, s, last)))
+        return t.Do((*(self.effect(s, max(n, 2)) for n in parts), self.term(type_, s, last)))
 
     def let(self, type_: Ty, s: Scope, size: int) -> Term:
         inner = s
@@ -719,7 +736,7 @@ class Generator:
                 inner = inner.bind(names)
                 continue
             have: Ty = self.type(s.allowed)
-            if s.defs and self.chance(25):
+            if s.defs and self.chance(35):
                 have = self.from_def(s) or have
             name = self.name()
             bindings.append((name, self.term(have, inner.inner(), part)))
@@ -871,7 +888,9 @@ class Generator:
         lifting = self.chance(15)
         outside, s = s, s.under(s.allowed) if lifting else s
         end = self.term(type_, s.inner(), one)
-        more = self.term(type_, replace(s, counting=True, selves=selves), max(two, 3))
+        again = replace(s, counting=True, selves=selves)
+        more = self.call_self(type_, again, two) if selves and self.chance(50) else None
+        more = more or self.term(type_, again, max(two, 3))
         if lifting:
             body: Term = t.Lift(s.allowed, t.Case(test, ((t.Lit("True", True), end),), more), True)
         elif isinstance(type_, Agr) and type_.roles == s.allowed and type_.kind in ("bool", "any") and self.chance(40):

@@ -476,13 +476,19 @@ class Program:
             yield from walk(d.body)
 
 
-def walk(term: Term) -> Iterator[Term]:
-    """`term` and all terms inside it."""
-    todo: list[Any] = [term]
+def children(term: Term) -> Iterator[Term]:
+    """The terms directly inside a term, in the order of the text."""
+    todo: list[Any] = [getattr(term, f.name) for f in reversed(fields(term))]
     while todo:
         current = todo.pop()
         if isinstance(current, tuple):
-            todo.extend(current)
+            todo.extend(reversed(current))
         elif is_dataclass(current) and not isinstance(current, (Agr, Tup, Arr, Seq, Keys)):
             yield current  # type: ignore[misc]
-            todo.extend(getattr(current, f.name) for f in fields(current))
+
+
+def walk(term: Term) -> Iterator[Term]:
+    """`term` and all terms inside it."""
+    yield term
+    for child in children(term):
+        yield from walk(child)

@@ -22,6 +22,7 @@ from klorpy.language.hy_adapter import (
     Symbol,
     dotted_name,
     mangle,
+    readable_name,
     show_form,
     span_of,
     symbol_name,
@@ -52,7 +53,7 @@ class Unit:
 
 def _identifier(name: str) -> str:
     """A readable Python identifier for a Hy name; `mangle` when its characters leave no other way."""
-    simple = name.replace("-", "_").rstrip("?!*")
+    simple = readable_name(name).replace("-", "_").rstrip("?!*")
     if simple.isidentifier() and simple.isascii() and simple not in ("None", "True", "False"):
         return simple
     mangled: str = mangle(name)
@@ -156,7 +157,12 @@ class Context:
         )
 
     def none(self, at: Form) -> Host:
-        return self.literal(Symbol("None").replace(at), at)
+        """The None of what is not written in the form `at`; its place is the head of the form."""
+        none = Symbol("None").replace(at)
+        place = at[0] if isinstance(at, Expression) and at else at
+        return Host(
+            (), lambda _: none, self.scope, stable=True, literal=True, absent=True, span=self.span(place), form=at
+        )
 
     def symbol(self, form: Form) -> Surface:
         """A symbol in the place of a value."""
@@ -188,7 +194,7 @@ class Context:
         if found is None:
             return False
         self.report.error(
-            messages.not_instantiated(self.span(form), show_form(form), " ".join(found.signature.roles))
+            messages.not_instantiated(self.span(form), show_form(form), found.signature.roles, self.roles)
         )
         return True
 
@@ -211,11 +217,11 @@ class Context:
                 names.append(name)
         return tuple(names) if fine else None
 
-    def name_for(self, form: Form) -> Binding | None:
+    def name_for(self, form: Form, help: str = "") -> Binding | None:
         """A new local of the name `form`; None after reporting that it cannot be one."""
         name = symbol_name(form)
         if name is None or name in ("None", "True", "False", "...") or not name.strip(".") or name.startswith(":"):
-            self.report.error(messages.bad_param(self.span(form), f"{show_form(form)} is not a name"))
+            self.report.error(messages.bad_param(self.span(form), f"{show_form(form)} is not a name", help))
             return None
         if any(mangle(role) == mangle(name) for role in self.roles):
             self.report.error(messages.name_is_role(self.span(form), name))

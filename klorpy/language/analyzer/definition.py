@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from klorpy.language import messages
-from klorpy.language.analyzer.context import Context, Unit
-from klorpy.language.analyzer.forms import body, read_params
+from klorpy.language.analyzer.context import Context, Unit, arrow_roles
+from klorpy.language.analyzer.forms import FORMS, body, read_params
 from klorpy.language.analyzer.signature import read_chor_type, read_role_vector
 from klorpy.language.hy_adapter import Compiler, Form, List, String, Symbol, show_form
 from klorpy.language.report import Report
 from klorpy.language.surface import Defchor
 
+#: Heads of forms that are no choreographies, so that one of such a name could never be called.
+_TAKEN = frozenset(("when", "cond", "defchor", "with-opts", "alter-opts!", "fn", "try", "setv", "quote", "move"))
 _USAGE = "(defchor name [Role …] (-> T …) [param …] body …)"
 
 
@@ -25,11 +27,16 @@ def read_header(compiler: Compiler, report: Report, form: Form) -> tuple[Context
         return None
     name_form, roles_form, type_form = parts[:3]
     if not isinstance(name_form, Symbol) or "." in str(name_form) or str(name_form) in ("None", "True", "False"):
-        report.error(messages.bad_param(ctx.span(name_form), f"{show_form(name_form)} is not a name"))
+        report.error(messages.bad_param(
+            ctx.span(name_form), f"{show_form(name_form)} cannot be the name of a choreography", f"write {_USAGE}"
+        ))  # fmt: skip
         return None
     name = str(name_form)
     roles = read_role_vector(ctx, roles_form)
     if roles is None:
+        return None
+    if name in FORMS or name in roles or arrow_roles(name) is not None or name in _TAKEN:
+        report.error(messages.dup_name(ctx.span(name_form), name, name, "means something else in a choreography"))
         return None
     unit.name = name
     ctx = replace(ctx, roles=roles)

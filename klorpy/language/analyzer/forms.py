@@ -28,8 +28,10 @@ from klorpy.language.hy_adapter import (
     Symbol,
     Tuple,
     as_klor_error,
+    dotted_name,
     head_name,
     mangle,
+    raise_interrupt,
     show_form,
     symbol_name,
 )
@@ -88,16 +90,23 @@ def _expression(ctx: Context, form: Form) -> Surface:
         pair = arrow_roles(name)
         if pair and any(ctx.is_role(role) for role in pair):
             return _arrow(inner, form, pair)
+        ends = [end for part in name.split("->") for end in part.split("=>")]
+        if len(ends) > 1 and not pair and any(ctx.is_role(end) for end in ends):
+            ctx.report.error(messages.chained_arrow(ctx.span(form[0]), name))
+            return ctx.bad(form)
         if name in FORMS:
             return FORMS[name](ctx, form)
     try:
         expanded = ctx.compiler.expand_once(form)
     except Exception as error:  # a user's macro may raise anything
+        raise_interrupt(error)
         wrapped = as_klor_error(error, ctx.report.source, ctx.span(form))
+        if wrapped.slug == "too-deep":
+            raise wrapped from None
         if not isinstance(error, KlorError):
             wrapped = _macro_failure(wrapped)
         for diagnostic in wrapped.diagnostics:
-            ctx.report.error(diagnostic)
+            ctx.report.error(replace(diagnostic, span=diagnostic.span or ctx.span(form)))
         return ctx.bad(form)
     if expanded is not None:
         return analyze(ctx, expanded)
@@ -146,7 +155,10 @@ def _call(ctx: Context, form: Form) -> Surface:
     if found is not None:
         ctx.report_uninstantiated(head)
         return ctx.bad(form)
-    if roles_given and ctx.local(head) is None and isinstance(head, (Symbol, Expression)):
+    if roles_given and ctx.local(head) is not None:
+        ctx.report.error(messages.instantiated_already(ctx.span(head), show_form(head)))
+        return ctx.bad(form)
+    if roles_given and isinstance(head, (Symbol, Expression)):
         is_name = isinstance(head, Symbol) or head_name(head) == "."
         if is_name and all(n is not None and (ctx.is_role(n)) for n in names):
             return _no_callee(ctx, head, vector, form)
@@ -155,7 +167,10 @@ def _call(ctx: Context, form: Form) -> Surface:
 
 def _no_callee(ctx: Context, head: Form, vector: Form, form: Form) -> Surface:
     name = show_form(head)
-    first = symbol_name(head) or symbol_name(head[1]) or ""
+    first = (dotted_name(head) or symbol_name(head) or "").split(".")[0]
+    if not first:
+        ctx.report.error(messages.not_a_chor(ctx.span(head), name))
+        return ctx.bad(form)
     if ctx.compiler.knows(mangle(first)):
         ctx.report.error(messages.not_a_chor(ctx.span(head), name))
     else:
@@ -229,7 +244,7 @@ def _arrow(ctx: Context, form: Form, pair: tuple[str, str]) -> Surface:
             ctx.report.error(messages.unknown_role(ctx.span(form[0]), role, ctx.roles))
             return ctx.bad(form)
     if pair[0] == pair[1]:
-        ctx.report.error(messages.dup_role(ctx.span(form[0]), pair[0], pair[0], f"`{name}`"))
+        ctx.report.error(messages.self_send(ctx.span(form[0]), pair[0]))
         return ctx.bad(form)
     if len(form) != 2:
         return _usage(ctx, form, f"({name} expr)")
@@ -362,14 +377,14 @@ def _chor(ctx: Context, form: Form) -> Surface:
         return ctx.bad(form)
     inner = ctx.bind([self_name] if self_name else []).bind(names)
     inside = body(replace(inner, tail=True, block=True), parts[2:], form)
-    return Chor(self_name, type_, binders, spans, inside, span=ctx.span(form), form=form)
+    return Chor(self_name, type_, ctx.span(parts[0]), binders, spans, inside, span=ctx.span(form), form=form)
 
 
 def _inst_form(ctx: Context, form: Form) -> Surface:
     if len(form) != 3 or not isinstance(form[2], List):
         return _usage(ctx, form, "(inst name [Role …])")
     if ctx.local(form[1]) is not None:
-        ctx.report.error(messages.not_a_chor(ctx.span(form[1]), show_form(form[1])))
+        ctx.report.error(messages.instantiated_already(ctx.span(form[1]), show_form(form[1])))
         return ctx.bad(form)
     return _inst(ctx, form, form[1], form[2])
 
@@ -390,7 +405,7 @@ def _let(ctx: Context, form: Form) -> Surface:
         value = analyze(inner.nontail(), init)
         binder: Binding | HostPattern | None
         if isinstance(target, Symbol):
-            binder = ctx.name_for(target)
+            binder = ctx.name_for(target, _LOCALS)
             names = [binder] if binder else []
         else:
             binder = _host_pattern(inner, target)
@@ -402,6 +417,9 @@ def _let(ctx: Context, form: Form) -> Surface:
         inner = inner.bind(names)
     inside = body(inner, form[2:], form)
     return Let(tuple(pairs), inside, span=ctx.span(form), form=form) if fine else ctx.bad(form)
+
+
+_LOCALS: Final = 'a local is a name, or takes a value apart: [a b #* rest], {a "key"}'
 
 
 def _host_pattern(ctx: Context, form: Form) -> HostPattern | None:
@@ -432,7 +450,7 @@ def _host_pattern(ctx: Context, form: Form) -> HostPattern | None:
 
         return HostPattern(tuple(names), unpacked, _without(ctx, names), ctx.span(form))
     if not isinstance(form, (List, Tuple)):
-        ctx.report.error(messages.bad_param(ctx.span(form), f"{show_form(form)} cannot be bound"))
+        ctx.report.error(messages.bad_param(ctx.span(form), f"{show_form(form)} cannot be bound", _LOCALS))
     return None
 
 
@@ -463,7 +481,7 @@ def _pattern_names(ctx: Context, form: Form, names: list[Binding]) -> bool:
             if not _add_name(ctx, item[1], names):
                 return False
         elif not isinstance(item, Symbol):
-            ctx.report.error(messages.bad_param(ctx.span(item), f"{show_form(item)} is not a name"))
+            ctx.report.error(messages.bad_param(ctx.span(item), f"{show_form(item)} is not a name", _LOCALS))
             return False
         elif not _add_name(ctx, item, names):
             return False
@@ -610,7 +628,7 @@ def _loop(ctx: Context, form: Form) -> Surface:
     inner, fine = ctx, True
     for target, init in zip(form[1][::2], form[1][1::2], strict=True):
         value = analyze(inner.nontail(), init)
-        binding = ctx.name_for(target)
+        binding = ctx.name_for(target, "a loop local is a name; take its value apart inside, with let or unpack")
         if binding is None:
             fine = False
             continue

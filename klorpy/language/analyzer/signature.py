@@ -57,7 +57,11 @@ def read_type(ctx: Context, form: Form) -> Type | None:
     name = symbol_name(form)
     if name is not None:
         if name not in ctx.roles:
-            if name == "|":
+            if name == "->":
+                ctx.report.error(
+                    messages.bad_signature(ctx.span(form), "an arrow inside an arrow needs brackets of its own")
+                )
+            elif name == "|":
                 ctx.report.error(messages.bad_signature(ctx.span(form), "the bar stands inside an arrow only"))
             else:
                 ctx.report.error(messages.unknown_role(ctx.span(form), name, ctx.roles))

@@ -1,0 +1,2 @@
+(defchor same [A B] (-> [A B] #{A B}) [both]
+  (agree! both))

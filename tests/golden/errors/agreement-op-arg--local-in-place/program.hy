@@ -1,0 +1,2 @@
+(defchor twice [A B] (-> #{A B} B B) [x y]
+  (B (A (+ x y))))

@@ -1,0 +1,2 @@
+(defchor serve [A B] (-> A B) [x]
+  (A->B->A x))

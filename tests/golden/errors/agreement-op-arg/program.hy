@@ -1,0 +1,2 @@
+(defchor sum [A B] (-> A B B) [x y]
+  (B (+ x y)))

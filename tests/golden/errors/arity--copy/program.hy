@@ -1,0 +1,2 @@
+(defchor greet [A B] (-> A A B) [first last]
+  (A->B first last))

@@ -1,0 +1,1 @@
+(defchor greet [A B])

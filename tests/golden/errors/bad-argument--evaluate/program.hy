@@ -1,0 +1,2 @@
+(import klorpy)
+(klorpy.evaluate '(defchor greet [A B] (-> A B) [name] (A->B name)))

@@ -1,0 +1,4 @@
+(import klorpy [explore])
+(defchor greet [Client Server] (-> Client Server) [name]
+  (Client->Server name))
+(explore greet "Ada" :schedules 0)

@@ -1,0 +1,4 @@
+(import klorpy [simulate-chor])
+(defchor greet [Client Server] (-> Client Server) [name]
+  (Client->Server name))
+(simulate-chor greet "Ada" :order "random")

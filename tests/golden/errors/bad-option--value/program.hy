@@ -1,0 +1,1 @@
+(alter-opts! {:verify {:signature "yes"}})

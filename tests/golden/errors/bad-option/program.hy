@@ -1,0 +1,3 @@
+(with-opts {:verify {:agreements True}}
+  (defchor greet [A B] (-> A B) [name]
+    (A->B name)))

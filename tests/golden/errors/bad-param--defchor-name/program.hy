@@ -1,0 +1,2 @@
+(defchor [A B] (-> A B) [x]
+  (A->B x))

@@ -1,0 +1,2 @@
+(defchor greet [A A->B "B"] (-> A A) [name]
+  name)

@@ -1,0 +1,1 @@
+(defchor relay [A B C] (-> A B | ) [x] (C->B (A->C x)))

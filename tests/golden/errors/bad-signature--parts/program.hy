@@ -1,0 +1,1 @@
+(defchor one [A B] (-> A #{}) [x] x)

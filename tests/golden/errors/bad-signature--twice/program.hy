@@ -1,0 +1,1 @@
+(defchor one [A B] (-> #{A B A} B) [x] x)

@@ -1,0 +1,2 @@
+(defchor greet [A B] (-> A (list B)) [name]
+  (A->B name))

@@ -1,0 +1,2 @@
+(defchor greet [A B] A [name]
+  (A->B name))

@@ -1,0 +1,4 @@
+(defchor serve [Client Server] (-> Client Client) [request]
+  (case request
+    "get" (Client "data")
+    (Client "what?")))

@@ -1,0 +1,2 @@
+(defchor total [A B] (-> A B) [* price]
+  (A->B price))

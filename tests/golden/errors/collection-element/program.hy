@@ -1,0 +1,2 @@
+(defchor pair [A B] (-> A B B) [x y]
+  (B [x y]))

@@ -1,0 +1,2 @@
+(defchor greet [A B] (-> B) []
+  (A->B "hello"))

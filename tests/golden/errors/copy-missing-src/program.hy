@@ -1,0 +1,2 @@
+(defchor greet [A B C] (-> A C) [name]
+  (B->C name))

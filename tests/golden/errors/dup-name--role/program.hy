@@ -1,0 +1,2 @@
+(defchor add [A B] (-> A B) [A]
+  (A->B A))

@@ -1,0 +1,2 @@
+(defchor greet [the-client the_client] (-> the-client the_client) [name]
+  (the-client->the_client name))

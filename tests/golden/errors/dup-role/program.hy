@@ -1,0 +1,2 @@
+(defchor greet [Client Server Client] (-> Client Server) [name]
+  (Client->Server name))

@@ -1,0 +1,2 @@
+(defchor all [A B] (-> A B) [items]
+  (A->B (A (lfor item items (A->B item)))))

@@ -1,0 +1,3 @@
+(defchor total [A B] (-> A B) [prices]
+  (A->B (A (+ 1
+              (get prices)))))

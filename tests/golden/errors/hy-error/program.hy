@@ -1,0 +1,2 @@
+(defchor total [A] (-> A A) [prices]
+  (A (sum (lfor [price] prices))))

@@ -1,0 +1,2 @@
+(defchor choose [A B] (-> (-> A A) A) [f]
+  (A (cond f 1 True 2)))

@@ -1,0 +1,2 @@
+(defchor choose [A B] (-> [A B] A) [pair]
+  (if pair (A 1) (A 2)))

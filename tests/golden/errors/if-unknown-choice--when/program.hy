@@ -1,0 +1,4 @@
+(defchor notify [A B] (-> A A) [important]
+  (A (when important
+       (B (print "look!"))
+       "told")))

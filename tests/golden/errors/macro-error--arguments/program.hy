@@ -1,0 +1,4 @@
+(defmacro twice [form] `(do ~form ~form))
+
+(defchor shout [A B] (-> A B) [text]
+  (A->B (twice text 2)))

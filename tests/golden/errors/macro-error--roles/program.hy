@@ -1,0 +1,2 @@
+(defchor tell [A B] (-> A B) [x]
+  (move [A] x))

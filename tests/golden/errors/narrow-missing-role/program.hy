@@ -1,0 +1,2 @@
+(defchor greet [A B C] (-> A C) [name]
+  (narrow [C] (A=>B name)))

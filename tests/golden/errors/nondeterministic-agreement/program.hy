@@ -1,0 +1,3 @@
+(import random)
+(defchor roll [A B] (-> #{A B}) []
+  (random.randint 1 6))

@@ -1,0 +1,3 @@
+(import klorpy [simulate-chor])
+(defn greet [name] name)
+(simulate-chor greet "Ada")

@@ -1,0 +1,3 @@
+(defchor greet [Client Server] (-> Client Server) [name]
+  (Client->Server name))
+(greet "Ada")

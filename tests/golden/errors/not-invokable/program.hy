@@ -1,0 +1,2 @@
+(defchor both [A B] (-> [A B] A) [pair]
+  (pair 0))

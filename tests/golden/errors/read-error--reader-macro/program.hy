@@ -1,0 +1,2 @@
+(defchor serve [A] (-> A) []
+  #nope 1)

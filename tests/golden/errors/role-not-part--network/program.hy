@@ -1,0 +1,2 @@
+(import klorpy)
+(.endpoint (klorpy.MemoryNetwork ["A" "B"]) "C")

@@ -1,0 +1,4 @@
+(import klorpy [run-role])
+(defchor greet [Client Server] (-> Client Server) [name]
+  (Client->Server name))
+(run-role {"role" "Srever"} greet)

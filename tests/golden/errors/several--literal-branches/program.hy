@@ -1,0 +1,2 @@
+(defchor choose [A B] (-> A A) [x]
+  (if x "yes" "no"))

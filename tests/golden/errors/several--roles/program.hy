@@ -1,0 +1,2 @@
+(defchor shop [Buyer Seller Buyer :bank None] (-> Buyer Seller) [x]
+  (Buyer->Seller x))

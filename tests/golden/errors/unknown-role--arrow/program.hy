@@ -1,0 +1,2 @@
+(defchor greet [Client Server] (-> Client Server) [name]
+  (Client->Server (Client->Proxy name)))

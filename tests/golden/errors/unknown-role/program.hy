@@ -1,0 +1,2 @@
+(defchor greet [Client Server] (-> Client Srever) [name]
+  (Client->Server name))

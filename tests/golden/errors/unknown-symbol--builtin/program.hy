@@ -1,0 +1,2 @@
+(defchor ask [A B] (-> A B) [x]
+  (os.path [A B] x))

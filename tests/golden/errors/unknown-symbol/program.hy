@@ -1,0 +1,2 @@
+(defchor pinging [A B] (-> A B) [n]
+  (ponging [A B] n))

@@ -1,0 +1,2 @@
+(defchor first [A B] (-> [A B] A) [[x [y z]]]
+  x)

@@ -1,0 +1,5 @@
+(setv limit 5)
+(defchor serve [A] (-> A A) [n]
+  (case n
+    limit "at the limit"
+    "elsewhere"))

@@ -1,0 +1,3 @@
+(defchor nothing [A B] (-> A B) [x]
+  (A ())
+  (A->B x))

@@ -1,0 +1,2 @@
+(defn send [x]
+  (copy [A B] x))

@@ -1,0 +1,2 @@
+(defchor first [A B C] (-> [A #{B C}] A) [[x _]]
+  x)

@@ -1,0 +1,2 @@
+(defchor greet [A B C D] (-> A B) [name]
+  (A->B name))
