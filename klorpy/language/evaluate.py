@@ -22,6 +22,7 @@ from klorpy.language.hy_adapter import (
     KlorSyntaxError,
     String,
     compile_toplevel,
+    head_name,
     new_reader,
     read_forms,
     span_of,
@@ -93,16 +94,20 @@ def python_code(
         raise too_deep(source, span_of(form)) from None
     except (SyntaxError, ValueError, TypeError, OverflowError, MemoryError) as error:
         message = f"Python refuses this form: {getattr(error, 'msg', None) or error}"
-        span = _guilty(error, span_of(form))
+        span = _guilty(error, form)
         help = "look at what Python says of its own form of this"
         raise KlorSyntaxError(Diagnostic("hy-error", message, span, help=help, source=source)) from None
 
 
-def _guilty(error: Exception, form: Span) -> Span:
+def _guilty(error: Exception, form_: Form) -> Span:
     """The place that Python names, if it lies inside of the form."""
+    form = span_of(form_)
     line, column = getattr(error, "lineno", None), getattr(error, "offset", None)
     if line is None or column is None or not (form.line, form.column) < (line, column) <= (form.end_line, 10**9):
         return form
+    # Hy's columns start at 1 where Python's start at 0; klorpy's own code has Python's.
+    if head_name(form_) not in ("defchor", "with-opts"):
+        column -= 1
     end_line, end_column = getattr(error, "end_lineno", None) or line, getattr(error, "end_offset", None) or column
     return Span(line, column, end_line, max(end_column - 1, column))
 

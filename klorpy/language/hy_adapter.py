@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Sequence_
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -579,6 +580,9 @@ def as_klor_error(error: BaseException, source: Source, span: Span) -> KlorError
     """What Hy raised while compiling the form at `span`, as a KlorError with a place in the user's text."""
     if isinstance(error, KlorError):
         return error
+    if isinstance(error.__context__, KlorError):  # raised by a macro, and wrapped by Hy
+        found = error.__context__.diagnostic
+        return KlorSyntaxError(replace(found, span=found.span or span, source=found.source or source))
     text = str(getattr(error, "msg", None) or error)
     if isinstance(error, RecursionError) or "RecursionError" in text:
         return too_deep(source, span)
@@ -589,7 +593,9 @@ def as_klor_error(error: BaseException, source: Source, span: Span) -> KlorError
         message = f"`{pattern[1]}` does not fit: Hy expects {pattern[3]}, and found {pattern[2]}"
     if isinstance(error, HyLanguageError):
         line, column = getattr(error, "lineno", None), getattr(error, "offset", None)
-        if line is not None and column is not None and (span.line, 0) <= (line, column) <= (span.end_line, 10**9):
+        # Without a text, the place is Hy's default and not the form's.
+        known = bool(getattr(error, "text", None))
+        if known and line is not None and column is not None and (span.line, 0) <= (line, column) <= (span.end_line, 10**9):
             width = getattr(error, "arrow_offset", None) or 0
             span = Span(line, column, line, column + max(width, 0))
         if text.startswith("expanding macro"):

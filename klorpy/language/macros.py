@@ -22,6 +22,7 @@ from klorpy.language.hy_adapter import (
     KlorSyntaxError,
     Symbol,
     as_data,
+    show_form,
     span_of,
 )
 
@@ -69,7 +70,14 @@ def alter_opts(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
     try:
         if not isinstance(forms[0], Dict):
             # Definitions are compiled before the module runs, so the function has to be known by then.
-            options.alter_opts(*[_hy_compiler.eval(form) for form in forms])
+            try:
+                options.alter_opts(*[_hy_compiler.eval(form) for form in forms])
+            except KlorError:
+                raise
+            except Exception as error:
+                reason = f"{show_form(this)} raised {type(error).__name__}: {error}"
+                raise _error(compiler, forms[0], "bad-option", reason,
+                             "give options, or a function that makes new ones of the present ones") from None  # fmt: skip
             return Symbol("None")
         data = as_data(forms[0])
         options.alter_opts(data)

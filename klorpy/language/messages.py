@@ -365,7 +365,7 @@ def op_arg(
     if together and len(roles) > 1:
         # Nothing said where, and there is a place where it could be.
         hints.append(f"run it where all of it is: ({together[0]} {whole})")
-        notes = (f"no role stands around it, so it would run at {needed}",)
+        notes = (f"nothing narrower stands around it, so it would run at {needed}",)
     else:
         mended = given.at(roles)
         if mended:

@@ -683,10 +683,11 @@ def _last(node: s.Surface) -> s.Surface:
 
 
 def _first_with(node: Typed, role: Role) -> Typed:
-    """The first and smallest part of a branch that involves a role."""
+    """The first and smallest part of a branch that involves a role; a call as a whole, not the name that it calls."""
     for child in children(node):
         if role in child.mentions:
-            return _first_with(child, role)
+            bare = isinstance(child, typed.Leaf) and not child.children
+            return node if bare and isinstance(node, typed.Leaf) else _first_with(child, role)
     return node
 
 

@@ -226,11 +226,11 @@ class _Run:
             case t.Do(items):
                 return self.all(items, env, frame)[-1]
             case t.Loop(bindings, body):
-                inner, args = dict(env), []
+                inner, values = dict(env), []
                 for name, init in bindings:
                     inner[name] = self.eval(init, inner, frame)
-                    args.append(inner[name])
-                return self.block(tuple(name for name, _ in bindings), args, body, env, frame)
+                    values.append(inner[name])
+                return self.block(tuple(name for name, _ in bindings), values, body, env, frame)
             case t.Recur(args):
                 return _Again(self.all(args, env, frame))
             case t.Let() | t.Unpack():

@@ -217,7 +217,10 @@ class Generator:
 
     def verify(self, program: Program) -> dict[str, bool | str]:
         """Options for each definition of a program."""
-        return {d.name: self.choice((True, True, *d.roles, False)) for d in program.defs}
+        options: dict[str, bool | str] = {}
+        for d in program.defs:
+            options[d.name] = self.choice(d.roles) if self.chance(40) else self.chance(70)
+        return options
 
     def value(self, kind: str) -> Any:
         values = LITERALS[self.choice(WIDER[kind])] if kind in WIDER else LITERALS[kind]
@@ -274,7 +277,8 @@ class Generator:
         """`header` with its parameters and its body."""
         type_ = header.type
         names: dict[str, Ty] = {}
-        params = self.params(type_.params, *(counter or (None, None)), names)
+        place, name = counter or (None, None)
+        params = self.params(type_.params, place, name, names)
         scope = Scope(names, frozenset(header.roles), type_.roles, header.roles, defs)
         if counter is None:
             body = self.term(type_.result, scope, size)
@@ -365,11 +369,17 @@ class Generator:
                 if others and kind not in ("cell", "count") and self.chance(25):
                     one = frozenset([self.choice(sorted(others))])
                     return self.moved(self.lifted(one, s, lambda inner: self.literal(kind)), one, roles)
-                return self.lifted(roles, s, lambda inner: self.literal(kind))
+                return self.lifted(roles, s, lambda inner: self.told(kind))
             case Tup(items):
                 return t.Pack(tuple(self.leaf(item, s.inner()) for item in items))
             case Arr():
                 return self.chor(type_, s, 0)
+
+    def told(self, kind: str) -> Term:
+        """A literal, and now and then one whose evaluation shows."""
+        tap = f"tap-{kind}"
+        literal = self.literal(kind)
+        return t.Op(tap, (literal,)) if tap in OPS and self.chance(25) else literal
 
     def literal(self, kind: str) -> t.Lit:
         if kind in WIDER and (kind not in LITERALS or self.chance(60)):
@@ -423,7 +433,8 @@ class Generator:
         ops = BY_KIND[type_.kind]
         if len(type_.roles) > 1:
             ops = [op for op in ops if "cell" not in OPS[op].args]
-        op = self.choice(ops)
+        tap = f"tap-{type_.kind}"
+        op = tap if tap in OPS and self.chance(30) else self.choice(ops)
 
         def make(inner: Scope) -> Term:
             inner = inner.inner()

@@ -53,8 +53,14 @@ def mul(a: int, b: int) -> int:
     return (a * b) % 97
 
 
+def tap(value: Any) -> Any:
+    """The value, told: by it the order of evaluation shows."""
+    print("tap", value)
+    return value
+
+
 #: What generated programs find in their module.
-HOST: Final[dict[str, Any]] = {"later": later, "cat": cat, "mul": mul}
+HOST: Final[dict[str, Any]] = {"later": later, "cat": cat, "mul": mul, "tap": tap}
 
 
 def _append(say: Say, cell: list[int], item: int) -> None:
@@ -75,6 +81,11 @@ def _divided(say: Say, a: int, b: int) -> int:
         return a // b
     except ZeroDivisionError:
         return -1
+
+
+def _tap(say: Say, value: Any) -> Any:
+    say(f"tap {value}")
+    return value
 
 
 def _finally(say: Say, a: int) -> int:
@@ -114,6 +125,10 @@ _OPERATIONS: Final = {
     "sfor": Operation("(len (sfor it {} (% it 3)))", "int", ("list",), lambda say, a: len({x % 3 for x in a}), whole=True),
     "whole-let": Operation("((fn [] (let [it {}] (if (> it 2) (* it 2) {}))))", "int", ("int", "int"),
                            lambda say, a, b: a * 2 if a > 2 else b, whole=True),
+    "tap-int": Operation("(tap {})", "int", ("int",), _tap, effect=True),
+    "tap-bool": Operation("(tap {})", "bool", ("bool",), _tap, effect=True),
+    "tap-str": Operation("(tap {})", "str", ("str",), _tap, effect=True),
+    "tap-list": Operation("(tap {})", "list", ("list",), _tap, effect=True),
     "str": Operation("(str {})", "str", ("any",), lambda say, a: str(a)),
     "cat": Operation("(cat {} {})", "str", ("str", "str"), lambda say, a, b: cat(a, b)),
     "upper": Operation("(.upper {})", "str", ("str",), lambda say, a: a.upper()),

@@ -389,8 +389,8 @@ def show(term: Term) -> str:
             pairs = " ".join(f"{c.text} {show(e)}" for c, e in clauses)
             return f"(case {show(subject)} {pairs}{' else' if keyword else ''} {show(default)})"
         case Match(subject, clauses):
-            parts = " ".join(f"{PATTERNS[p].text.format(*names)} {show(e)}" for p, names, e in clauses)
-            return f"(match {show(subject)} {parts})"
+            results = " ".join(f"{PATTERNS[p].text.format(*names)} {show(e)}" for p, names, e in clauses)
+            return f"(match {show(subject)} {results})"
         case Junction(is_and, items):
             return f"({'and' if is_and else 'or'} {_all(items)})"
         case Loop(bindings, body):

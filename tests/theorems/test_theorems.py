@@ -200,7 +200,7 @@ def test_programs_are_reproducible_and_of_many_sizes() -> None:
     sizes = sorted(len(program.text) for program in made)
     assert sizes[len(sizes) // 2] < 1500 < sizes[-1]
     outcomes = [evaluate(program) for program in made]
-    assert sum(outcome.messages > 0 for outcome in outcomes) > 180
+    assert sum(outcome.messages > 0 for outcome in outcomes) > 150
     assert sum(any(outcome.outputs.values()) for outcome in outcomes) > 60
 
 

@@ -7,6 +7,7 @@ import itertools
 import sys
 import types
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from klorpy.core.spans import Span
 from klorpy.core.types import Role
 from klorpy.language import messages
 from klorpy.language.hy_adapter import (
+    DEPTH,
     Compiler,
     Expression,
     Form,
@@ -26,6 +28,7 @@ from klorpy.language.hy_adapter import (
     show_form,
     span_of,
     symbol_name,
+    too_deep,
 )
 from klorpy.language.report import Report
 from klorpy.language.surface import Bad, Callee, Host, Local, Scope
@@ -44,6 +47,18 @@ class Unit:
         self.report = report
         self.name = name
         self._numbers: Iterator[int] = itertools.count()
+        self._expanding = 0
+
+    @contextmanager
+    def expansion(self, span: Span) -> Iterator[None]:
+        """Around what a macro expanded to. Raises KlorSyntaxError `too-deep` for macros that do not come to an end."""
+        self._expanding += 1
+        if self._expanding > DEPTH:
+            raise too_deep(self.report.source, span)
+        try:
+            yield
+        finally:
+            self._expanding -= 1
 
     def binding(self, name: str, base: str | None = None) -> Binding:
         binding = Binding(name, base or _identifier(name))

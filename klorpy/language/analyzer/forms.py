@@ -103,13 +103,14 @@ def _expression(ctx: Context, form: Form) -> Surface:
         wrapped = as_klor_error(error, ctx.report.source, ctx.span(form))
         if wrapped.slug == "too-deep":
             raise wrapped from None
-        if not isinstance(error, KlorError):
+        if wrapped.slug == "hy-error":
             wrapped = _macro_failure(wrapped)
         for diagnostic in wrapped.diagnostics:
             ctx.report.error(replace(diagnostic, span=diagnostic.span or ctx.span(form)))
         return ctx.bad(form)
     if expanded is not None:
-        return analyze(ctx, expanded)
+        with ctx.unit.expansion(ctx.span(form)):
+            return analyze(ctx, expanded)
     if name is not None and ctx.local(form[0]) is None:
         if name in host.OPERATORS:
             return host.operator(inner, form, analyze)
@@ -147,8 +148,9 @@ def _call(ctx: Context, form: Form) -> Surface:
     names = [symbol_name(item) for item in vector] if vector is not None else []
     roles_given = bool(names) and any(ctx.is_role(n) for n in names) and all(n is not None for n in names)
     found = ctx.callee(head, load=roles_given)
-    if found is not None and vector is not None and all(n is not None for n in names):
-        inst = _inst(ctx, form, head, vector)
+    is_vector = bool(args) and isinstance(args[0], List) and (not names or any(ctx.is_role(n) for n in names))
+    if found is not None and (is_vector or (vector is not None and all(n is not None for n in names))):
+        inst = _inst(ctx, form, head, args[0])
         if isinstance(inst, Inst):
             return _apply_inst(ctx, form, inst, args[1:])
         return inst

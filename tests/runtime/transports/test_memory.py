@@ -16,8 +16,7 @@ from klorpy.core.spans import Source, Span
 
 SOURCE = Source("x.hy", "(A->B x)\n(A->B y)")
 HERE = Site(0, "message", Span(1, 1, 1, 8), "(A->B x)", SOURCE)
-TSOURCE = Source("x.hy", "(A->B x)\n(A->B y)")
-HERE = Site(1, "message", Span(2, 1, 2, 8), "(A->B y)", SOURCE)
+THERE = Site(1, "message", Span(2, 1, 2, 8), "(A->B y)", SOURCE)
 
 
 def run(function: Any) -> Any:
