@@ -27,8 +27,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "language": frozenset({"core"}),
     "runtime": frozenset({"core"}),
     "simulator": frozenset({"core", "runtime"}),
-    # Macros of the user's surface, and programs: they stand on the facade alone.
-    "stdlib": frozenset({"klorpy"}),
+    # Macros of the user's surface, and programs: they stand on the facade (macros may raise KlorError).
+    "stdlib": frozenset({"klorpy", "core"}),
     "examples": frozenset({"klorpy", "stdlib"}),
     "environment": frozenset({"klorpy", "core", "language", "runtime", "simulator"}),
     "testing": frozenset({"klorpy", "core", "language", "runtime", "simulator"}),

@@ -75,7 +75,10 @@ Event: TypeAlias = Message | Printed | Exited | Failed | Blocked
 
 def describe_error(error: BaseException) -> str:
     """An exception on one line: its type and message; klorpy's own by the message alone."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an exception whose own __str__ fails must not hide that it was raised
+        text = ""
     if isinstance(error, KlorError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -131,8 +131,9 @@ def same_value(left: Any, right: Any) -> bool:
 def _equal(a: Any, b: Any) -> bool:
     try:
         equal = a == b
-        if hasattr(equal, "all"):  # an array: equal if every element is, or is NaN in both
-            return bool((equal | ((a != a) & (b != b))).all())
+        if hasattr(equal, "all"):
+            # An array: each element is equal, or NaN in both; never both at once, so one differs from the other.
+            return bool((equal != ((a != a) & (b != b))).all())
         return bool(equal) or bool(a != a and b != b)
     except Exception:  # a class's own comparison failed: nothing is known, so nothing is reported
         return True

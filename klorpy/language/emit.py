@@ -145,6 +145,9 @@ class _Function:
         self.role = role
         self.yields = False
         self.peers: dict[Role, None] = {}
+        self.repeating = False
+        #: RECEIVE commands inside a repetition are the same every round: they are made once, before it.
+        self.received: dict[tuple[Role, int], tuple[str, ast.stmt]] = {}
 
     def finish(
         self, name: str, before: list[str], params: Iterable[Binding], statements: list[ast.stmt], *, outermost: bool
@@ -157,6 +160,7 @@ class _Function:
                         _load(self.emitter.cast), ast.Constant(self.emitter.roles.index(role)), ast.Load()
                     )
                     first.append(ast.Assign([_store(self.names.roles[role])], place))
+        first += [statement for _, statement in self.received.values()]
         last: list[ast.stmt] = [] if self.yields else [ast.Expr(ast.Yield())]
         names = [*before, *(self.names.of(p) for p in params)]
         function: ast.FunctionDef = _function(name, names, [*first, *statements, *last])
@@ -179,7 +183,9 @@ class _Function:
             case e.Send(site, target, operand):
                 return [self._command(None, "SEND", self.peer(target), self.operand(operand), self.site(site))]
             case e.Receive(site, source, binding):
-                return [self._command(binding, "RECEIVE", self.peer(source), self.site(site))]
+                if not self.repeating:
+                    return [self._command(binding, "RECEIVE", self.peer(source), self.site(site))]
+                return [self._yield(binding, _load(self._receive(source, site)))]
             case e.Invoke():
                 return [self._invoke(statement)]
             case e.Apply(site, callee, args, binding, tail):
@@ -210,7 +216,10 @@ class _Function:
             case e.Closure():
                 return self._closure(statement)
             case e.Repeat(body):
-                return [ast.While(ast.Constant(True), self.block(body), [])]
+                outer, self.repeating = self.repeating, True
+                inner = self.block(body)
+                self.repeating = outer
+                return [ast.While(ast.Constant(True), inner, [])]
             case e.Again(bindings, operands):
                 pairs = [
                     (b, o) for b, o in zip(bindings, operands, strict=True) if o != e.Value(b)
@@ -226,6 +235,14 @@ class _Function:
                 raise AssertionError(statement)
 
     # --- Commands ---
+
+    def _receive(self, source: Role, site: Site) -> str:
+        found = self.received.get((source, site.index))
+        if found is None:
+            name = self.names.fresh(f"from_{self.names.roles[source]}")
+            command = self._words("RECEIVE", self.peer(source), self.site(site))
+            found = self.received[source, site.index] = (name, ast.Assign([_store(name)], command))
+        return found[0]
 
     def _words(self, word: str, *parts: ast.expr) -> ast.expr:
         return ast.Tuple([_load(self.kit[word]), *parts], ast.Load())

@@ -144,7 +144,7 @@ class Projector:
                 out.append(e.Branch(test, self._arm(then, tail), self._arm(orelse, tail), span=guard.span))
             case typed.Case(subject=subject) if self._chooses(subject):
                 self._select(node, out, lambda body: self._arm(body, tail))
-            case typed.Junction(items=items) if not self._whole(node) and node.recurs:
+            case typed.Junction(items=items) if not self._whole(node) and (node.recurs or self.role in node.type.roles):
                 self._junction_tail(node, items, tail, out)
             case typed.Loop() if isinstance(tail, Result) and self.role in node.mentions:
                 self._loop(node, Result(), out)

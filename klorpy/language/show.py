@@ -78,7 +78,7 @@ def _commented(text: str, emitted: Emitted) -> str:
     for line in text.splitlines():
         line = re.sub(r"= \((yield .*)\)$", r"= \1", line)
         match = site_name.search(line)
-        if match and match[1] in by_name and "yield" in line:
+        if match and match[1] in by_name and ("yield" in line or "RECEIVE" in line):
             form = by_name[match[1]].text
             line += f"  # {form if len(form) <= 60 else form[:59] + '…'}"
         elif line.strip() == "yield":

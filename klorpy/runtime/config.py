@@ -61,6 +61,9 @@ class RoleConfig:
         for key in ("send", "recv"):
             if given.get(key) is not None and not callable(given[key]):
                 raise _bad(f"{key} is a function, not {given[key]!r}")
+        transport = given.get("transport")
+        if transport is not None and not all(hasattr(transport, verb) for verb in ("send", "receive")):
+            raise _bad(f"a transport has the methods send and receive, which {type(transport).__name__} has not")
         locators = given.get("locators") or {}
         if not isinstance(locators, Mapping):
             raise _bad(f"locators are a dict from roles to locators, not {type(locators).__name__}")

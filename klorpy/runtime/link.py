@@ -28,7 +28,11 @@ def declare(
     name: str, namespace: dict[str, Any], scope: dict[str, Any], python_name: str, signature: str
 ) -> Choreography:
     """The choreography of a declaration; the one that is bound already when the name has one."""
-    return _bound(name, scope, python_name, parse_signature(signature), str(namespace.get("__name__", "__main__")))
+    type_ = parse_signature(signature)
+    choreography = _bound(name, scope, python_name, type_, str(namespace.get("__name__", "__main__")))
+    if choreography.definition is None:
+        choreography.signature = type_
+    return choreography
 
 
 def define(
@@ -87,7 +91,7 @@ def _definition(
         name, parse_signature(signature), Source(filename, source), span, made, projections, build.__code__, links,
         options, namespace, doc,
     )  # fmt: skip
-    _check_callees(definition)
+    _check_callees(definition, namespace)
     return definition
 
 
@@ -96,7 +100,8 @@ def _define(
 ) -> Choreography:
     type_ = definition.signature
     choreography = _bound(name, scope, python_name, type_, module)
-    old = choreography.definition.signature if choreography.definition is not None else None
+    # A declaration counts too: callers were compiled against it.
+    old = choreography.signature
     if choreography.definition is not None:
         for callee in choreography.definition.called():
             callee.callers.discard(choreography)
@@ -106,7 +111,7 @@ def _define(
     for callee in definition.called():
         if callee is not choreography:
             callee.callers.add(choreography)
-    if old is not None and not old.equivalent(type_):
+    if not old.equivalent(type_):
         _warn_changed(choreography, old)
     return choreography
 
@@ -117,19 +122,19 @@ def _bound(
     found = scope.get(python_name)
     # One that was imported stays what it is; the name gets a choreography of this module.
     if isinstance(found, Choreography) and found.name == name and found.module == module:
-        if found.definition is None:
-            found.signature = signature
         return found
     return Choreography(name, module, signature)
 
 
-def _check_callees(definition: Definition) -> None:
+def _check_callees(definition: Definition, namespace: dict[str, Any]) -> None:
+    module = namespace.get("__name__", "__main__")
     for find, expected in definition.callees:
         try:
             found = find()
         except (NameError, AttributeError):  # bound later, in a function or by host code
             continue
-        if isinstance(found, Choreography) and not found.signature.equivalent(expected):
+        itself = isinstance(found, Choreography) and (found.name, found.module) == (definition.name, module)
+        if isinstance(found, Choreography) and not itself and not found.signature.equivalent(expected):
             raise _stale_bytecode(
                 definition.name, f"{found.name} as {expected}, which is now {found.signature}", definition.source.filename
             )

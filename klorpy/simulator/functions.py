@@ -15,8 +15,8 @@ import anyio.from_thread
 from klorpy.core.choreography import Choreography, Definition
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role
-from klorpy.core.values import isolate
 from klorpy.runtime.commands import APPLY, AWAIT, CALLS, RECEIVE, SEND, Closure, Command
+from klorpy.runtime.copying import copied
 from klorpy.runtime.erasure import result_at
 from klorpy.runtime.machine import DONE, Machine
 
@@ -69,7 +69,7 @@ class Meeting:
     def _perform(self, role: Role, machine: Machine, command: Command) -> Any:
         match command[0]:
             case w if w == SEND:
-                self._channel(role, command[1]).put(isolate(command[2]))
+                self._channel(role, command[1]).put(copied(command[2], command[3]))
             case w if w == RECEIVE:
                 try:
                     return self._channel(command[1], role).get(timeout=self.timeout)

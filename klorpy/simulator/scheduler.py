@@ -26,6 +26,7 @@ from klorpy.core.events import Event, Exited, Failed
 from klorpy.core.types import Role
 from klorpy.core.values import ATOMS, NotCopyable, isolate
 from klorpy.runtime.commands import AWAIT, CALLS, CHECK, PAUSE, Command, Program
+from klorpy.runtime.copying import not_copyable
 from klorpy.runtime.machine import DONE, Machine, first_cause
 from klorpy.simulator.audit import Audit
 from klorpy.simulator.output import Capture, awaiting
@@ -135,8 +136,8 @@ class Scheduler:
             send = machine.send
             left = budget
             try:
-                while left:
-                    left -= 1
+                # A role is interrupted only where it could go on for ever; one that hands over and waits is not.
+                while True:
                     try:
                         command = send(value)
                     except StopIteration as stop:
@@ -145,6 +146,11 @@ class Scheduler:
                             self._exit(task)
                             break
                         send = machine.send
+                        left -= 1
+                        if left < 0:
+                            task.value = value
+                            ready.append(task)
+                            break
                         continue
                     word = command[0]
                     if word == 0:  # SEND
@@ -169,10 +175,13 @@ class Scheduler:
                                 if kind not in atoms:
                                     value = isolate(value)
                             receiver.value = value
+                            value = None
                             ready.append(receiver)
+                            if not preemptive:
+                                continue
                         else:
                             box.append(command)
-                        value = None
+                            value = None
                     elif word == 1:  # RECEIVE
                         box = inbox[command[1]]
                         if not box:
@@ -193,10 +202,7 @@ class Scheduler:
                         machine.enter(command)
                         send, value = machine.send, None
                     elif word == PAUSE:
-                        value = None
-                        task.value = None
-                        ready.append(task)
-                        break
+                        value, left = None, 0
                     elif word == CHECK:
                         self._check(task, command)
                         value = None
@@ -206,12 +212,16 @@ class Scheduler:
                         break
                     else:
                         raise AssertionError(f"not a command: {command!r}")
-                else:
-                    task.value = value
-                    ready.append(task)
-            except (Exception, SystemExit, GeneratorExit) as error:
+                    left -= 1
+                    if left <= 0:
+                        task.value = value
+                        ready.append(task)
+                        break
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # also SystemExit and asyncio's CancelledError end the role, not the caller
                 alert = True
-                self._fail(task, _not_copyable(error, command) if isinstance(error, NotCopyable) else error)
+                self._fail(task, not_copyable(error, command[-1]) if isinstance(error, NotCopyable) else error)
 
     # --- Ends ---
 
@@ -313,16 +323,5 @@ def _mismatch(source: Role, receiver: Task, message: Command) -> KlorError:
             "protocol-mismatch",
             f"{receiver.role} waits at {expected}, but {source} sent a message of {found}",
             help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
-        )
-    )
-
-
-def _not_copyable(error: NotCopyable, command: Command) -> KlorError:
-    site: Site = command[3]
-    return KlorError(
-        site.diagnostic(
-            "not-copyable",
-            f"{site.text} sends a {error.args[0]}, which cannot be copied to another role",
-            help="send data: numbers, text, lists, dicts, or objects that copy.deepcopy can copy",
         )
     )

@@ -1,6 +1,6 @@
 "Communication patterns, as macros: each expands to copies, narrowings and packs that can be written by hand."
 
-(import klorpy.core.diagnostics [KlorError])
+(import klorpy [KlorError])
 
 (defn roles-of [form usage [least 2]]
   "The roles of a vector of at least `least` symbols; anything else is a KlorError that shows the usage."

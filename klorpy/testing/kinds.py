@@ -136,7 +136,8 @@ _OPERATIONS: Final = {
     "pair-get-1": Operation("(get {} 1)", "str", ("pair",), lambda say, p: p[1]),
     "digits": Operation('(str (% (abs {}) 7))', "digits", ("int",), lambda say, a: str(abs(a) % 7)),
     "less": Operation("(< {} {})", "bool", ("int", "int"), lambda say, a, b: a < b),
-    "chained": Operation("(<= {} {} {})", "bool", ("int", "int", "int"), lambda say, a, b, c: a <= b <= c),
+    # Python looks at the last operand only if it matters, so it has no effect here.
+    "chained": Operation("(<= {} {} {})", "bool", ("int", "int", "int"), lambda say, a, b, c: a <= b <= c, whole=True),
     "equal": Operation("(= {} {})", "bool", ("any", "any"), lambda say, a, b: a == b),
     "not": Operation("(not {})", "bool", ("any",), lambda say, a: not a),
     "in": Operation("(in {} {})", "bool", ("int", "list"), lambda say, a, b: a in b),

@@ -276,7 +276,11 @@ def withstands(text: str, args: tuple[Any, ...], seeds: tuple[int, ...] = (0, 1)
                 )
         except klorpy.KlorError as error:
             return error.slug
+        except Exception as error:
+            where = "".join(traceback.format_exception(error))
+            raise AssertionError(f"under seed {seed}, simulating raised {type(error).__name__}: {where}") from error
         if simulation.verdict is None:
+            _has_results(simulation, main)
             continue
         verdict = simulation.verdict.slug
         _excuse(simulation, text, seed)
@@ -308,6 +312,19 @@ def _quiet() -> Any:
         yield
 
 
+def _has_results(simulation: klorpy.Simulation, main: klorpy.Choreography) -> None:
+    """Raise AssertionError unless exactly the roles of the result type have a result."""
+    roles = main.signature.arrow.result.roles
+    for role, value in simulation.results.items():
+        if _lacks(value) == (role in roles):
+            raise AssertionError(f"the result of {role} is {value!r}, but the signature is {main.signature}")
+
+
+def _lacks(value: Any) -> bool:
+    """Whether a value is noop, or a tuple with noop in it."""
+    return value is klorpy.noop or (isinstance(value, tuple) and any(map(_lacks, value)))
+
+
 def _excuse(simulation: klorpy.Simulation, text: str, seed: int) -> None:
     """Raise AssertionError unless a failed run is the fault of its host code."""
     verdict = simulation.verdict
@@ -325,6 +342,8 @@ def _excuse(simulation: klorpy.Simulation, text: str, seed: int) -> None:
             raise AssertionError(f"under seed {seed}: {verdict.render()}")
         return
     frames = traceback.extract_tb(cause.__traceback__)
+    if isinstance(cause, UnboundLocalError) and not any(word in text for word in ("setv", "setx", "del ", "lfor", "for ")):
+        raise AssertionError(f"under seed {seed}, a role lacks a value that it needs: {verdict.render()}")
     if frames and frames[-1].filename.startswith(_KLORPY) and "/testing/" not in frames[-1].filename:
         where = "".join(traceback.format_exception(cause))
         raise AssertionError(f"under seed {seed}, an error inside klorpy: {where}")

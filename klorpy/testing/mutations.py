@@ -40,11 +40,12 @@ WEIRD: Final = (
 
 
 def mutate(source: random.Random, text: str) -> str:
-    """`text` with one to three mutations."""
+    """`text` with one to three mutations: half of the time such that it stays nearly right."""
     tokens = _TOKEN.findall(text)
+    kinds = _NEAR if source.randrange(2) else _MUTATIONS
     for _ in range(1 + source.randrange(3) * (source.randrange(3) == 0)):
         if tokens:
-            tokens = _MUTATIONS[source.randrange(len(_MUTATIONS))](source, tokens)
+            tokens = kinds[source.randrange(len(kinds))](source, tokens)
     return joined(tokens)
 
 
@@ -164,6 +165,33 @@ def _rename_role(source: random.Random, tokens: list[str]) -> list[str]:
     return [*tokens[:i], "".join(parts), *tokens[i + 1 :]]
 
 
+def _drop_copy(source: random.Random, tokens: list[str]) -> list[str]:
+    """One `(A=>B e)` or `(A->B e)` becomes `e`: somebody is not told."""
+    places = [i for i, token in enumerate(tokens) if re.fullmatch(".+[-=]>.+", token) and tokens[i - 1] == "("]
+    if not places:
+        return _unwrap(source, tokens)
+    start = places[source.randrange(len(places))] - 1
+    end = _end(tokens, start)
+    return tokens[:start] + tokens[start + 2 : end - 1] + tokens[end:]
+
+
+def _drop_role(source: random.Random, tokens: list[str]) -> list[str]:
+    """One role fewer in a broadcast, a lifting, a narrowing, a role vector or a type."""
+    heads = ("bcast", "lifting", "narrow", "inst", "|", "#{")
+    places = []
+    for i, token in enumerate(tokens):
+        if token in heads:
+            for j in range(i + 1, len(tokens)):
+                if tokens[j] in _CLOSING:
+                    break
+                if tokens[j] != "[":
+                    places.append(j)
+    if not places:
+        return _rename_role(source, tokens)
+    i = places[source.randrange(len(places))]
+    return tokens[:i] + tokens[i + 1 :]
+
+
 def _weird(source: random.Random, tokens: list[str]) -> list[str]:
     start, end = _form(source, tokens)
     return [*tokens[:start], WEIRD[source.randrange(len(WEIRD))], *tokens[end:]]
@@ -190,9 +218,13 @@ def _roles(tokens: list[str]) -> list[str]:
     return list(found) or ["A"]
 
 
-#: Those that leave brackets in balance come more often: they make the programs that are nearly right.
+#: Mutations of any kind.
 _MUTATIONS: Final = (
-    _delete_token, _duplicate_token, _swap_tokens, _cut_off, _delete_brackets, _delete_brackets,
-    _delete_form, _delete_form, _duplicate_form, _duplicate_form, _swap_forms, _swap_forms, _copy_form, _copy_form, _copy_form,
-    _unwrap, _unwrap, _unwrap, _wrap, _wrap, _rename_role, _rename_role, _rename_role, _rename_role, _weird, _weird, _weird, _add_weird,
+    _delete_token, _duplicate_token, _swap_tokens, _cut_off, _delete_brackets, _delete_brackets, _delete_form,
+    _duplicate_form, _swap_forms, _copy_form, _copy_form, _unwrap, _wrap, _rename_role, _weird, _weird, _weird, _add_weird,
+)  # fmt: skip
+#: Those after which a program is nearly right: who is told, and who takes part, is a little different.
+_NEAR: Final = (
+    _drop_copy, _drop_copy, _drop_copy, _drop_role, _drop_role, _rename_role, _rename_role, _unwrap, _copy_form, _swap_forms,
+    _delete_form,
 )  # fmt: skip

@@ -35,7 +35,7 @@ class Array:
         if not isinstance(other, Array):
             return NotImplemented
         if len(self.items) != len(other.items):
-            return False  # as numpy does for arrays that cannot be broadcast
+            raise ValueError("shapes cannot be broadcast together")
         return Array(*(a == b for a, b in zip(self.items, other.items, strict=True)))
 
     def __ne__(self, other: object) -> Any:
@@ -45,6 +45,9 @@ class Array:
 
     def __and__(self, other: Array) -> Array:
         return Array(*(a and b for a, b in zip(self.items, other.items, strict=True)))
+
+    def __or__(self, other: Array) -> Array:
+        return Array(*(a or b for a, b in zip(self.items, other.items, strict=True)))
 
     def all(self) -> bool:
         return all(self.items)

@@ -104,7 +104,7 @@ def test_in_the_repl_of_hy(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "hy", "-i"], cwd=folder, env=environment(folder), input=lines, capture_output=True, text=True, timeout=60
     )  # fmt: skip
-    assert "<simulation of use: ok, {A: noop, B: 5}, 1 messages>" in done.stdout
+    assert "<simulation of use: ok, {A: noop, B: 5}, 1 message>" in done.stdout
     assert '"A" 6' in done.stdout
     assert "Signature of use changed" in done.stderr
 

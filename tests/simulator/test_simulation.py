@@ -74,8 +74,8 @@ def test_the_underlined_form_is_the_one_that_failed(form: str, around: str) -> N
     assert failed.span is not None
     assert failed.span.line == failed.span.end_line == 2
     found = text.split("\n")[1][failed.span.column - 1 : failed.span.end_column]
-    head = form.split()[0].lstrip("(")
-    assert found in (form, head) or (form.startswith("(assert") and found == "(= x 1)"), found
+    # Python points at the very name that is missing, and at the test of an assertion.
+    assert found in (form, {"(undefined-thing x)": "undefined-thing", "(. x nope)": "nope", "(assert (= x 1))": "(= x 1)"}.get(form))
 
 
 def test_a_failure_in_a_definition_of_another_text() -> None:
@@ -120,10 +120,6 @@ def test_the_first_failure_decides_and_the_others_are_kept() -> None:
         assert isinstance(simulation.failures["B"], ValueError)
         assert simulation.verdict.__cause__ is simulation.failures[simulation.verdict.role]
         assert simulation.results == {}
-
-
-class Fatal(SystemExit):
-    pass
 
 
 @pytest.mark.parametrize("raised", ["(SystemExit 3)", "(GeneratorExit)", "(StopIteration 5)", "(StopAsyncIteration)",
@@ -181,9 +177,9 @@ def test_a_deadlock_names_who_waits_for_whom_and_where() -> None:
     assert failed.__cause__ is None
     assert simulation.results == simulation.failures == {}
     assert {r: b.waits_for for r, b in simulation.blocked.items()} == {"A": "B", "B": "A"}
-    assert failed.message.startswith("f is stuck: A waits for B at (B=>A (B 2)) (")
-    assert "; B waits for A at (A=>B (A 1)) (" in failed.message
+    assert failed.message == "f is stuck: A waits for B, B waits for A"
     rendered = failed.render()
+    assert "B waits for A at (A=>B (A 1)) (" in rendered
     assert "7 |       (B=>A (B 2))))" in rendered
     assert "A waits here" in rendered
     assert "sanitize=True" in failed.help
@@ -227,7 +223,6 @@ def logged(simulation: klorpy.Simulation) -> list[str]:
 
 
 def test_the_log_of_a_good_run() -> None:
-    text = '(defchor f [A B] (-> A A) [x] (B->A (B (do (print "got" x2) None)))))'.replace("x2", "1")
     text = '(defchor f [A B] (-> A A) [x] (let [y (A->B x)] (B (print "got" y) (print "twice")) (B->A (B {"k" y}))))'
     assert logged(run(text, "f", 5)) == [
         "A --> B: 5", "B: got 5", "B: twice", 'B --> A: {"k" 5}', "B exited normally", "A exited normally",
@@ -235,10 +230,6 @@ def test_the_log_of_a_good_run() -> None:
 
 
 def test_the_log_of_a_bad_run() -> None:
-    assert logged(run(FAILING, "fail", 0)) == [
-        "C: ready", "A --> B: 0", "A exited normally", "B exited abruptly: ValueError: x is 0",
-        f"C waits for B at (B->C (B (do (check (A->B x)) 1))) ({run(FAILING, 'fail', 0).blocked['C'].site.filename}:7:7)",
-    ][:0] or logged(run(FAILING, "fail", 1))[:0] or logged(run(FAILING, "fail", 0))  # fmt: skip
     lines = logged(run(FAILING, "fail", 0))
     assert {"C: ready", "A --> B: 0", "A exited normally", "B exited abruptly: ValueError: x is 0"} <= set(lines)
     assert lines.index("A --> B: 0") < lines.index("B exited abruptly: ValueError: x is 0")
@@ -258,7 +249,7 @@ def test_a_long_value_is_cut_in_the_log() -> None:
 
 def test_what_a_simulation_looks_like() -> None:
     simulation = run("(defchor f [A B] (-> A B) [x] (A->B x))", "f", 5)
-    assert repr(simulation) == "<simulation of f: ok, {A: noop, B: 5}, 1 messages>"
+    assert repr(simulation) == "<simulation of f: ok, {A: noop, B: 5}, 1 message>"
     assert "failed" in repr(run(FAILING, "fail", 0))
 
 

@@ -77,7 +77,7 @@ def try_seed(seed: int) -> Report:
     report = Report(1)
     for law, run in program_laws(seed, source, program):
         attempt(report, seed, law, program.text, program.args, run)
-    small = generate(source, 5)
+    small = generate(source, 7)
     if "append" not in small.text:
         for _ in range(MUTATIONS):
             text = mutate(source, small.text)

@@ -110,7 +110,12 @@ def collection(ctx: Context, form: Form, analyze: Analyze) -> Host | None:
 
 def operator(ctx: Context, form: Form, analyze: Analyze) -> Host:
     """An operator of Hy: the head stays, the operands are children."""
-    parts = [_fixed(form[0]), *(_element(ctx, item, analyze) for item in form[1:])]
+    # In (chainc a < b <= c) every second part is an operator.
+    chain = symbol_name(form[0]) == "chainc"
+    operands = [
+        _fixed(item) if chain and i % 2 else _element(ctx, item, analyze) for i, item in enumerate(form[1:])
+    ]
+    parts = [_fixed(form[0]), *operands]
     return _host(ctx, form, _sequence(ctx, form, parts))
 
 

@@ -11,7 +11,7 @@ import anyio
 from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
-from klorpy.core.values import NotCopyable, isolate
+from klorpy.runtime.copying import copied
 
 
 class _Channel:
@@ -96,20 +96,10 @@ class MemoryTransport:
         self.role = role
 
     async def send(self, target: Role, value: Any, site: Site) -> None:
-        try:
-            copy = isolate(value)
-        except NotCopyable as error:
-            raise KlorError(
-                site.diagnostic(
-                    "not-copyable",
-                    f"{site.text} sends a {error.args[0]}, which cannot be copied to another role",
-                    help="send data: numbers, text, lists, dicts, or objects that copy.deepcopy can copy",
-                )
-            ) from None
         channel = self._channel(self.role, target, site)
         if channel.closed:
             raise self._gone(target, site)
-        channel.put(site, copy)
+        channel.put(site, copied(value, site))
 
     async def receive(self, source: Role, site: Site) -> Any:
         message = await self._channel(source, self.role, site).take()

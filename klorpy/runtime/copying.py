@@ -1,0 +1,27 @@
+"""Copying what goes from one role to another in one process, with an error that says where it cannot be done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from klorpy.core.choreography import Site
+from klorpy.core.diagnostics import KlorError
+from klorpy.core.values import NotCopyable, isolate
+
+
+def copied(value: Any, site: Site) -> Any:
+    """A copy of `value`, sent at `site`. Raises KlorError `not-copyable`."""
+    try:
+        return isolate(value)
+    except NotCopyable as error:
+        raise not_copyable(error, site) from None
+
+
+def not_copyable(error: NotCopyable, site: Site) -> KlorError:
+    return KlorError(
+        site.diagnostic(
+            "not-copyable",
+            f"{site.text} sends a {error.args[0]}, which cannot be copied to another role",
+            "send data: numbers, text, lists, dicts, or objects that copy.deepcopy can copy",
+        )
+    )
