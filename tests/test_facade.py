@@ -50,7 +50,8 @@ def test_each_name_is_documented(name: str) -> None:
 def test_the_macros_of_require() -> None:
     """`(require klorpy *)` gives defchor, the options, the names of the language and the standard library."""
     names = {
-        hy.unmangle(name) for name in klorpy._hy_macros  # type: ignore[attr-defined]
+        hy.unmangle(name)
+        for name in klorpy._hy_macros  # type: ignore[attr-defined]
     }
     language = {"lifting", "copy", "narrow", "pack", "unpack", "agree!", "agree", "chor", "inst", "loop", "recur"}
     assert names >= {"defchor", "with-opts", "alter-opts!"} | language
@@ -93,7 +94,9 @@ def test_the_parameters_of_the_functions() -> None:
     assert {n: found[n].default for n in ("seed", "check", "order", "timeout")} == {
         "seed": 0, "check": True, "order": None, "timeout": None,
     }  # fmt: skip
-    assert all(found[n].kind is inspect.Parameter.KEYWORD_ONLY for n in ("seed", "check", "order", "timeout", "sanitize"))
+    assert all(
+        found[n].kind is inspect.Parameter.KEYWORD_ONLY for n in ("seed", "check", "order", "timeout", "sanitize")
+    )
     assert list(inspect.signature(klorpy.play_role).parameters)[:2] == ["config", "chor"]
     assert inspect.iscoroutinefunction(klorpy.play_role)
     assert not inspect.iscoroutinefunction(klorpy.run_role)

@@ -118,7 +118,9 @@ def name(path: Path) -> str:
 def test_the_checks_see_imports(tmp_path: Path) -> None:
     """The helpers above find what they are to find; else all tests below would pass on anything."""
     hy_file = tmp_path / "x.hy"
-    hy_file.write_text("(require klorpy *)\n(import klorpy.core.types [render] os)\n(defn f [] (import klorpy.environment.cli))")
+    hy_file.write_text(
+        "(require klorpy *)\n(import klorpy.core.types [render] os)\n(defn f [] (import klorpy.environment.cli))"
+    )
     assert sorted(hy_imports(hy_file)) == [
         ("klorpy", 1, False), ("klorpy.core.types", 2, False), ("klorpy.environment.cli", 3, True), ("os", 2, False),
     ]  # fmt: skip

@@ -134,7 +134,10 @@ def _equal(a: Any, b: Any) -> bool:
         if hasattr(equal, "all"):
             # An array: each element is equal, or NaN in both; never both at once, so one differs from the other.
             return bool((equal != ((a != a) & (b != b))).all())
-        return bool(equal) or bool(a != a and b != b)
+        if equal:
+            return True
+        nan = a != a
+        return isinstance(nan, bool) and nan and bool(b != b)
     except Exception:  # a class's own comparison failed: nothing is known, so nothing is reported
         return True
 

@@ -124,7 +124,7 @@ def test_a_method_head_is_read_with_none() -> None:
 
 
 def test_a_form_is_shown_as_it_is_written() -> None:
-    for text in ("(f [x #(1 2)] {a 1} #{b} :k \"s\" 'q)", "A->B", 'f"{x} {y !r}"', "(.m x)", "a.b", "-1", "#* xs"):
+    for text in ('(f [x #(1 2)] {a 1} #{b} :k "s" \'q)', "A->B", 'f"{x} {y !r}"', "(.m x)", "a.b", "-1", "#* xs"):
         assert hy.read(show_form(hy.read(text))) == hy.read(text)
         assert "\n" not in show_form(hy.read(text))
 
@@ -147,7 +147,7 @@ def test_literals_as_data(text: str, value: Any) -> None:
     assert as_data(hy.read(text)) == value
 
 
-@pytest.mark.parametrize("text", ["(f)", "{:a}", "[1]", "{:a (f)}", "f\"{x}\"", "`x"])
+@pytest.mark.parametrize("text", ["(f)", "{:a}", "[1]", "{:a (f)}", 'f"{x}"', "`x"])
 def test_no_literal(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         as_data(hy.read(text))
@@ -202,7 +202,9 @@ def test_a_shebang_is_skipped_and_lines_still_count() -> None:
 
 def test_a_macro_gets_the_compiler_by_the_name_of_its_first_parameter() -> None:
     for macro in (klorpy._hy_macros["defchor"], klorpy._hy_macros["with_opts"]):  # type: ignore[attr-defined]
-        assert inspect.getfullargspec(macro).args[:1] == ["_hy_compiler"] or "_hy_compiler" in macro.__code__.co_varnames
+        assert (
+            inspect.getfullargspec(macro).args[:1] == ["_hy_compiler"] or "_hy_compiler" in macro.__code__.co_varnames
+        )
     module = types.ModuleType("m")
     module.look = lambda compiler, forms: (compiler.this, compiler.module, compiler.source)  # type: ignore[attr-defined]
     this, where, source = probe(module, "(setv x 1)\n(probe a [b])")
@@ -381,7 +383,16 @@ def test_imports_are_read_before_they_run(text: str, name: str, place: tuple[str
 
 
 def test_the_models_of_the_reader() -> None:
-    kinds = {"{1 2}": Dict, "[1]": List, "#{1}": Set, "#(1)": Tuple, "(f)": Expression, ":k": Keyword, '"s"': String, 'f"{x}"': FString}
+    kinds = {
+        "{1 2}": Dict,
+        "[1]": List,
+        "#{1}": Set,
+        "#(1)": Tuple,
+        "(f)": Expression,
+        ":k": Keyword,
+        '"s"': String,
+        'f"{x}"': FString,
+    }
     for text, kind in kinds.items():
         assert type(hy.read(text)) is kind
 

@@ -23,7 +23,7 @@ SHOP = """(require klorpy *)
 """
 
 #: A file that uses `buy`: prints what B got for 5.
-USE = "(require klorpy *)\n(import klorpy [simulate-chor])\n{}\n(print (get (simulate-chor use 5) \"B\"))\n"
+USE = '(require klorpy *)\n(import klorpy [simulate-chor])\n{}\n(print (get (simulate-chor use 5) "B"))\n'
 
 
 @pytest.fixture
@@ -142,7 +142,11 @@ def test_hy_eval_without_require() -> None:
 
 
 def test_load(folder: Path) -> None:
-    write(folder, shop=SHOP, main="(require klorpy *)\n(import shop [buy])\n(defchor use [A B] (-> A B) [x] (buy [A B] x))")
+    write(
+        folder,
+        shop=SHOP,
+        main="(require klorpy *)\n(import shop [buy])\n(defchor use [A B] (-> A B) [x] (buy [A B] x))",
+    )
     before = list(sys.path)
     ns = klorpy.load(folder / "main.hy")
     assert klorpy.simulate_chor(ns.use, 5)["B"] == 5
@@ -235,7 +239,9 @@ def test_a_mistake_in_the_other_file_is_shown_there(folder: Path) -> None:
 
 def test_a_module_of_ones_own_name_is_not_the_imported_one(folder: Path) -> None:
     """A definition replaces the imported name here, and leaves the other module alone."""
-    write(folder, shop=SHOP, main="(require klorpy *)\n(import shop [buy])\n(defchor buy [A B] (-> A A) [x] (A->B x) x)")
+    write(
+        folder, shop=SHOP, main="(require klorpy *)\n(import shop [buy])\n(defchor buy [A B] (-> A A) [x] (A->B x) x)"
+    )
     text = "(import shop [buy]) (defchor buy [A B] (-> A #{A B}) [x] (A=>B x))"
     ns = klorpy.evaluate(text)
     shop = importlib.import_module("shop")
@@ -259,7 +265,11 @@ def bytecode(folder: Path) -> dict[str, int]:
 
 
 def test_the_second_import_comes_from_bytecode(folder: Path) -> None:
-    write(folder, shop=SHOP, main="(require klorpy *)\n(import shop [buy])\n(defchor use [A B] (-> A B) [x] (buy [A B] x))")
+    write(
+        folder,
+        shop=SHOP,
+        main="(require klorpy *)\n(import shop [buy])\n(defchor use [A B] (-> A B) [x] (buy [A B] x))",
+    )
     first = python(folder, "-c", PRINT_B, PYTHONDONTWRITEBYTECODE="")
     assert (first.stdout, first.stderr) == ("5\n", "")
     written = bytecode(folder)
@@ -274,7 +284,9 @@ def test_the_second_import_comes_from_bytecode(folder: Path) -> None:
     second = python(folder, "-c", broken, PYTHONDONTWRITEBYTECODE="")
     assert (second.stdout, second.stderr) == ("5\n", "")
     assert bytecode(folder) == written
-    projected = python(folder, "-c", "import klorpy, main; print(klorpy.project(main.use, 'A'))", PYTHONDONTWRITEBYTECODE="")
+    projected = python(
+        folder, "-c", "import klorpy, main; print(klorpy.project(main.use, 'A'))", PYTHONDONTWRITEBYTECODE=""
+    )
     assert "buy" in projected.stdout
 
 
@@ -309,7 +321,11 @@ def test_bytecode_that_outlived_a_change_of_another_file(folder: Path, form: str
 
 
 def test_bytecode_stays_when_only_the_body_of_another_file_changed(folder: Path) -> None:
-    write(folder, shop=SHOP, main="(require klorpy *)\n(import shop [buy])\n(defchor use [A B] (-> A B) [x] (buy [A B] x))")
+    write(
+        folder,
+        shop=SHOP,
+        main="(require klorpy *)\n(import shop [buy])\n(defchor use [A B] (-> A B) [x] (buy [A B] x))",
+    )
     assert python(folder, "-c", PRINT_B, PYTHONDONTWRITEBYTECODE="").stdout == "5\n"
     written = bytecode(folder)
     write(folder, shop="(require klorpy *)\n(defchor buy [P Q] (-> P Q) [x] (P->Q (P (+ 1 x))))")
@@ -401,14 +417,16 @@ def test_inside_a_class_and_a_branch() -> None:
 
 
 def test_the_value_of_the_form_is_the_choreography() -> None:
-    ns = klorpy.evaluate("(setv it (defchor f [A B] (-> A B) [x] (A->B x)))\n(setv all [(defchor g [A B] (-> A B) [x] (A->B x)) f])")
+    ns = klorpy.evaluate(
+        "(setv it (defchor f [A B] (-> A B) [x] (A->B x)))\n(setv all [(defchor g [A B] (-> A B) [x] (A->B x)) f])"
+    )
     assert ns.it is ns.f
     assert ns.all == [ns.g, ns.f]
 
 
 def test_made_by_a_macro() -> None:
     ns = klorpy.evaluate(
-        "(defmacro sender [name p q] `(defchor ~name [~p ~q] (-> ~p ~q) [x] (~(hy.models.Symbol (+ p \"->\" q)) x)))\n"
+        '(defmacro sender [name p q] `(defchor ~name [~p ~q] (-> ~p ~q) [x] (~(hy.models.Symbol (+ p "->" q)) x)))\n'
         "(sender tell Ana Bo)"
     )
     assert klorpy.signature(ns.tell) == "(forall [Ana Bo] (-> Ana Bo | 0))"

@@ -78,7 +78,13 @@ ASK = "(defchor ask [A B] (-> A A) [x] (B->A (B (A->B x))))\n"
 
 
 #: Each way as third operand, and after other ways as second.
-PAIRS = [*(("call", third) for third in WAYS), ("let", "from B"), ("from B", "try"), ("from B", "call"), ("by a call", "from B")]
+PAIRS = [
+    *(("call", third) for third in WAYS),
+    ("let", "from B"),
+    ("from B", "try"),
+    ("from B", "call"),
+    ("by a call", "from B"),
+]
 #: Shapes whose third operand depends on a choice: B, who does not know the choice, may not take part.
 CHOICES = ("if", "and", "or", "cond", "case", "match")
 COMMUNICATES = ("from B", "to B and back", "by a call", "by a value")

@@ -302,7 +302,9 @@ def test_a_stale_call_under_verification() -> None:
 
 
 def test_what_a_run_can_reach() -> None:
-    ns = namespace(TELL, USE, "(defchor far [A B] (-> A B) [x] (use [A B] x))", "(defchor other [A B] (-> A B) [x] (A->B x))")
+    ns = namespace(
+        TELL, USE, "(defchor far [A B] (-> A B) [x] (use [A B] x))", "(defchor other [A B] (-> A B) [x] (A->B x))"
+    )
     assert {c.name for c in reachable(ns.far)} == {"far", "use", "tell"}
     assert {c.name for c in reachable(ns.other)} == {"other"}
 

@@ -103,7 +103,9 @@ def test_functions_of_any_colour(kind: str) -> None:
     assert sent[1:] == [("b", 22)]
 
 
-@pytest.mark.parametrize("make", [dict, lambda d: {hy.models.Keyword(k): v for k, v in d.items()}, lambda d: klorpy.RoleConfig(**d)])
+@pytest.mark.parametrize(
+    "make", [dict, lambda d: {hy.models.Keyword(k): v for k, v in d.items()}, lambda d: klorpy.RoleConfig(**d)]
+)
 def test_a_configuration_may_be_a_dict_a_hy_dict_or_an_object(make: Any) -> None:
     assert klorpy.run_role(make(config("A", locators={"B": 1})), define(ASK), 1) == 42
 
@@ -112,7 +114,7 @@ def test_a_configuration_as_hy_writes_it() -> None:
     ns = klorpy.evaluate(
         ASK + "(import klorpy [run-role])\n"
         "(setv got (run-role {:role 'A :send (fn [to value] None) :recv (fn [from] [from 1]) :locators {:B :b}} ask 1))\n"
-        "(setv same (run-role {:role \"A\" :send (fn [to value] None) :recv (fn [from] [from 1]) :locators {'B :b}} ask 1))"
+        '(setv same (run-role {:role "A" :send (fn [to value] None) :recv (fn [from] [from 1]) :locators {\'B :b}} ask 1))'
     )
     assert ns.got == ns.same == [hy.models.Keyword("b"), 1]
 
@@ -155,7 +157,9 @@ def test_a_choreography_as_a_result() -> None:
 
 
 def test_a_choreography_as_a_result_checks_its_arguments() -> None:
-    function = klorpy.run_role(config("A"), define("(defchor f [A B] (-> (-> A B A)) [] (chor (-> A B A) [x y] (B->A y)))"))
+    function = klorpy.run_role(
+        config("A"), define("(defchor f [A B] (-> (-> A B A)) [] (chor (-> A B A) [x y] (B->A y)))")
+    )
     assert function(1) == 42
     for wrong in ((), (1, 2)):
         with pytest.raises(klorpy.KlorError) as caught:
@@ -163,7 +167,9 @@ def test_a_choreography_as_a_result_checks_its_arguments() -> None:
         assert caught.value.slug == "play-arity"
 
 
-@pytest.mark.parametrize("value", [Point(1, 2), (1, 2), (), [lambda: 1], None, noop, asyncio.sleep, {"a": (1,)}], ids=repr)
+@pytest.mark.parametrize(
+    "value", [Point(1, 2), (1, 2), (), [lambda: 1], None, noop, asyncio.sleep, {"a": (1,)}], ids=repr
+)
 def test_agreements_are_given_back_as_they_are(value: Any) -> None:
     chor = define("(defchor f [A] (-> A A) [x] x)")
     assert klorpy.run_role({"role": "A"}, chor, value) is value
@@ -437,7 +443,7 @@ def test_a_role_that_never_waits_can_be_cancelled(text: str) -> None:
 def test_cancelled_host_code_cleans_up() -> None:
     ns = klorpy.evaluate(
         "(import anyio)\n(setv log [])\n"
-        "(defn :async wait [event] (.set event) (try (await (anyio.sleep-forever)) (finally (.append log \"cleaned\"))))\n"
+        '(defn :async wait [event] (.set event) (try (await (anyio.sleep-forever)) (finally (.append log "cleaned"))))\n'
         "(defchor f [A B] (-> A B) [e] (A->B (A (await (wait e)))))"
     )
 

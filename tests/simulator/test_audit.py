@@ -56,6 +56,7 @@ def test_it_is_the_default_under_pytest(monkeypatch: pytest.MonkeyPatch) -> None
         outside.delenv("PYTEST_CURRENT_TEST")
         assert klorpy.simulate_chor(chor, check=False).verdict is None
 
+
 def test_it_sends_nothing_and_changes_no_result() -> None:
     text = "(defchor f [A B C] (-> A #{A B C}) [x] (let [y (A=>C (A=>B x)) z (* 2 y)] (agree! (narrow [A] z) (narrow [B C] z))))"
     chor = define(text)
@@ -66,7 +67,9 @@ def test_it_sends_nothing_and_changes_no_result() -> None:
 
 
 def test_the_roles_of_a_call_are_named_as_they_play() -> None:
-    chor = define("(defchor low [P Q] (-> #{P Q}) [] (tick))\n(defchor f [A B C] (-> #{C A}) [] (do (B None) (low [C A])))")
+    chor = define(
+        "(defchor low [P Q] (-> #{P Q}) [] (tick))\n(defchor f [A B C] (-> #{C A}) [] (do (B None) (low [C A])))"
+    )
     error = klorpy.simulate_chor(chor, sanitize=True, check=False).failures
     (found,) = {type(e) for e in error.values()}
     assert found is klorpy.AgreementViolated
@@ -102,7 +105,9 @@ def test_a_copy_that_is_changed_later_agreed_when_it_was_made() -> None:
 
 
 def test_a_class_whose_equality_fails() -> None:
-    chor = define("(defclass Odd [] (defn __eq__ [self other] (raise (ValueError \"no\"))) (setv __hash__ None))\n(defchor f [A B] (-> #{A B}) [] (let [v (Odd)] 5))")
+    chor = define(
+        '(defclass Odd [] (defn __eq__ [self other] (raise (ValueError "no"))) (setv __hash__ None))\n(defchor f [A B] (-> #{A B}) [] (let [v (Odd)] 5))'
+    )
     assert klorpy.simulate_chor(chor, sanitize=True)["A"] == 5
 
 

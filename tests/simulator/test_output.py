@@ -34,14 +34,16 @@ def same_stdout() -> Iterator[None]:
 
 
 def test_each_role_has_its_own_output() -> None:
-    chor = define('(defchor f [A B C] (-> A C) [x] (do (A (print "a1")) (B (print "b1" :end "")) (A (print "a2")) (B (print "b2")) (A->C x)))')
+    chor = define(
+        '(defchor f [A B C] (-> A C) [x] (do (A (print "a1")) (B (print "b1" :end "")) (A (print "a2")) (B (print "b2")) (A->C x)))'
+    )
     for seed in range(5):
         outputs = klorpy.simulate_chor(chor, 1, seed=seed).outputs
         assert outputs == {"A": "a1\na2\n", "B": "b1b2\n", "C": ""}
 
 
 def test_functions_that_print() -> None:
-    chor = define('(defchor f [A B] (-> A B) [x] (A->B (A (+ (say x) (len (lfor i [1 2] (say i)))))))')
+    chor = define("(defchor f [A B] (-> A B) [x] (A->B (A (+ (say x) (len (lfor i [1 2] (say i)))))))")
     assert klorpy.simulate_chor(chor, 5).outputs["A"] == "said 5\nsaid 1\nsaid 2\n"
 
 
@@ -84,14 +86,14 @@ def test_output_before_a_failure_on_the_same_line_is_kept() -> None:
 
 def test_a_generator_that_is_dropped_prints_at_no_other_role(capsys: pytest.CaptureFixture[str]) -> None:
     """Cleaning up happens when nobody runs: what it prints goes where it would have gone."""
-    chor = define('(defchor f [A B] (-> A B) [x] (do (B (/ 1 0)) (A->B (A (say x)))))')
+    chor = define("(defchor f [A B] (-> A B) [x] (do (B (/ 1 0)) (A->B (A (say x)))))")
     simulation = klorpy.simulate_chor(chor, 1, check=False)
     assert simulation.outputs["B"] == ""
 
 
 def test_host_code_that_redirects_its_own_output() -> None:
     chor = define(
-        "(import io contextlib)\n(defn quiet [x] (with [_ (contextlib.redirect-stdout (io.StringIO))] (print \"hidden\")) (print \"shown\") x)\n"
+        '(import io contextlib)\n(defn quiet [x] (with [_ (contextlib.redirect-stdout (io.StringIO))] (print "hidden")) (print "shown") x)\n'
         "(defchor f [A B] (-> A B) [x] (A->B (A (quiet x))))"
     )
     assert klorpy.simulate_chor(chor, 1).outputs["A"] == "shown\n"
@@ -116,7 +118,9 @@ def test_no_standard_output_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_standard_output_can_do_it_still_can() -> None:
-    chor = define('(defchor f [A] (-> A A) [x] (A [(.isatty sys.stdout) (.writable sys.stdout) (. sys.stdout encoding) (.writelines sys.stdout ["a\\n" "b\\n"])]))')
+    chor = define(
+        '(defchor f [A] (-> A A) [x] (A [(.isatty sys.stdout) (.writable sys.stdout) (. sys.stdout encoding) (.writelines sys.stdout ["a\\n" "b\\n"])]))'
+    )
     simulation = klorpy.simulate_chor(chor, 1)
     assert simulation["A"][:2] == [False, True]
     assert simulation.outputs["A"] == "a\nb\n"

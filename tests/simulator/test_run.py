@@ -123,9 +123,13 @@ class Account:
 @pytest.mark.parametrize("first", "AB")
 def test_a_change_at_one_role_is_not_seen_by_another(value: Any, change: str, before: Any, first: str) -> None:
     """After a send neither side sees what the other does, whoever changes its copy; nor does the trace."""
-    chor = define(f"(defchor f [A B] (-> A [A B]) [x] (let [y (A->B x)] ({first} (let [x {'x' if first == 'A' else 'y'}] {change})) (pack x y)))")
+    chor = define(
+        f"(defchor f [A B] (-> A [A B]) [x] (let [y (A->B x)] ({first} (let [x {'x' if first == 'A' else 'y'}] {change})) (pack x y)))"
+    )
     for seed in range(3):
-        simulation = klorpy.simulate_chor(chor, klorpy.simulate_chor(define("(defchor c [A B] (-> A B) [x] (A->B x))"), value)["B"], seed=seed)
+        simulation = klorpy.simulate_chor(
+            chor, klorpy.simulate_chor(define("(defchor c [A B] (-> A B) [x] (A->B x))"), value)["B"], seed=seed
+        )
         other = "B" if first == "A" else "A"
         assert simulation[other] == (before,)
         assert simulation[first] != (before,)
@@ -133,7 +137,9 @@ def test_a_change_at_one_role_is_not_seen_by_another(value: Any, change: str, be
 
 
 def test_an_object_is_copied() -> None:
-    chor = define("(defchor f [A B] (-> A [A B]) [x] (let [y (A->B x)] (B (.deposit y 5)) (A (.deposit x 7)) (pack x y)))")
+    chor = define(
+        "(defchor f [A B] (-> A [A B]) [x] (let [y (A->B x)] (B (.deposit y 5)) (A (.deposit x 7)) (pack x y)))"
+    )
     account = Account(1)
     simulation = klorpy.simulate_chor(chor, account)
     (a,), (b,) = simulation["A"], simulation["B"]
@@ -159,7 +165,9 @@ def test_an_agreement_argument_is_one_object_for_each_role() -> None:
     assert klorpy.simulate_chor(chor, value).results == {"A": ([1, 2],), "B": ([1],)}
 
 
-@pytest.mark.parametrize("args", [lambda i: ([i], i), lambda i: (i, [i]), lambda i: (i, i), lambda i: ({"k": i}, [(i,)])])
+@pytest.mark.parametrize(
+    "args", [lambda i: ([i], i), lambda i: (i, [i]), lambda i: (i, i), lambda i: ({"k": i}, [(i,)])]
+)
 def test_arguments_that_share_a_part(args: Any) -> None:
     chor = define(
         "(defn change [x] (cond (isinstance x dict) (change (get x \"k\")) (isinstance (get x 0) #(list tuple)) (change (get x 0)) True (.append x 99)))\n"
@@ -290,7 +298,9 @@ def test_inside_another_simulation() -> None:
 def test_in_several_threads_at_once() -> None:
     chor = define("(defchor f [A B] (-> A B) [n] (if (A=>B (A (= n 0))) (A->B n) (f [A B] (A (- n 1)))))")
     results: list[Any] = []
-    threads = [threading.Thread(target=lambda: results.append(klorpy.simulate_chor(chor, 300, seed=1)["B"])) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: results.append(klorpy.simulate_chor(chor, 300, seed=1)["B"])) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -354,7 +364,12 @@ def test_without_a_trace() -> None:
     simulation = klorpy.simulate_chor(define(FREE), "x", "y", "z", trace=False)
     assert simulation["A"] == (1,)
     assert simulation.outputs["B"] == "1\n"
-    for use in (lambda: simulation.messages, lambda: simulation.events, lambda: simulation.channel("A", "B"), simulation.log):
+    for use in (
+        lambda: simulation.messages,
+        lambda: simulation.events,
+        lambda: simulation.channel("A", "B"),
+        simulation.log,
+    ):
         with pytest.raises(klorpy.KlorError) as caught:
             use()
         assert caught.value.slug == "no-trace"
@@ -365,7 +380,9 @@ def test_without_a_trace() -> None:
 
 
 def test_all_schedules_agree_when_roles_share_nothing() -> None:
-    found = klorpy.explore(define("(defchor f [A B C] (-> A B C) [x y] (C (+ (A->C x) (B->C y))))"), 1, 2, schedules=1000)
+    found = klorpy.explore(
+        define("(defchor f [A B C] (-> A B C) [x y] (C (+ (A->C x) (B->C y))))"), 1, 2, schedules=1000
+    )
     assert found
     assert found.complete
     assert found.seed is None
@@ -411,8 +428,8 @@ def test_roles_that_share_state_are_found_and_the_seed_replays_it() -> None:
 
 def test_a_failure_that_depends_on_the_schedule_is_found() -> None:
     ns = klorpy.evaluate(
-        "(setv turn [])\n(defn go [who] (.append turn who) (when (= turn [\"B\" \"A\"]) (raise (ValueError \"B was first\"))))\n"
-        "(defchor f [A B C] (-> C) [] (do (B->A (C->B (C (.clear turn)))) (A (go \"A\")) (B (go \"B\")) (C 1)))"
+        '(setv turn [])\n(defn go [who] (.append turn who) (when (= turn ["B" "A"]) (raise (ValueError "B was first"))))\n'
+        '(defchor f [A B C] (-> C) [] (do (B->A (C->B (C (.clear turn)))) (A (go "A")) (B (go "B")) (C 1)))'
     )
     found = klorpy.explore(ns.f, schedules=500)
     assert not found
@@ -424,7 +441,9 @@ def test_a_failure_that_depends_on_the_schedule_is_found() -> None:
 
 
 def test_exploration_gives_each_run_its_own_arguments() -> None:
-    found = klorpy.explore(define("(defchor f [A B] (-> A B) [x] (do (A (.append x 1)) (A->B (A (len x)))))"), [0], schedules=50)
+    found = klorpy.explore(
+        define("(defchor f [A B] (-> A B) [x] (do (A (.append x 1)) (A->B (A (len x)))))"), [0], schedules=50
+    )
     assert found
     assert found.first["B"] == 2
 

@@ -64,13 +64,17 @@ def test_await(body: str, result: Any, seed: int) -> None:
 
 
 def test_what_awaited_code_prints_belongs_to_its_role() -> None:
-    chor = define("(defchor f [A B] (-> A B) [x] (let [y (A->B x)] (A (await (twice x))) (B (print \"b\") (await (twice y)))))")
+    chor = define(
+        '(defchor f [A B] (-> A B) [x] (let [y (A->B x)] (A (await (twice x))) (B (print "b") (await (twice y)))))'
+    )
     for seed in range(4):
         assert klorpy.simulate_chor(chor, 5, seed=seed).outputs == {"A": "twice 5\n", "B": "b\ntwice 5\n"}
 
 
 def test_an_agreement_that_awaits() -> None:
-    simulation = klorpy.simulate_chor(define("(defchor f [A B] (-> #{A B} #{A B}) [x] (await (twice x)))"), 5, sanitize=True)
+    simulation = klorpy.simulate_chor(
+        define("(defchor f [A B] (-> #{A B} #{A B}) [x] (await (twice x)))"), 5, sanitize=True
+    )
     assert simulation.results == {"A": 10, "B": 10}
 
 
@@ -85,7 +89,9 @@ def test_inside_a_running_loop() -> None:
 
 
 def test_awaiting_many_times() -> None:
-    chor = define("(defchor f [A B] (-> A B) [n] (loop [i n] (if (A=>B (A (= i 0))) (A->B i) (recur (A (- (// (await (any-twice i)) 2) 1))))))")
+    chor = define(
+        "(defchor f [A B] (-> A B) [n] (loop [i n] (if (A=>B (A (= i 0))) (A->B i) (recur (A (- (// (await (any-twice i)) 2) 1))))))"
+    )
     assert klorpy.simulate_chor(chor, 300)["B"] == 0
 
 
@@ -106,7 +112,13 @@ def test_host_code_may_catch_around_the_await() -> None:
     assert klorpy.simulate_chor(chor, 5)["B"] == "caught"
 
 
-@pytest.mark.parametrize("body", ["(do (B (/ 1 0)) (A->B (A (await (for-ever x)))))", "(do (A (await (twice x))) (B (/ 1 0)) (A->B (A (await (for-ever x)))))"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "(do (B (/ 1 0)) (A->B (A (await (for-ever x)))))",
+        "(do (A (await (twice x))) (B (/ 1 0)) (A->B (A (await (for-ever x)))))",
+    ],
+)
 def test_a_failure_elsewhere_cancels_what_is_awaited(body: str) -> None:
     ns = namespace(f"(defchor f [A B] (-> A B) [x] {body})")
     simulation = klorpy.simulate_chor(ns.f, 5, check=False)
@@ -141,9 +153,13 @@ def test_awaited_code_that_refuses_to_be_cancelled_for_a_while() -> None:
     assert simulation.verdict.role == "B"
 
 
-@pytest.mark.parametrize("raised", ["(asyncio.CancelledError)", "(SystemExit 1)", "(StopAsyncIteration)", "(KeyError 1)"])
+@pytest.mark.parametrize(
+    "raised", ["(asyncio.CancelledError)", "(SystemExit 1)", "(StopAsyncIteration)", "(KeyError 1)"]
+)
 def test_whatever_awaited_code_raises_is_its_failure(raised: str) -> None:
-    ns = namespace(f"(defn :async bad [x] (await (asyncio.sleep 0)) (raise {raised}))\n(defchor f [A B] (-> A B) [x] (A->B (A (await (bad x)))))")
+    ns = namespace(
+        f"(defn :async bad [x] (await (asyncio.sleep 0)) (raise {raised}))\n(defchor f [A B] (-> A B) [x] (A->B (A (await (bad x)))))"
+    )
     simulation = klorpy.simulate_chor(ns.f, 5, check=False)
     assert set(simulation.failures) == {"A"}
     assert set(simulation.blocked) == {"B"}
@@ -151,7 +167,9 @@ def test_whatever_awaited_code_raises_is_its_failure(raised: str) -> None:
 
 @pytest.mark.parametrize("value", [5, None, "x", [1]])
 def test_awaiting_what_cannot_be_awaited(value: Any) -> None:
-    simulation = klorpy.simulate_chor(define("(defchor f [A B] (-> A B) [x]\n  (A->B (A (await x))))"), value, check=False)
+    simulation = klorpy.simulate_chor(
+        define("(defchor f [A B] (-> A B) [x]\n  (A->B (A (await x))))"), value, check=False
+    )
     error = simulation.failures["A"]
     assert isinstance(error, klorpy.KlorError)
     assert error.slug == "cannot-await"

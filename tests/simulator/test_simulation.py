@@ -65,8 +65,12 @@ def test_the_place_of_a_failure() -> None:
     assert "C waits for B at (B->C" in rendered
 
 
-@pytest.mark.parametrize("form", ["(/ 1 x)", "(get [] x)", "(undefined-thing x)", "(. x nope)", "(int [x])", "(assert (= x 1))"])
-@pytest.mark.parametrize("around", ["{}", "(do (print \"ü\") {})", "(let [y {}] y)", "[1 {} 3]", "((fn [] {}))", "(if x 1 {})"])
+@pytest.mark.parametrize(
+    "form", ["(/ 1 x)", "(get [] x)", "(undefined-thing x)", "(. x nope)", "(int [x])", "(assert (= x 1))"]
+)
+@pytest.mark.parametrize(
+    "around", ["{}", '(do (print "ü") {})', "(let [y {}] y)", "[1 {} 3]", "((fn [] {}))", "(if x 1 {})"]
+)
 def test_the_underlined_form_is_the_one_that_failed(form: str, around: str) -> None:
     text = f"(defchor f [A B] (-> A B) [x]\n  (A->B (A {around.format(form)})))"
     failed = run(text, "f", 0).verdict
@@ -75,14 +79,21 @@ def test_the_underlined_form_is_the_one_that_failed(form: str, around: str) -> N
     assert failed.span.line == failed.span.end_line == 2
     found = text.split("\n")[1][failed.span.column - 1 : failed.span.end_column]
     # Python points at the very name that is missing, and at the test of an assertion.
-    assert found in (form, {"(undefined-thing x)": "undefined-thing", "(. x nope)": "nope", "(assert (= x 1))": "(= x 1)"}.get(form))
+    assert found in (
+        form,
+        {"(undefined-thing x)": "undefined-thing", "(. x nope)": "nope", "(assert (= x 1))": "(= x 1)"}.get(form),
+    )
 
 
 def test_a_failure_in_a_definition_of_another_text() -> None:
     ns = klorpy.evaluate("\n\n(defchor low [A B] (-> A B) [x]\n  (A->B (A (/ 1 x))))", filename="low.hy")
     other = klorpy.evaluate("", filename="empty.hy")
     other.low = ns.low
-    klorpy.evaluate("; one\n; two\n; three\n; four\n(defchor high [A B] (-> A B) [x] (low [A B] x))", module=other, filename="high.hy")
+    klorpy.evaluate(
+        "; one\n; two\n; three\n; four\n(defchor high [A B] (-> A B) [x] (low [A B] x))",
+        module=other,
+        filename="high.hy",
+    )
     simulation = klorpy.simulate_chor(other.high, 0, check=False)
     assert simulation.verdict is not None
     assert "low.hy:4:12" in simulation.verdict.render()
@@ -111,7 +122,7 @@ def test_the_traceback_of_the_cause_shows_the_text() -> None:
 
 
 def test_the_first_failure_decides_and_the_others_are_kept() -> None:
-    text = "(defchor f [A B] (-> #{A B}) [] (do (A (/ 1 0)) (B (int \"x\")) 1))"
+    text = '(defchor f [A B] (-> #{A B}) [] (do (A (/ 1 0)) (B (int "x")) 1))'
     for seed in range(6):
         simulation = run(text, "f", seed=seed)
         assert simulation.verdict is not None
