@@ -130,6 +130,8 @@ def same_value(left: Any, right: Any) -> bool:
 
 def _equal(a: Any, b: Any) -> bool:
     try:
+        if getattr(a, "shape", None) != getattr(b, "shape", None):
+            return False
         equal = a == b
         if hasattr(equal, "all"):
             # An array: each element is equal, or NaN in both; never both at once, so one differs from the other.

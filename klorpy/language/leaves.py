@@ -33,6 +33,7 @@ from klorpy.language.hy_adapter import (
     show_form,
     unmangled,
 )
+from klorpy.language.sites import walk
 from klorpy.language.surface import HostPattern, Scope
 from klorpy.language.typed import Typed
 
@@ -149,10 +150,13 @@ class Leaves:
     ) -> list[Form]:
         inlined = [self._inlines(child, node.type) for child in children]
         # Whatever runs before a hole and may be noticed becomes a hole too.
+        if node.reordered:
+            inlined = [fine and is_stable(child) for fine, child in zip(inlined, children, strict=True)]
         last_hole = max((i for i, child in enumerate(children) if not inlined[i] or self._has_holes(child)), default=-1)
         forms = []
         for i, child in enumerate(children):
-            if inlined[i] and (i >= last_hole or is_stable(child) or (i == 0 and node.is_call and _is_name(child))):
+            early = i >= last_hole or is_stable(child) or (i == 0 and self._is_settled(node, children))
+            if inlined[i] and early:
                 form = self._form(child, holes)
                 # In a call, a bare keyword would name the argument after it.
                 forms.append(expression([Symbol("do"), form], form) if isinstance(form, Keyword) else form)
@@ -161,6 +165,14 @@ class Leaves:
                 holes.append((hole, child))
                 forms.append(self._symbol(hole, child.form))
         return forms
+
+    def _is_settled(self, node: typed.Leaf, children: tuple[Typed, ...]) -> bool:
+        """Whether the function that a call names cannot change while the arguments are evaluated."""
+        if not (node.is_call and _is_name(children[0])):
+            return False
+        return all(
+            self._inlines(child, node.type) or not _runs_host_code(child, node.type.roles) for child in children[1:]
+        )
 
     def _inlines(self, child: Typed, type_: Type) -> bool:
         if isinstance(child, typed.Local):
@@ -265,6 +277,15 @@ def is_stable(node: Typed) -> bool:
 def _is_name(node: Typed) -> bool:
     """Whether the node is a name of the host: which function is called is settled before its arguments run."""
     return isinstance(node, typed.Leaf) and not node.children and not node.opaque
+
+
+def _runs_host_code(node: Typed, roles: Roles) -> bool:
+    """Whether evaluating a node may run host code at one of `roles`; communication alone does not."""
+    return any(
+        isinstance(part, (typed.Call, typed.Await))
+        or (isinstance(part, typed.Leaf) and part.type.roles & roles and not is_stable(part) and not _is_name(part))
+        for part in walk(node)
+    )
 
 
 def is_pure(node: Typed) -> bool:

@@ -55,6 +55,8 @@ class Host(Node):
     element: bool = False
     stable: bool = False
     callee: str | None = None
+    #: Python would evaluate the children in another order than that of the text.
+    reordered: bool = False
     literal: bool = False
     #: Nothing is written: the None of an empty body or of a missing branch, at the form that lacks it.
     absent: bool = False
@@ -158,6 +160,8 @@ class Apply(Node):
     rebuild: Rebuild = field(repr=False)
     scope: Scope = field(repr=False)
     plain: bool
+    #: As in Host.
+    reordered: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

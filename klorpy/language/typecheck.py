@@ -262,7 +262,7 @@ class Checker:
             return None
         return typed.Leaf(
             Agreement(mask), union(c.mentions for c in children) | mask, children, node.rebuild, node.scope,
-            stable=node.stable, span=node.span, form=node.form,
+            stable=node.stable, reordered=node.reordered, span=node.span, form=node.form,
         )  # fmt: skip
 
     def _apply(self, node: s.Apply, mask: Roles) -> Typed | None:
@@ -281,7 +281,7 @@ class Checker:
                 children = (head, *args)
                 return typed.Leaf(
                     head.type, union(c.mentions for c in children), children, node.rebuild, node.scope, is_call=True,
-                    span=node.span, form=node.form,
+                    reordered=node.reordered, span=node.span, form=node.form,
                 )  # fmt: skip
             case Arrow() as arrow:
                 if not node.plain:

@@ -48,6 +48,8 @@ class Leaf(Node):
     stable: bool = False
     #: The first child is a function that is called with the others.
     is_call: bool = False
+    #: Python would evaluate the children in another order than that of the text.
+    reordered: bool = False
     #: The kind of form, for messages about what is found inside when it is compiled.
     slug: str = "homogeneous-form"
 

@@ -69,6 +69,9 @@ class Capture(io.TextIOBase):
         if self._before is not None:
             self._before.flush()
 
+    def close(self) -> None:
+        """Nothing: what it stands for is not its own. (Python closes it when it is collected.)"""
+
     def writable(self) -> bool:
         return True
 

@@ -30,6 +30,7 @@ class Array:
 
     def __init__(self, *items: Any) -> None:
         self.items = items
+        self.shape = (len(items),)
 
     def __eq__(self, other: object) -> Any:
         if not isinstance(other, Array):
@@ -48,6 +49,9 @@ class Array:
 
     def __or__(self, other: Array) -> Array:
         return Array(*(a or b for a, b in zip(self.items, other.items, strict=True)))
+
+    def __repr__(self) -> str:
+        return f"Array{self.items}"
 
     def all(self) -> bool:
         return all(self.items)
@@ -75,6 +79,9 @@ class Plain:
 
     def __init__(self, value: Any = None) -> None:
         self.value = value
+
+    def __repr__(self) -> str:
+        return "Plain()"
 
 
 @dataclasses.dataclass

@@ -8,6 +8,7 @@ A host form keeps its shape: its children are analyzed, and `rebuild` puts forms
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from klorpy.language import messages
@@ -166,7 +167,7 @@ def method(ctx: Context, form: Form, analyze: Analyze) -> Surface:
         ctx.report.error(messages.arity(ctx.span(form), "a method", "(.method object arg …)"))
         return ctx.bad(form)
     parts = [_fixed(form[0]), *_arguments(ctx, form[1:], analyze)]
-    return _host(ctx, form, _sequence(ctx, form, parts))
+    return replace(_host(ctx, form, _sequence(ctx, form, parts)), reordered=_is_reordered(form))
 
 
 def call(ctx: Context, form: Form, analyze: Analyze) -> Surface:
@@ -175,7 +176,23 @@ def call(ctx: Context, form: Form, analyze: Analyze) -> Surface:
     parts = _arguments(ctx, form[1:], analyze)
     children, rebuild = _sequence(ctx, form, [_child(head), *parts])
     plain = len(children) == len(form)
-    return Apply(head, tuple(children[1:]), rebuild, ctx.scope, plain, span=ctx.span(form), form=form)
+    return Apply(
+        head, tuple(children[1:]), rebuild, ctx.scope, plain, _is_reordered(form), span=ctx.span(form), form=form
+    )
+
+
+def _is_reordered(form: Form) -> bool:
+    """Whether a positional argument stands behind a keyword argument: Python evaluates all positional ones first."""
+    items = list(form[1:])
+    named = False
+    while items:
+        item = items.pop(0)
+        if isinstance(item, Keyword) and items:
+            named = True
+            items.pop(0)
+        elif named and head_name(item) != "unpack-mapping":
+            return True
+    return False
 
 
 def special(ctx: Context, form: Form, name: str) -> Surface | None:
