@@ -1,5 +1,7 @@
 # Everything runs in .venv, which is made from pyproject.toml when it is missing or older.
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || echo python3)
+# The first Python that runs and is new enough; a command of the name may be a shim that does not.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
 .PHONY: demo test check bench fuzz golden clean
@@ -25,8 +27,7 @@ golden: .venv/.installed ## rewrite the golden files from what the compiler says
 	$(BIN)/pytest -q tests/golden --refresh-golden
 
 .venv/.installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "klorpy needs Python 3.11 or newer; name it with make PYTHON=…"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "klorpy needs Python 3.11 or newer; name it with make PYTHON=…"; exit 1; }
 	@echo "Setting up .venv (once) …"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
