@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time")
     run.add_argument("--explore", type=int, metavar="N", help="run under N schedules and compare them")
     run.add_argument("--project", action="store_true", help="show each role's program first")
+    run.add_argument("--all", action="store_true", help="show all messages, also when there are many")
     run.add_argument("--quiet", action="store_true", help="show the results only")
     run.set_defaults(command=_run)
 
@@ -91,6 +92,10 @@ def _seed(text: str) -> int | str:
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
+#: Lines of a run that are shown unless all are asked for.
+_LINES_SHOWN = 200
+
+
 def _run(arguments: argparse.Namespace) -> int:
     chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
     args = [_argument(text) for text in arguments.args]
@@ -103,7 +108,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return _explore(chor, args, arguments)
     simulation = klorpy.simulate_chor(chor, *args, seed=arguments.seed, timeout=arguments.timeout, check=False)
     if not arguments.quiet:
-        print("\n".join([*event_lines(simulation.events, palette), ""]))
+        lines = event_lines(simulation.events, palette)
+        if len(lines) > _LINES_SHOWN and not arguments.all:
+            half = _LINES_SHOWN // 2
+            lines = [*lines[:half], f"… {len(lines) - 2 * half} lines more (--all shows them) …", *lines[-half:]]
+        print("\n".join([*lines, ""]))
     print("\n".join(result_lines(simulation, palette)))
     if simulation.verdict is not None:
         sys.stdout.flush()
@@ -116,7 +125,7 @@ def _explore(chor: Choreography, args: list[Any], arguments: argparse.Namespace)
     found = klorpy.explore(chor, *args, schedules=arguments.explore, timeout=arguments.timeout)
     palette = Palette(chor.roles, wants_colour(sys.stdout))
     count = f"{found.schedules} schedule{'' if found.schedules == 1 else 's'}"
-    if found:
+    if found.different is None:
         print(f"{count}{', all there are' if found.complete else ''}: no difference\n")
         print("\n".join(result_lines(found.first, palette)))
         if found.first.verdict is not None:

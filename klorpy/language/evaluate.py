@@ -54,6 +54,7 @@ def evaluate(
     >>> ns.tell
     <choreography tell (forall [A B] (-> A B | 0))>
     """
+    __tracebackhide__ = True
     if not isinstance(source, str):
         raise KlorError(f"text is a str, not {type(source).__name__}", slug="bad-argument", help="to read a file, use load")
     if filename is None:

@@ -295,6 +295,9 @@ def is_pure(node: Typed) -> bool:
             return True
         case typed.Leaf(children=children):
             return all(_inside(child, node.type) for child in children)
+        case typed.If() | typed.Junction() if not isinstance(node.type, Agreement):
+            # Of locals that are tuples or choreographies, say.
+            return False
         case typed.If(guard=guard, then=then, orelse=orelse):
             return all(_inside(part, node.type) and not _opaque(part) for part in (guard, then, orelse))
         case typed.Junction(items=items):

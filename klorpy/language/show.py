@@ -43,7 +43,7 @@ def project(chor: Choreography, role: Role) -> str:
     role = str(role)
     if role not in definition.roles:
         raise KlorError(
-            f"{role} is not a role of {chor.name}", slug="role-not-part", help=f"its roles are [{' '.join(definition.roles)}]"
+            f"{role!r} is not a role of {chor.name}", slug="role-not-part", help=f"its roles are [{' '.join(definition.roles)}]"
         )
     emitted = recompile(definition)
     index = definition.roles.index(role)

@@ -55,7 +55,9 @@ class Sites:
     def _of_node(self, kind: str, node: Typed) -> Site:
         inst = node.callee if isinstance(node, typed.Call) else node
         callee = inst.callee.signature if isinstance(inst, typed.Inst) else None
-        return self._site(kind, node.span, show_form(node.form), node.type, callee)
+        # As the user wrote it: of what a macro made, that is the macro's call.
+        written = " ".join(self.report.source.slice(node.span).split())
+        return self._site(kind, node.span, written or show_form(node.form), node.type, callee)
 
     def _site(self, kind: str, span: Span, text: str, type_: Type, callee: Signature | None = None) -> Site:
         held = type_.roles if isinstance(type_, Agreement) else ()

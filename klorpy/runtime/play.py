@@ -52,6 +52,7 @@ def run_role(config: RoleConfig | Mapping[Any, Any], chor: Choreography, *args: 
 
     A result that is a choreography is a plain function that blocks likewise.
     """
+    __tracebackhide__ = True
     play = _Play(config, chor, args, blocking=True)
     return _blocking(play.run)
 

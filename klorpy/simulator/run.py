@@ -24,6 +24,8 @@ from klorpy.simulator.simulation import Simulation
 from klorpy.simulator.verdict import judge
 
 ORDERS: Final = ("program",)
+#: Seconds. A clock cannot count further.
+_FOR_EVER: Final = 1e9
 
 
 def simulate_chor(
@@ -57,9 +59,10 @@ def simulate_chor(
     >>> sim.results, sim.channel("A", "B")
     ({'A': 42, 'B': noop}, [21])
     """
+    __tracebackhide__ = True
     definition = check_playable(chor)
     check_count(definition, args)
-    _check_arguments(order, timeout)
+    _check_arguments(order, timeout, sanitize)
     if sanitize is None:
         sanitize = "PYTEST_CURRENT_TEST" in os.environ
     simulation = _simulate(chor, definition, args, schedule_of(seed), seed, timeout, sanitize, trace)
@@ -68,10 +71,13 @@ def simulate_chor(
     return simulation
 
 
-def _check_arguments(order: str | None, timeout: float | None) -> None:
+def _check_arguments(order: str | None, timeout: float | None, sanitize: bool | None) -> None:
+    if sanitize not in (None, True, False):
+        raise KlorError(f"sanitize is {sanitize!r}", slug="bad-argument", help="give True, False or None")
     if order is not None and order not in ORDERS:
         raise KlorError(f"there is no order {order!r}", slug="bad-argument", help='the only order is "program"')
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+    fine = isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and 0 < timeout < _FOR_EVER
+    if timeout is not None and not fine:
         raise KlorError(f"{timeout!r} is not a time", slug="bad-argument", help="give seconds, or None for no limit")
 
 
@@ -179,7 +185,8 @@ class Exploration:
     """Many schedules of one choreography, compared with the first.
 
     `complete` says that there are no other schedules. `different` is the first run that did not do what the first
-    run did (in results, messages of some channel, outputs or failures); its `seed` replays it.
+    run did (in results, messages of some channel, outputs or failures); its `seed` replays it. An exploration is true
+    when all runs did the same and the first did not fail.
     """
 
     schedules: int
@@ -195,8 +202,8 @@ class Exploration:
         return None if self.different is None else self.different.seed
 
     def __bool__(self) -> bool:
-        """Whether all schedules did the same."""
-        return self.different is None
+        """Whether all schedules did the same, and the choreography did not fail."""
+        return self.different is None and self.first.verdict is None
 
 
 def explore(
@@ -218,11 +225,12 @@ def explore(
     >>> bool(found), found.complete
     (True, True)
     """
+    __tracebackhide__ = True
     definition = check_playable(chor)
     check_count(definition, args)
-    _check_arguments(None, timeout)
-    if schedules < 1:
-        raise KlorError(f"cannot run {schedules} schedules", slug="bad-argument", help="give a positive number")
+    _check_arguments(None, timeout, sanitize)
+    if not isinstance(schedules, int) or isinstance(schedules, bool) or schedules < 1:
+        raise KlorError(f"cannot run {schedules!r} schedules", slug="bad-argument", help="give a positive number")
 
     def run(schedule: Schedule, seed: Seed) -> Simulation:
         copies = tuple(_copied(arg) for arg in args)

@@ -11,6 +11,7 @@ from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.events import Blocked, Event, Message
 from klorpy.core.types import Role
+from klorpy.core.values import show
 from klorpy.simulator.schedule import Seed
 
 
@@ -36,6 +37,9 @@ class Simulation:
 
     def __getitem__(self, role: Role) -> Any:
         """The result of a role. Raises KeyError for a role that has none."""
+        __tracebackhide__ = True
+        if str(role) not in self.results:
+            raise KeyError(f"{role} has no result; there are results of: {', '.join(self.results) or 'nobody'}")
         return self.results[str(role)]
 
     @cached_property
@@ -76,7 +80,7 @@ class Simulation:
             print(line, file=file)
 
     def __repr__(self) -> str:
-        results = ", ".join(f"{role}: {value!r}" for role, value in self.results.items())
+        results = ", ".join(f"{role}: {show(value, 60)}" for role, value in self.results.items())
         state = "failed" if self.verdict else "ok"
         number = None if self._trace is None else len(self.messages)
         count = "" if number is None else f", {number} message{'' if number == 1 else 's'}"

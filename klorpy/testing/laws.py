@@ -260,9 +260,12 @@ def withstands(text: str, args: tuple[Any, ...], seeds: tuple[int, ...] = (0, 1)
     try:
         module = _evaluated(text)
     except klorpy.KlorError as error:
-        error.render()
+        shown = error.render()
         if not error.slug or not error.message:
             raise AssertionError(f"an error without slug or message: {error!r}") from error
+        if error.slug == "internal":
+            causes = "".join(traceback.format_exception(error))
+            raise AssertionError(f"klorpy itself failed: {shown}\n{causes}") from error
         return "refused"
     main = getattr(module, "main", None)
     if not isinstance(main, klorpy.Choreography) or main.definition is None:
