@@ -13,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import klorpy
 from klorpy.core.endpoint import Operand, Statement
+from klorpy.core.types import parse_signature
 from klorpy.language.project import Projector
 from klorpy.language.typecheck import Checker
 from klorpy.language.typed import Typed
@@ -111,6 +113,17 @@ def test_equal_seeds_give_equal_traces(seeds: range) -> None:
             raise
 
 
+def test_equal_seeds_give_equal_traces_when_host_code_awaits() -> None:
+    """The same where several roles wait for host code at the same time: who is done first does not show."""
+    module = laws.namespace("""
+        (defchor main [A B C] (-> A B [C C]) [x y]
+          (let [a (A (await (later x))) b (B (await (later y)))]
+            (pack (A->C a) (B->C b))))""")
+    for seed in range(3):
+        traces = [list(map(str, klorpy.simulate_chor(module.main, 1, 2, seed=seed).events)) for _ in range(40)]
+        assert all(trace == traces[0] for trace in traces)
+
+
 @pytest.mark.parametrize("seeds", chunks(50_000, 50), ids=str)
 def test_projections_are_valid_python(seeds: range) -> None:
     """The text of every projection of every definition compiles as Python."""
@@ -139,6 +152,22 @@ def test_parsing_inverts_rendering_of_types() -> None:
         generator = Generator(random.Random(seed))
         roles = tuple(generator.shuffled(("A", "B", "C", "D", "buyer-1", "Ä")))[: 1 + seed % 6]
         laws.reads_back(roles, generator.arrow(frozenset(roles), depth=3))
+
+
+@pytest.mark.parametrize(
+    "role", ["R", "r-1", "s?", "Ä", "a#", "a|b", "|a", "\u00a0", "a\u2003b", "\u2028", "a\x85", "a\x1c", "ﬁ", "λ", "class", "__x"]
+)
+def test_a_role_is_refused_or_keeps_its_name(role: str) -> None:
+    """Whatever name a role has: it is refused with a KlorError, or the signature that is shown reads back and the
+    choreography runs.
+    """
+    try:
+        module = laws.namespace(f"(defchor f [{role} B] (-> {role} B) [x] ({role}->B x))")
+    except klorpy.KlorError:
+        return
+    assert module.f.roles == (role, "B")
+    assert parse_signature(klorpy.signature(module.f)) == module.f.signature
+    assert klorpy.simulate_chor(module.f, 5).results == {role: klorpy.noop, "B": 5}
 
 
 @pytest.mark.parametrize("seeds", chunks(70_000, 600), ids=str)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from klorpy.language import messages
+from klorpy.language.analyzer import binding, choice, places
+from klorpy.language.analyzer.binding import read_params
 from klorpy.language.analyzer.context import Context, Unit, arrow_roles
-from klorpy.language.analyzer.forms import FORMS, body, read_params
+from klorpy.language.analyzer.dispatch import FORMS, body
 from klorpy.language.analyzer.signature import read_chor_type, read_role_vector
 from klorpy.language.hy_adapter import Compiler, Form, List, String, Symbol, show_form
 from klorpy.language.report import Report
 from klorpy.language.surface import Defchor
+
+#: Importing them registers their forms with the dispatcher.
+FAMILIES = (binding, choice, places)
 
 #: Heads of forms that are no choreographies, so that one of such a name could never be called.
 _TAKEN = frozenset(("when", "cond", "defchor", "with-opts", "alter-opts!", "fn", "try", "setv", "quote", "move"))
