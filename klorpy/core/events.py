@@ -70,7 +70,36 @@ class Blocked:
         return f"{self.role} waits for {what} at {self.site}"
 
 
-Event: TypeAlias = Message | Printed | Exited | Failed | Blocked
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A role began a call: `cast` plays the roles of the choreography `name`, () when nobody knows it but the callee.
+
+    A call in tail position takes the place of the one that it ends (`tail`), and that one is not left.
+    """
+
+    role: Role
+    name: str
+    cast: tuple[Role, ...]
+    site: Site
+    tail: bool = False
+
+    def __str__(self) -> str:
+        cast = f" [{' '.join(self.cast)}]" if self.cast else ""
+        return f"{self.role} enters {self.name}{cast}"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A role came back from a call."""
+
+    role: Role
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.role} leaves {self.name}"
+
+
+Event: TypeAlias = Message | Printed | Exited | Failed | Blocked | Entered | Left
 
 
 def describe_error(error: BaseException) -> str:

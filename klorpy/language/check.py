@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
 from klorpy.core.spans import Source
 from klorpy.core.types import Signature
-from klorpy.language.evaluate import new_module, python_code
+from klorpy.language.evaluate import check_required, new_module, python_code
 from klorpy.language.hy_adapter import Compiler, compile_toplevel, head_name, hy_compiler, new_reader, read_forms
 from klorpy.language.pipeline import collecting, note_signature
 
@@ -29,7 +29,7 @@ def check(source: str, filename: str) -> Checked:
     A definition that is wrong is taken by its signature, so that only its own mistakes are reported.
     """
     text = Source(filename, source)
-    module = new_module(os.path.splitext(os.path.basename(filename))[0].replace("-", "_"), os.path.abspath(filename))
+    module = new_module(os.path.splitext(os.path.basename(filename))[0].replace("-", "_"), os.path.abspath(filename), macros=False)
     compiler = hy_compiler(module, text)
     reader = new_reader(module)
     errors: list[Diagnostic] = []
@@ -39,6 +39,7 @@ def check(source: str, filename: str) -> Checked:
         try:
             for form in read_forms(source, filename, reader):
                 try:
+                    check_required(form, module, text)
                     body, value = compile_toplevel(form, module, text, reader, compiler)
                     python_code(body, value, form, text)
                 except KlorError as error:

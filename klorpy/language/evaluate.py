@@ -23,6 +23,7 @@ from klorpy.language.hy_adapter import (
     String,
     compile_toplevel,
     head_name,
+    mangle,
     new_reader,
     read_forms,
     span_of,
@@ -32,12 +33,13 @@ from klorpy.language.hy_adapter import (
 _numbers = itertools.count(1)
 
 
-def new_module(name: str, filename: str | None = None) -> types.ModuleType:
-    """An empty module in which klorpy's macros are required."""
+def new_module(name: str, filename: str | None = None, *, macros: bool = True) -> types.ModuleType:
+    """An empty module, in which klorpy's macros are required unless `macros` is false, as in a file."""
     module = types.ModuleType(name)
     module.__file__ = filename
     module.__dict__.setdefault("__builtins__", __builtins__)
-    hy.macros.require("klorpy", module, assignments="ALL")
+    if macros:
+        hy.macros.require("klorpy", module, assignments="ALL")
     return module
 
 
@@ -74,6 +76,7 @@ def evaluate(
 
 def evaluate_form(form: Form, module: types.ModuleType, source: Source, reader: Any = None) -> Any:
     """Compile and run one form in `module`; give its value."""
+    check_required(form, module, source)
     try:
         body, value = compile_toplevel(form, module, source, reader)
         statements, expression = python_code(body, value, form, source)
@@ -84,13 +87,26 @@ def evaluate_form(form: Form, module: types.ModuleType, source: Source, reader: 
     return eval(expression, module.__dict__)
 
 
+_MACROS = ("defchor", "with-opts", "alter-opts!")
+
+
+def check_required(form: Form, module: types.ModuleType, source: Source) -> None:
+    """Raises KlorSyntaxError for a definition in a module that did not require klorpy's macros: Hy would take it for
+    the call of a function."""
+    name = head_name(form)
+    if name in _MACROS and mangle(name) not in getattr(module, "_hy_macros", {}):
+        span = span_of(form[0])
+        help = "begin the file with (require klorpy *)"
+        raise KlorSyntaxError(Diagnostic("hy-error", f"{name} is not known here", span, help=help, source=source))
+
+
 def python_code(
-    body: ast.Module, value: ast.Expression, form: Form, source: Source
+    body: ast.Module, value: ast.Expression, form: Form, source: Source, flags: int = 0
 ) -> tuple[types.CodeType, types.CodeType]:
-    """What Hy made of `form`, as code of Python. Raises KlorSyntaxError for what Hy lets pass and Python does not:
-    a parameter that is named twice, `break` outside of a loop, a lone surrogate."""
+    """What Hy made of `form`, as code of Python, compiled under `flags`. Raises KlorSyntaxError for what Hy lets pass
+    and Python does not: a parameter that is named twice, `break` outside of a loop, a lone surrogate."""
     try:
-        return compile(body, source.filename, "exec"), compile(value, source.filename, "eval")
+        return compile(body, source.filename, "exec", flags), compile(value, source.filename, "eval", flags)
     except RecursionError:
         raise too_deep(source, span_of(form)) from None
     except (SyntaxError, ValueError, TypeError, OverflowError, MemoryError) as error:
@@ -128,7 +144,7 @@ def load(path: str | os.PathLike[str]) -> types.ModuleType:
         raise KlorError(f"cannot read {path}: {reason}", slug="read-error", help="give the path of a .hy file") from None
     name = os.path.splitext(os.path.basename(path))[0].replace("-", "_")
     folder = os.path.dirname(os.path.abspath(path))
-    module = new_module(name, os.path.abspath(path))
+    module = new_module(name, os.path.abspath(path), macros=False)
     sys.path.insert(0, folder)
     try:
         return evaluate(text, module=module, filename=path)

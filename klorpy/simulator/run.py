@@ -18,6 +18,7 @@ from klorpy.runtime.erasure import check_count, check_playable, erased_params, r
 from klorpy.simulator.audit import Audit
 from klorpy.simulator.functions import Meeting
 from klorpy.simulator.output import Capture
+from klorpy.simulator.progress import Progress, under_way
 from klorpy.simulator.schedule import Schedule, Scripted, Seed, Seeded, schedule_of
 from klorpy.simulator.scheduler import Scheduler
 from klorpy.simulator.simulation import Simulation
@@ -47,7 +48,8 @@ def simulate_chor(
     the order within a role; "program" is the only one.
 
     Needs no event loop, so it works in a script, in a test, in a running loop and in a notebook alike; host code
-    that awaits is run by anyio in a thread.
+    that awaits is run by anyio in a thread. Results and messages do not depend on what finishes first there; the
+    order of events may.
 
     With `check`, a failure, a deadlock or the end of the time raises ChoreographyFailed; its cause is the first
     failure. Without, the simulation is returned. Raises KlorError for what cannot be started: `not-a-chor`,
@@ -65,7 +67,9 @@ def simulate_chor(
     _check_arguments(order, timeout, sanitize)
     if sanitize is None:
         sanitize = "PYTEST_CURRENT_TEST" in os.environ
-    simulation = _simulate(chor, definition, args, schedule_of(seed), seed, timeout, sanitize, trace)
+    progress = Progress(chor)
+    with under_way(progress):
+        simulation = _simulate(chor, definition, args, schedule_of(seed), seed, timeout, sanitize, trace, progress)
     if check and simulation.verdict is not None:
         raise simulation.verdict
     return simulation
@@ -83,11 +87,12 @@ def _check_arguments(order: str | None, timeout: float | None, sanitize: bool | 
 
 def _simulate(
     chor: Choreography, definition: Definition, args: tuple[Any, ...], schedule: Schedule, seed: Seed,
-    timeout: float | None, sanitize: bool, trace: bool,
+    timeout: float | None, sanitize: bool, trace: bool, progress: Progress,
 ) -> Simulation:  # fmt: skip
     roles = definition.roles
     pinned = reachable(chor)
     entries: list[Any] | None = [] if trace else None
+    progress.trace = entries
 
     def line(role: Role, text: str) -> None:
         if entries is not None:
@@ -234,8 +239,16 @@ def explore(
 
     def run(schedule: Schedule, seed: Seed) -> Simulation:
         copies = tuple(_copied(arg) for arg in args)
-        return _simulate(chor, definition, copies, schedule, seed, timeout, sanitize, True)
+        return _simulate(chor, definition, copies, schedule, seed, timeout, sanitize, True, progress)
 
+    progress = Progress(chor, schedules)
+    with under_way(progress):
+        return _explore(run, schedules, check, progress)
+
+
+def _explore(
+    run: Callable[[Schedule, Seed], Simulation], schedules: int, check: bool, progress: Progress
+) -> Exploration:
     first: Simulation | None = None
     seeds: list[Seed] = []
     script: tuple[int, ...] | None = ()
@@ -253,6 +266,7 @@ def explore(
                 # Too many to try them all, and neighbours differ in their last choices only: sample instead.
                 sampling = True
         seeds.append(seed)
+        progress.done = len(seeds)
         if check and simulation.verdict is not None:
             raise simulation.verdict
         if first is None:

@@ -11,6 +11,7 @@ double that.
 
 from __future__ import annotations
 
+import inspect
 import queue
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack
 from typing import Any, Final
 
+import anyio
 import anyio.from_thread
 
 from klorpy.core.choreography import Choreography, Definition, Site
@@ -104,6 +106,10 @@ class Scheduler:
                     task.waiting.cancel()
                 task.machine.close()
             self._stack.close()
+            for task in self.tasks.values():
+                # What was not begun when the run ended would be complained of as never awaited.
+                if isinstance(task.waiting, Future) and task.command is not None and inspect.iscoroutine(task.command[1]):
+                    task.command[1].close()
 
     def _run(self) -> None:
         # Locals are faster than attributes; see the module's docstring.
@@ -292,17 +298,30 @@ class Scheduler:
         self._pending -= 1
         task.waiting = None
         try:
-            task.value = future.result()
-        except (Exception, SystemExit, CancelledError) as error:
+            value, error = future.result()
+        except CancelledError as cancelled:
+            value, error = None, cancelled
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        if error is not None:
             self._fail(task, _thrown(task, error))
         else:
+            task.value = value
             self.ready.append(task)
         return True
 
 
-async def _host_code(awaitable: Awaitable[Any], capture: Capture, role: Role) -> Any:
+async def _host_code(
+    awaitable: Awaitable[Any], capture: Capture, role: Role
+) -> tuple[Any, BaseException | None]:
+    """The result of host code, or what it raised: an exception that reached the loop would end all that runs there."""
     awaiting.set((capture, role))
-    return await awaitable
+    try:
+        return await awaitable, None
+    except anyio.get_cancelled_exc_class():
+        raise
+    except BaseException as error:
+        return None, error
 
 
 def _thrown(task: Task, error: BaseException) -> BaseException:

@@ -11,3 +11,21 @@ from klorpy.testing.terms import Program
 def programs(size: int = 6) -> st.SearchStrategy[Program]:
     """Well-typed choreographies with arguments, of about `size` forms a definition."""
     return st.randoms(use_true_random=False).map(lambda source: generate(source, size))
+
+
+def schedules(length: int = 60) -> st.SearchStrategy[str]:
+    """Schedules, as seeds of `simulate_chor`, that choose for themselves in the first `length` choices of a run.
+
+    What fails shrinks to an interleaving with few deviations from the plain order, and early ones.
+
+    >>> from hypothesis import find
+    >>> find(schedules(), lambda seed: "2" in seed)
+    's2'
+    """
+    return st.lists(st.integers(0, 3), min_size=length, max_size=length).map(_seed)
+
+
+def _seed(choices: list[int]) -> str:
+    # A run takes the first choice when its script is over, so zeros at the end say nothing.
+    count = max((i + 1 for i, choice in enumerate(choices) if choice), default=0)
+    return "s" + ".".join(map(str, choices[:count]))

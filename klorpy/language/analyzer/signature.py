@@ -7,6 +7,8 @@ Everything that is wrong is reported where it stands; the result is then None.
 
 from __future__ import annotations
 
+import re
+
 from klorpy.core.types import Agreement, Role, Tuple, Type, union
 from klorpy.language import messages
 from klorpy.language.analyzer.context import Context
@@ -37,11 +39,13 @@ def read_role_vector(ctx: Context, form: Form) -> tuple[Role, ...] | None:
     return tuple(names.values()) if fine else None
 
 
+#: Arrows and dots mean something else; white space (Unicode knows more of it than Hy) and bars would end the name.
+_NOT_IN_ROLES = re.compile(r"->|=>|[./|\s]")
 _RESERVED = frozenset(("None", "True", "False", "|", "_", "...", "forall"))
 
 
 def _is_role_name(name: str) -> bool:
-    return name not in _RESERVED and not any(part in name for part in ("->", "=>", ".", "/")) and name != "0"
+    return name not in _RESERVED and name != "0" and _NOT_IN_ROLES.search(name) is None
 
 
 def read_chor_type(ctx: Context, form: Form) -> ChorType | None:

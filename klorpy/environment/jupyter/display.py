@@ -1,0 +1,196 @@
+"""What notebooks show of klorpy's values: a run as a table and a chart, a choreography with its type, an error.
+
+Each value has a *bundle*: its texts by media type, of which the front end takes the richest. Nothing here imports
+IPython but through the shell that is given.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from html import escape
+from typing import Any, Final
+
+from klorpy.core.choreography import Choreography
+from klorpy.core.diagnostics import KlorError
+from klorpy.core.values import show
+from klorpy.environment.diagrams import chart
+from klorpy.environment.present import Palette, error_text, result_lines
+from klorpy.simulator import Exploration, Progress, Simulation, watching
+
+Bundle = dict[str, str]
+
+#: Messages up to which a chart is drawn without being asked for.
+CHARTED: Final = 200
+#: Seconds after which progress is shown, and between two looks at it.
+PATIENCE: Final = 1.0
+INTERVAL: Final = 0.2
+
+_TABLE: Final = "border-collapse:collapse;margin:0 0 .6em"
+_CELL: Final = "text-align:left;vertical-align:top;padding:.15em 1em .15em 0"
+
+
+def simulation_bundle(simulation: Simulation) -> Bundle:
+    """The result of each role, what it printed, and the chart of the messages."""
+    drawing = _chart(simulation)
+    plain = "\n".join(result_lines(simulation, Palette(simulation.choreography.roles, False)))
+    html = _table(simulation)
+    if drawing is not None:
+        plain += f"\n\n{drawing.text()}"
+        html += drawing.svg()
+    if simulation.verdict is not None:
+        plain += f"\n\n{simulation.verdict.render()}"
+        html += f"<pre>{escape(simulation.verdict.render())}</pre>"
+    return {"text/plain": plain, "text/html": html}
+
+
+def choreography_bundle(chor: Choreography) -> Bundle:
+    """Its name, its type and its documentation."""
+    doc = chor.definition.doc if chor.definition is not None else None
+    state = "" if chor.definition is not None else "declared, not yet defined"
+    plain = "\n".join(filter(None, (f"{chor.name}  {chor.signature}", state, doc)))
+    html = f"<b>{escape(chor.name)}</b>&ensp;<code>{escape(str(chor.signature))}</code>"
+    html += "".join(f"<p>{escape(text)}</p>" for text in (state, doc) if text)
+    return {"text/plain": plain, "text/html": html}
+
+
+def exploration_bundle(found: Exploration) -> Bundle:
+    """How many schedules there were, and the run that differs, or the one that all are like."""
+    count = f"{found.schedules:,} schedule{'' if found.schedules == 1 else 's'}"
+    if found:
+        text = f"{count}{', all there are' if found.complete else ''}: no difference"
+        shown = found.first
+    else:
+        text = f"{count}: the last one differs\n{found.difference}\nreplay it with seed={found.seed!r}"
+        assert found.different is not None
+        shown = found.different
+    bundle = simulation_bundle(shown)
+    lines = "<br>".join(map(escape, text.splitlines()))
+    return {"text/plain": f"{text}\n\n{bundle['text/plain']}", "text/html": f"<p>{lines}</p>{bundle['text/html']}"}
+
+
+def error_bundle(error: KlorError) -> Bundle:
+    """The error with the guilty form underlined."""
+    text = error_text(error)
+    return {"text/plain": text, "text/html": f"<pre>{escape(text)}</pre>"}
+
+
+def _chart(simulation: Simulation) -> Any:
+    """The chart; None for a run that kept no trace, sent nothing, or sent too much to be drawn unasked."""
+    if simulation._trace is None or not 0 < len(simulation.messages) <= CHARTED:
+        return None
+    return chart(simulation)
+
+
+def _table(simulation: Simulation) -> str:
+    outputs = any(simulation.outputs.values())
+    rows = [_row("th", ["role", "result", *(["printed"] if outputs else [])])]
+    for role in simulation.choreography.roles:
+        printed = [f"<pre style='margin:0'>{escape(simulation.outputs.get(role, ''))}</pre>"] if outputs else []
+        rows.append(_row("td", [f"<b>{escape(role)}</b>", _outcome(simulation, role), *printed]))
+    return f'<table style="{_TABLE}">{"".join(rows)}</table>'
+
+
+def _row(tag: str, cells: list[str]) -> str:
+    return f"<tr>{''.join(f'<{tag} style="{_CELL}">{cell}</{tag}>' for cell in cells)}</tr>"
+
+
+def _outcome(simulation: Simulation, role: str) -> str:
+    if role in simulation.results:
+        return f"<code>{escape(show(simulation.results[role], 500))}</code>"
+    if role in simulation.failures:
+        return f"failed: {escape(repr(simulation.failures[role]))}"
+    if role in simulation.blocked:
+        return f"waits for {escape(simulation.blocked[role].waits_for or 'host code')}"
+    return "was stopped"
+
+
+# --- Registering ------------------------------------------------------------------------------------------------------
+
+_BUNDLES: Final[dict[type, Callable[[Any], Bundle]]] = {
+    Simulation: simulation_bundle,
+    Choreography: choreography_bundle,
+    Exploration: exploration_bundle,
+    KlorError: error_bundle,
+}
+
+
+def register_formatters(shell: Any) -> None:
+    """Let `shell` (an IPython shell) show klorpy's values by their bundles."""
+    formatter = shell.display_formatter.mimebundle_formatter
+    for kind, bundle in _BUNDLES.items():
+        formatter.for_type(kind, lambda value, include=None, exclude=None, bundle=bundle: bundle(value))
+
+
+def unregister_formatters(shell: Any) -> None:
+    for kind in _BUNDLES:
+        shell.display_formatter.mimebundle_formatter.pop(kind, None)
+
+
+# --- Progress ---------------------------------------------------------------------------------------------------------
+
+
+class _Line:
+    """A text that is shown as it is, without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+@contextmanager
+def showing_progress() -> Iterator[None]:
+    """Runs inside that take longer than a second show how far they are, in the output of the cell."""
+    with watching(_observe):
+        yield
+
+
+@contextmanager
+def _observe(progress: Progress) -> Iterator[None]:
+    from IPython.display import display
+
+    start = time.monotonic()
+    ended = threading.Event()
+
+    def watch() -> None:
+        if ended.wait(PATIENCE):
+            return
+        handle = display(_Line(progress_text(progress, time.monotonic() - start)), display_id=True)
+        while not ended.wait(INTERVAL):
+            handle.update(_Line(progress_text(progress, time.monotonic() - start)))
+        handle.update(_Line(progress_text(progress, time.monotonic() - start)))
+
+    # The thread gets the context of the cell, by which the front end knows where its output belongs.
+    thread = threading.Thread(target=copy_context().run, args=(watch,), name="klorpy-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def progress_text(progress: Progress, seconds: float) -> str:
+    """How far a run is, on one line.
+
+    >>> progress_text(Progress("double", lambda: 12345), 2.34)
+    'double: 12,345 messages in 2.3 s'
+    >>> progress_text(Progress("double", lambda: 12, done=40, total=100), 2.34)
+    'double: 40 of at most 100 schedules in 2.3 s'
+    """
+    messages = progress.messages()
+    if progress.total is not None:
+        done = f"{progress.done:,} of at most {progress.total:,} schedules in "
+    else:
+        done = "" if messages is None else f"{messages:,} message{'' if messages == 1 else 's'} in "
+    return f"{progress.name}: {done}{seconds:.1f} s"
+
+
+#: What colours a text for terminals.
+ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")

@@ -1,0 +1,419 @@
+"""A session: one input, what came of it. No terminal, no printing; the REPL, the notebook and the tests all use this.
+
+An input is read form by form, so that what one form defines is there for the next, and each form gives an `Outcome` as
+soon as it is done. An input that starts with a comma is a command (see `klorpy.environment.commands`). Nothing that is
+put in ends a session: what goes wrong is an outcome too. Only KeyboardInterrupt passes through, and leaves the session
+as usable as it was.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+import functools
+import inspect
+import linecache
+import types
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio.from_thread
+import hy
+import hy.macros
+
+import klorpy
+from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
+from klorpy.core.diagnostics import render as render_diagnostic
+from klorpy.core.spans import Source
+from klorpy.environment import commands, complete
+from klorpy.environment.complete import Completion
+from klorpy.environment.present import Palette, error_text, result_lines
+from klorpy.environment.registry import Registry
+from klorpy.language.evaluate import new_module, python_code
+from klorpy.language.hy_adapter import Form, compile_toplevel, mangle, new_reader, read_forms, span_of
+from klorpy.language.options import alter_opts, using
+from klorpy.language.pipeline import collecting
+from klorpy.simulator import ChoreographyFailed, Exploration, Simulation
+from klorpy.simulator.schedule import Seed
+
+__all__ = ["NOTHING", "Completion", "Note", "Outcome", "Session", "Status", "render"]
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "NOTHING"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+#: The value of a form that has none to show.
+NOTHING: Final = _Nothing()
+
+
+class Status(enum.Enum):
+    """Whether a text can be evaluated: COMPLETE; INCOMPLETE, when more text could make it so; WRONG, when none can."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    WRONG = "wrong"
+
+
+class Note(KlorWarning):
+    """A warning of klorpy with its place."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message, diagnostic.slug)
+        self.diagnostic = diagnostic
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one form, or of a command."""
+
+    #: The form as it was written.
+    text: str
+    value: Any = NOTHING
+    error: BaseException | None = None
+    warnings: tuple[Warning, ...] = ()
+    #: The choreographies that the form defined or redefined.
+    defined: tuple[str, ...] = ()
+    #: What a command gave: an object with `.text(palette)`.
+    output: Any = None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A form that was evaluated without an error, as `,save` needs it."""
+
+    text: str
+    head: str | None
+    defined: tuple[str, ...]
+
+
+class Session:
+    """A namespace, what is defined in it, and what was evaluated last.
+
+    `await_` runs what `await` outside of any function needs; left out, it is run in a thread of the session's own,
+    which `close` ends. `module` is the namespace; left out, a new one is made.
+    """
+
+    def __init__(
+        self, *, name: str = "klorpy_session", await_: Callable[[Awaitable[Any]], Any] | None = None,
+        module: types.ModuleType | None = None,
+    ) -> None:  # fmt: skip
+        if module is None:
+            module = new_module(name)
+        else:
+            hy.macros.require("klorpy", module, assignments="ALL")
+        self.module = module
+        self.name = name
+        self.registry = Registry(module)
+        self.seed: Seed = 0
+        #: Called during long simulations and explorations with the steps or schedules done, and how many there are.
+        self.progress: Callable[[int, int | None], None] | None = None
+        #: The simulation that ran last, whatever became of it.
+        self.simulation: Simulation | None = None
+        #: What was evaluated, in order.
+        self.history: list[Evaluated] = []
+        #: Whether the user asked to leave.
+        self.ended = False
+        self._stack = ExitStack()
+        self._portal: anyio.from_thread.BlockingPortal | None = None
+        self._await = await_ or self._in_portal
+        self._reader = new_reader(module)
+        self._inputs = 0
+        self._options = alter_opts({})
+        alter_opts(self._options)
+        for function in (klorpy.play_role, klorpy.run_role, klorpy.project, klorpy.signature, klorpy.noop):
+            vars(module).setdefault(getattr(function, "__name__", "noop"), function)
+        vars(module).setdefault("simulate_chor", self._recording(klorpy.simulate_chor))
+        vars(module).setdefault("explore", self._recording(klorpy.explore))
+
+    def close(self) -> None:
+        """End the thread of `await`, if there is one. The session can go on, and makes another when it needs one."""
+        self._portal = None
+        self._stack.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # --- Reading ---
+
+    def status(self, text: str) -> Status:
+        """Whether `text` can be evaluated as it stands. Never raises."""
+        if is_command(text):
+            return commands.status(self, text)
+        return self.reading_status(text)
+
+    def reading_status(self, text: str) -> Status:
+        """Whether `text` can be read as forms."""
+        reader = new_reader(self.module)
+        reader.reader_macros.update(self._reader.reader_macros)
+        try:
+            for _ in read_forms(text, "<input>", _Patient(reader)):
+                pass
+        except _Incomplete:
+            return Status.INCOMPLETE
+        except Exception:
+            return Status.WRONG
+        return Status.COMPLETE
+
+    def complete(self, text: str, cursor: int) -> list[Completion]:
+        """What could stand at offset `cursor` of `text`."""
+        return complete.completions(self, text, cursor)
+
+    # --- Evaluating ---
+
+    def evaluate(self, text: str, *, filename: str | None = None) -> Iterator[Outcome]:
+        """Evaluate `text`, form by form, and give what came of each; after an error no further forms."""
+        if is_command(text):
+            yield self._command(text.strip())
+            return
+        if filename is None:
+            self._inputs += 1
+            kind = "input" if self.name == "klorpy_session" else self.name
+            filename = f"<{kind} {self._inputs}>"
+        for outcome in self.evaluate_text(text, filename):
+            yield outcome
+            if outcome.error is not None:
+                return
+            self.history.append(Evaluated(outcome.text, _head(outcome.text), outcome.defined))
+
+    def evaluate_text(self, text: str, filename: str) -> Iterator[Outcome]:
+        """As `evaluate`, without commands, and leaving no trace in the history."""
+        linecache.cache[filename] = (len(text), None, [line + "\n" for line in text.split("\n")], filename)
+        source = Source(filename, text)
+        forms = read_forms(text, filename, self._reader)
+        while True:
+            try:
+                form = next(forms)
+            except StopIteration:
+                return
+            except Exception as error:
+                yield self._failed(text, error)
+                return
+            yield self._evaluate(form, source)
+
+    def _evaluate(self, form: Form, source: Source) -> Outcome:
+        text = source.slice(span_of(form))
+        value: Any = None
+        error: BaseException | None = None
+        with self._watching() as seen:
+            try:
+                value = self._run(form, source)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as raised:
+                error = raised
+        changes = self.registry.refresh()
+        notes = (*seen, *changes.warnings)
+        if error is not None:
+            return self._failed(text, error, notes, changes.defined)
+        self._note_simulation(value)
+        if value is None:
+            return Outcome(text, warnings=notes, defined=changes.defined)
+        self._remember(value)
+        return Outcome(text, value, warnings=notes, defined=changes.defined)
+
+    def _run(self, form: Form, source: Source) -> Any:
+        """The value of a form; what it awaits is awaited."""
+        try:
+            body, value = compile_toplevel(form, self.module, source, self._reader)
+            statements, expression = python_code(body, value, form, source, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        except KlorError as error:
+            # The frames of Hy's compiler, and of klorpy's, say nothing to the user.
+            raise error.with_traceback(None) from None
+        self._execute(statements)
+        return self._execute(expression)
+
+    def _execute(self, code: types.CodeType) -> Any:
+        value = eval(code, vars(self.module))
+        if code.co_flags & inspect.CO_COROUTINE:
+            value, error = self._await(_settled(value))
+            if error is not None:
+                raise error
+        return value
+
+    def _failed(
+        self, text: str, error: BaseException, notes: tuple[Warning, ...] = (), defined: tuple[str, ...] = ()
+    ) -> Outcome:
+        setattr(self.module, mangle("*e"), error)
+        if isinstance(error, SystemExit):
+            self.ended = True
+        if isinstance(error, ChoreographyFailed):
+            self._note_simulation(error.simulation)
+        return Outcome(text, error=error, warnings=notes, defined=defined)
+
+    def _remember(self, value: Any) -> None:
+        names = vars(self.module)
+        one, two, three = (mangle(f"*{i}") for i in (1, 2, 3))
+        names[three], names[two], names[one] = names.get(two), names.get(one), value
+
+    def _note_simulation(self, value: Any) -> None:
+        if isinstance(value, Exploration):
+            value = value.different or value.first
+        if isinstance(value, Simulation):
+            self.simulation = value
+
+    @contextmanager
+    def _watching(self) -> Iterator[list[Warning]]:
+        """Evaluate under the session's options, and collect the warnings."""
+        seen: list[Warning] = []
+        found: list[Diagnostic] = []
+        before = alter_opts(self._options)
+        try:
+            with (
+                warnings.catch_warnings(record=True) as caught,
+                collecting(found),
+                using({"verify": {"signature": True}}),
+            ):
+                warnings.simplefilter("always", KlorWarning)
+                yield seen
+        finally:
+            self._options = alter_opts(before)
+            seen += map(Note, found)
+            for warning in caught:
+                # Of changed signatures the registry tells, with the places of all that is stale.
+                if getattr(warning.message, "slug", None) != "signature-changed":
+                    seen.append(warning.message)  # type: ignore[arg-type]
+
+    # --- Commands ---
+
+    def _command(self, text: str) -> Outcome:
+        error: BaseException | None = None
+        output: Any = None
+        with self._watching() as seen:
+            try:
+                output = commands.run(self, text)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as raised:
+                error = raised
+        changes = self.registry.refresh()
+        notes = (*seen, *changes.warnings)
+        if error is not None:
+            return self._failed(text, error, notes, changes.defined)
+        return Outcome(text, output=output, warnings=notes, defined=changes.defined)
+
+    # --- What the namespace gives ---
+
+    def _recording(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`simulate_chor` or `explore` with the session's seed and progress; notes the run."""
+        takes_seed = "seed" in inspect.signature(function).parameters
+
+        @functools.wraps(function)
+        def recording(chor: Any, *args: Any, **options: Any) -> Any:
+            if takes_seed:
+                options.setdefault("seed", self.seed)
+            if self.progress is not None:
+                options.setdefault("progress", self.progress)
+            result = function(chor, *args, **options)
+            self._note_simulation(result)
+            return result
+
+        return recording
+
+    # --- Awaiting ---
+
+    def _in_portal(self, awaitable: Awaitable[Any]) -> Any:
+        if self._portal is None:
+            self._portal = self._stack.enter_context(anyio.from_thread.start_blocking_portal())
+        future: Future[Any] = self._portal.start_task_soon(_awaited, awaitable)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+async def _settled(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    """The value or the exception of `awaitable`, the latter with the user's frames only."""
+    try:
+        return await awaitable, None
+    except Exception as error:
+        traceback = error.__traceback__
+        return None, error.with_traceback(traceback.tb_next if traceback else None)
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------------
+
+
+def is_command(text: str) -> bool:
+    """Whether an input is a command and not text of Hy."""
+    return text.lstrip().startswith(",")
+
+
+class _Incomplete(Exception):
+    pass
+
+
+class _Patient:
+    """A reader that tells text that ends too early from text that is wrong."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    def parse(self, *args: Any, **kwargs: Any) -> Iterator[Form]:
+        try:
+            yield from self._reader.parse(*args, **kwargs)
+        except hy.PrematureEndOfInput:
+            raise _Incomplete from None
+        except hy.errors.HyLanguageError as error:
+            # Of a field of an f-string that ends too early Hy says that it holds junk.
+            if "trailing junk in field" in str(error) and not self._reader.peekc():
+                raise _Incomplete from None
+            raise
+
+
+def _head(text: str) -> str | None:
+    """The first word of a form's text."""
+    words = text.lstrip("(").split(None, 1)
+    return words[0].rstrip(")") if text.startswith("(") and words else None
+
+
+# --- Showing ----------------------------------------------------------------------------------------------------------
+
+
+def render(outcome: Outcome, palette: Palette) -> str:
+    """An outcome as text: warnings, then the error with its form underlined, or the value; "" when there is nothing."""
+    parts = [warning_text(warning) for warning in outcome.warnings]
+    if outcome.error is not None:
+        parts.append(error_text(outcome.error))
+    elif outcome.output is not None:
+        parts.append(outcome.output.text(palette))
+    elif outcome.value is not NOTHING:
+        parts.append(value_text(outcome.value, palette))
+    return "\n".join(part for part in parts if part)
+
+
+def warning_text(warning: Warning) -> str:
+    if isinstance(warning, Note):
+        return render_diagnostic(warning.diagnostic)
+    if isinstance(warning, KlorWarning):
+        return f"warning[{warning.slug}]: {warning}"
+    return f"{type(warning).__name__}: {warning}"
+
+
+def value_text(value: Any, palette: Palette) -> str:
+    """A value as the prompt shows it: as Hy writes it, and a simulation as a table of roles."""
+    if isinstance(value, Simulation):
+        return "\n".join(result_lines(value, Palette(value.choreography.roles, palette.on)))
+    try:
+        return str(hy.repr(value))
+    except Exception as error:
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
