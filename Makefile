@@ -21,7 +21,7 @@ bench: .venv/.installed ## ratios against named baselines, side by side
 	$(BIN)/python -m tests.benchmarks
 
 fuzz: .venv/.installed ## the theorems on 50,000 generated programs
-	$(BIN)/python -m tests.theorems.fuzz
+	$(BIN)/python tests/theorems/fuzz.py --programs 50000 --seed 1 --jobs 2
 
 golden: .venv/.installed ## rewrite the golden files from what the compiler says now
 	$(BIN)/pytest -q tests/golden --refresh-golden

@@ -90,13 +90,12 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A role came back from a call."""
+    """A role came back from the innermost call that it had begun."""
 
     role: Role
-    name: str
 
     def __str__(self) -> str:
-        return f"{self.role} leaves {self.name}"
+        return f"{self.role} returns"
 
 
 Event: TypeAlias = Message | Printed | Exited | Failed | Blocked | Entered | Left

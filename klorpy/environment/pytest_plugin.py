@@ -12,6 +12,7 @@ pytest loads this module in every run, so that everything but pytest is imported
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -191,6 +192,17 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[py
     return list(collector._genfunctions(written, obj))
 
 
+@pytest.hookimpl
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Call a test of Hy. Every function of Hy gives the value of its last form, so pytest's warning is not for these."""
+    if pyfuncitem.getparent(HyModule) is None or inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    __tracebackhide__ = True
+    names = inspect.signature(pyfuncitem.obj).parameters
+    pyfuncitem.obj(**{name: value for name, value in pyfuncitem.funcargs.items() if name in names})
+    return True
+
+
 # --- The fixture ------------------------------------------------------------------------------------------------------
 
 
@@ -368,7 +380,11 @@ def _hide_klorpy(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
 
 def _to_show(item: pytest.Item, error: BaseException) -> list[Simulation]:
     guilty = getattr(error, "simulation", None)
-    return list(item.stash.get(_RUNS, ())) if guilty is None else [guilty]
+    if guilty is not None:
+        return [guilty]
+    runs = list(item.stash.get(_RUNS, ()))
+    # Hypothesis calls a test many times, the last time with the example that it shows.
+    return runs[-1:] if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) else runs
 
 
 def _section(item: pytest.Item, simulation: Simulation, error: BaseException, number: int) -> tuple[str, str]:

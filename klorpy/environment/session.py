@@ -32,7 +32,7 @@ from klorpy.core.spans import Source
 from klorpy.environment import commands, complete
 from klorpy.environment.complete import Completion
 from klorpy.environment.present import Palette, error_text, result_lines
-from klorpy.environment.registry import Registry
+from klorpy.environment.registry import Note, Registry
 from klorpy.language.evaluate import new_module, python_code
 from klorpy.language.hy_adapter import Form, compile_toplevel, mangle, new_reader, read_forms, span_of
 from klorpy.language.options import alter_opts, using
@@ -61,14 +61,6 @@ class Status(enum.Enum):
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
     WRONG = "wrong"
-
-
-class Note(KlorWarning):
-    """A warning of klorpy with its place."""
-
-    def __init__(self, diagnostic: Diagnostic) -> None:
-        super().__init__(diagnostic.message, diagnostic.slug)
-        self.diagnostic = diagnostic
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ def simulate_chor(
     timeout: float | None = None,
     sanitize: bool | None = None,
     trace: bool = True,
+    detail: bool = False,
 ) -> Simulation:
     """Run all roles of `chor` in memory, deterministically, and give what they did.
 
@@ -45,7 +46,8 @@ def simulate_chor(
     order in which roles move: 0 lets each run until it waits, any other integer interleaves them pseudo-randomly;
     equal seeds give equal runs. `sanitize` compares the copies of every agreement (the default under pytest).
     `timeout` is in seconds and is looked at between steps. `trace=False` keeps no messages and is faster. `order` is
-    the order within a role; "program" is the only one.
+    the order within a role; "program" is the only one. `detail=True` also notes when a role enters a choreography that
+    it calls, and when it comes back, which charts show as frames.
 
     Needs no event loop, so it works in a script, in a test, in a running loop and in a notebook alike; host code
     that awaits is run by anyio in a thread. Results and messages do not depend on what finishes first there; the
@@ -69,7 +71,7 @@ def simulate_chor(
         sanitize = "PYTEST_CURRENT_TEST" in os.environ
     progress = Progress(chor)
     with under_way(progress):
-        simulation = _simulate(chor, definition, args, schedule_of(seed), seed, timeout, sanitize, trace, progress)
+        simulation = _simulate(chor, definition, args, schedule_of(seed), seed, timeout, sanitize, trace, progress, detail)
     if check and simulation.verdict is not None:
         raise simulation.verdict
     return simulation
@@ -87,7 +89,7 @@ def _check_arguments(order: str | None, timeout: float | None, sanitize: bool | 
 
 def _simulate(
     chor: Choreography, definition: Definition, args: tuple[Any, ...], schedule: Schedule, seed: Seed,
-    timeout: float | None, sanitize: bool, trace: bool, progress: Progress,
+    timeout: float | None, sanitize: bool, trace: bool, progress: Progress, detail: bool = False,
 ) -> Simulation:  # fmt: skip
     roles = definition.roles
     pinned = reachable(chor)
@@ -102,6 +104,7 @@ def _simulate(
     scheduler = Scheduler(
         roles, pinned, schedule, trace=entries, capture=capture, audit=Audit() if sanitize else None,
         deadline=None if timeout is None else time.monotonic() + timeout, clock=time.monotonic,
+        detail=detail,
     )  # fmt: skip
     projections = definition.audited if sanitize else definition.projections
     given = _distribute(definition, args)

@@ -21,13 +21,14 @@ from typing import Any, Final
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 
 from klorpy.core.choreography import Choreography, Definition, Site
 from klorpy.core.diagnostics import KlorError
-from klorpy.core.events import Event, Exited, Failed
+from klorpy.core.events import Entered, Event, Exited, Failed, Left
 from klorpy.core.types import Role
 from klorpy.core.values import ATOMS, NotCopyable, isolate
-from klorpy.runtime.commands import AWAIT, CALLS, CHECK, PAUSE, Command, Program
+from klorpy.runtime.commands import AWAIT, CALLS, CHECK, PAUSE, TAIL_CALL, Command, Instance, Program
 from klorpy.runtime.copying import not_copyable
 from klorpy.runtime.machine import DONE, Machine, first_cause
 from klorpy.simulator.audit import Audit
@@ -36,6 +37,10 @@ from klorpy.simulator.schedule import Schedule
 
 #: Commands that a role may carry out before another that is ready has its turn, in the plain order.
 SLICE: Final = 256
+#: Slices after which awaited host code is looked at although other roles could go on.
+POLL: Final = 1000
+#: Rounds of the event loop that host code has to come to an end before the order of requests no longer counts.
+_ROUNDS: Final = 10
 #: Slices that the other roles get after a failure, to reach their own failure or a place where they wait.
 GRACE: Final = 1000
 
@@ -69,10 +74,12 @@ class Scheduler:
     def __init__(
         self, roles: tuple[Role, ...], pinned: Mapping[Choreography, Definition], schedule: Schedule, *,
         trace: list[Any] | None, capture: Capture, audit: Audit | None, deadline: float | None,
-        clock: Callable[[], float],
+        clock: Callable[[], float], detail: bool = False,
     ) -> None:  # fmt: skip
         self.schedule = schedule
         self.trace = trace
+        #: Whether the trace has the beginning and the end of every call.
+        self.detail = detail and trace is not None
         self.capture = capture
         self.audit = audit
         self.deadline = deadline
@@ -87,8 +94,9 @@ class Scheduler:
         self.timed_out = False
         self._stack = ExitStack()
         self._portal: anyio.from_thread.BlockingPortal | None = None
-        self._finished: queue.SimpleQueue[tuple[Task, Future[Any]]] = queue.SimpleQueue()
-        self._pending = 0
+        #: The roles that wait for host code, in the order in which they began to; a token for each that is done.
+        self._awaiting: list[Task] = []
+        self._finished: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def start(self, role: Role, program: Program) -> None:
         task = self.tasks[role]
@@ -114,17 +122,20 @@ class Scheduler:
     def _run(self) -> None:
         # Locals are faster than attributes; see the module's docstring.
         ready, trace, atoms, schedule, capture = self.ready, self.trace, ATOMS, self.schedule, self.capture
-        preemptive = schedule.preemptive
+        preemptive, detail = schedule.preemptive, self.detail
         budget = 1 if preemptive else SLICE
         #: Whether anything but the next ready role has to be looked at between slices.
         alert = preemptive or self.deadline is not None
         grace = GRACE
+        turns = 0
         while True:
             if alert or not ready:
-                if self._pending and (not ready or not self._finished.empty()):
-                    if not self._resume_awaited(block=not ready):
-                        return
-                    continue
+                if self._awaiting:
+                    turns += 1
+                    if not ready or turns % POLL == 0:
+                        if not self._resume_awaited(block=not ready):
+                            return
+                        continue
                 if not ready:
                     return
                 if self.deadline is not None and self.clock() >= self.deadline:
@@ -152,6 +163,8 @@ class Scheduler:
                             self._exit(task)
                             break
                         send = machine.send
+                        if detail:
+                            self._report(Left(role))
                         left -= 1
                         if left < 0:
                             task.value = value
@@ -207,6 +220,8 @@ class Scheduler:
                     elif word in CALLS:
                         machine.enter(command)
                         send, value = machine.send, None
+                        if detail:
+                            self._report(_entered(role, command))
                     elif word == PAUSE:
                         value, left = None, 0
                     elif word == CHECK:
@@ -279,23 +294,37 @@ class Scheduler:
             self._portal = self._stack.enter_context(anyio.from_thread.start_blocking_portal())
         future: Future[Any] = self._portal.start_task_soon(_host_code, awaitable, self.capture, task.role)
         task.waiting, task.command = future, command
-        self._pending += 1
-        future.add_done_callback(lambda done: self._finished.put((task, done)))
+        self._awaiting.append(task)
+        future.add_done_callback(lambda _: self._finished.put(None))
 
     def _resume_awaited(self, *, block: bool) -> bool:
-        """Make ready a role whose host code is done. False when the time is over first."""
-        limit = None
-        if self.deadline is not None:
-            limit = max(self.deadline - self.clock(), 0)
+        """Make the roles ready whose host code is done, in the order in which they began to wait.
+
+        With `block` some role is waited for. False when the time is over first, or when only a failed run would go on.
+        """
         if self.first_failure is not None and block:
             # Nobody else can move; what is awaited belongs to a run that has failed.
             return False
+        assert self._portal is not None
         try:
-            task, future = self._finished.get(block, limit)
-        except queue.Empty:
+            # Let what need not wait for the world come to its end, so that its order does not depend on the threads.
+            self._portal.start_task_soon(_settle).result(self._time_left())
+            if block and not any(task.waiting.done() for task in self._awaiting):
+                while not any(task.waiting.done() for task in self._awaiting):
+                    self._finished.get(timeout=self._time_left())
+                self._portal.start_task_soon(_settle).result(self._time_left())
+        except (queue.Empty, TimeoutError):
             self.timed_out = True
             return False
-        self._pending -= 1
+        for task in [task for task in self._awaiting if task.waiting.done()]:
+            self._awaiting.remove(task)
+            self._resume(task, task.waiting)
+        return True
+
+    def _time_left(self) -> float | None:
+        return None if self.deadline is None else max(self.deadline - self.clock(), 0)
+
+    def _resume(self, task: Task, future: Future[Any]) -> None:
         task.waiting = None
         try:
             value, error = future.result()
@@ -308,7 +337,11 @@ class Scheduler:
         else:
             task.value = value
             self.ready.append(task)
-        return True
+
+
+async def _settle() -> None:
+    for _ in range(_ROUNDS):
+        await anyio.lowlevel.checkpoint()
 
 
 async def _host_code(
@@ -331,6 +364,17 @@ def _thrown(task: Task, error: BaseException) -> BaseException:
     except BaseException as raised:
         return raised
     return error
+
+
+def _entered(role: Role, command: Command) -> Entered:
+    word, callee, site = command[0], command[1], command[-1]
+    if isinstance(callee, Choreography):
+        name, cast = callee.name, command[3][0]
+    elif isinstance(callee, Instance):
+        name, cast = callee.choreography.name, callee.cast
+    else:
+        name, cast = callee.__name__, ()
+    return Entered(role, name, tuple(cast), site, word >= TAIL_CALL)
 
 
 def _mismatch(source: Role, receiver: Task, message: Command) -> KlorError:

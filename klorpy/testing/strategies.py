@@ -25,7 +25,10 @@ def schedules(length: int = 60) -> st.SearchStrategy[str]:
     return st.lists(st.integers(0, 3), min_size=length, max_size=length).map(_seed)
 
 
-def _seed(choices: list[int]) -> str:
-    # A run takes the first choice when its script is over, so zeros at the end say nothing.
-    count = max((i + 1 for i, choice in enumerate(choices) if choice), default=0)
-    return "s" + ".".join(map(str, choices[:count]))
+def _seed(backwards: list[int]) -> str:
+    # Hypothesis prefers what is small at the front of a list: so the last choice comes first.
+    choices = backwards[::-1]
+    # A run takes the first role when its script is over, so zeros at the end say nothing.
+    while choices and choices[-1] == 0:
+        choices.pop()
+    return "s" + ".".join(map(str, choices))

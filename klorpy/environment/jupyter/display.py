@@ -7,11 +7,7 @@ IPython but through the shell that is given.
 from __future__ import annotations
 
 import re
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import copy_context
+from collections.abc import Callable
 from html import escape
 from typing import Any, Final
 
@@ -20,15 +16,12 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.values import show
 from klorpy.environment.diagrams import chart
 from klorpy.environment.present import Palette, error_text, result_lines
-from klorpy.simulator import Exploration, Progress, Simulation, watching
+from klorpy.simulator import Exploration, Simulation
 
 Bundle = dict[str, str]
 
 #: Messages up to which a chart is drawn without being asked for.
 CHARTED: Final = 200
-#: Seconds after which progress is shown, and between two looks at it.
-PATIENCE: Final = 1.0
-INTERVAL: Final = 0.2
 
 _TABLE: Final = "border-collapse:collapse;margin:0 0 .6em"
 _CELL: Final = "text-align:left;vertical-align:top;padding:.15em 1em .15em 0"
@@ -131,10 +124,10 @@ def unregister_formatters(shell: Any) -> None:
         shell.display_formatter.mimebundle_formatter.pop(kind, None)
 
 
-# --- Progress ---------------------------------------------------------------------------------------------------------
+# --- Texts ------------------------------------------------------------------------------------------------------------
 
 
-class _Line:
+class Line:
     """A text that is shown as it is, without quotes."""
 
     def __init__(self, text: str) -> None:
@@ -144,53 +137,23 @@ class _Line:
         return self.text
 
 
-@contextmanager
-def showing_progress() -> Iterator[None]:
-    """Runs inside that take longer than a second show how far they are, in the output of the cell."""
-    with watching(_observe):
-        yield
-
-
-@contextmanager
-def _observe(progress: Progress) -> Iterator[None]:
-    from IPython.display import display
-
-    start = time.monotonic()
-    ended = threading.Event()
-
-    def watch() -> None:
-        if ended.wait(PATIENCE):
-            return
-        handle = display(_Line(progress_text(progress, time.monotonic() - start)), display_id=True)
-        while not ended.wait(INTERVAL):
-            handle.update(_Line(progress_text(progress, time.monotonic() - start)))
-        handle.update(_Line(progress_text(progress, time.monotonic() - start)))
-
-    # The thread gets the context of the cell, by which the front end knows where its output belongs.
-    thread = threading.Thread(target=copy_context().run, args=(watch,), name="klorpy-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def progress_text(progress: Progress, seconds: float) -> str:
+def progress_text(done: int, total: int | None, seconds: float) -> str:
     """How far a run is, on one line.
 
-    >>> progress_text(Progress("double", lambda: 12345), 2.34)
-    'double: 12,345 messages in 2.3 s'
-    >>> progress_text(Progress("double", lambda: 12, done=40, total=100), 2.34)
-    'double: 40 of at most 100 schedules in 2.3 s'
+    >>> progress_text(12345, None, 2.34)
+    '12,345 steps in 2.3 s'
+    >>> progress_text(40, 1000, 2.34)
+    '40 of at most 1,000 schedules in 2.3 s'
     """
-    messages = progress.messages()
-    if progress.total is not None:
-        done = f"{progress.done:,} of at most {progress.total:,} schedules in "
-    else:
-        done = "" if messages is None else f"{messages:,} message{'' if messages == 1 else 's'} in "
-    return f"{progress.name}: {done}{seconds:.1f} s"
+    what = f"{done:,} steps" if total is None else f"{done:,} of at most {total:,} schedules"
+    return f"{what} in {seconds:.1f} s"
 
 
-#: What colours a text for terminals.
-ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
+_HEAD = re.compile(r"^(?:(error)|warning)\[[\w-]+\]", re.MULTILINE)
+_MARK = re.compile(r"^( *\| +)(\^+.*)$", re.MULTILINE)
+
+
+def coloured(text: str) -> str:
+    """A diagnostic as text with its kind and its underlined form in colour, as front ends show it."""
+    text = _HEAD.sub(lambda match: f"\x1b[{'1;31' if match[1] else '1;33'}m{match[0]}\x1b[0m", text)
+    return _MARK.sub("\\1\x1b[31m\\2\x1b[0m", text)

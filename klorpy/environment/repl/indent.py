@@ -112,7 +112,7 @@ def indentation(text: str, position: int) -> int:
     if opener.text != "(" or not elements or elements[0].is_bracket:
         return inner
     head = elements[0]
-    if is_body_form(head) or (len(elements) == 2 and _is_role_vector(tokens, elements[1])):
+    if is_body_form(head) or (len(elements) > 1 and _is_role_vector(tokens, elements[1])):
         return column + 2
     if len(elements) > 1:
         # `A->B` consists of three tokens.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from pygments.lexer import RegexLexer, bygroups, include, words
+from pygments.lexer import RegexLexer, bygroups, default, include, words
 from pygments.token import (
     Comment,
     Error,
@@ -135,10 +135,9 @@ class KlorLexer(RegexLexer):
             (r"[)\]]", Punctuation),
         ],
         "format": [
-            (r"(?=\})", None, "#pop"),
             (r"\{", String.Interpol, "field"),
             (r"[^{}\"]+", String.Interpol),
-            (r'(?=")', None, "#pop"),
+            default("#pop"),
         ],
         "nested": [
             (r"[)\]}]", Punctuation, "#pop"),

@@ -1,0 +1,166 @@
+"""The kernel `klorpy`: an IPython kernel whose cells are Hy with choreographies.
+
+A cell becomes a call of `run_klor` with its text, so that all else is IPython's: prompts and history, rich display,
+magics (a line that starts with % or !, or a cell that starts with %%) and interrupts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.zmqshell import ZMQInteractiveShell
+from IPython.core.interactiveshell import InteractiveShellABC
+from traitlets import Type
+
+import klorpy
+from klorpy.core.choreography import Choreography
+from klorpy.environment.jupyter.cells import Cells
+from klorpy.environment.jupyter.display import choreography_bundle
+from klorpy.environment.session import Status
+from klorpy.language.hy_adapter import mangle
+
+
+class KlorpyShell(ZMQInteractiveShell):  # type: ignore[misc]
+    """The shell of the kernel."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: As in a shell that has loaded the extension; see `klorpy.environment.jupyter.magics`.
+        self.klorpy = Cells(self)
+
+    def transform_cell(self, raw_cell: str) -> str:
+        """A cell as Python: lines of IPython's own first, if there are any, and a call for the rest."""
+        if raw_cell.lstrip().startswith("%%"):
+            return str(super().transform_cell(raw_cell))
+        asked = re.fullmatch(r"\s*(?:\?{1,2}\s*([^\s()\[\]{}]+)|([^\s()\[\]{}?]+)\?{1,2})\s*", raw_cell)
+        if asked and mangle(raw_cell.strip()) not in self.user_ns:
+            return f"get_ipython().run_line_magic('pinfo', {mangle(asked[1] or asked[2])!r})\n"
+        lines = raw_cell.split("\n")
+        own = 0
+        while own < len(lines) and (not lines[own].strip() or _is_ipython_line(lines[own])):
+            own += 1
+        if not any(map(_is_ipython_line, lines[:own])):
+            own = 0
+        rest = "\n".join(["" for _ in lines[:own]] + lines[own:])
+        python = str(super().transform_cell("\n".join(lines[:own]) + "\n")) if own else ""
+        return python + (f"get_ipython().run_klor({rest!r})\n" if rest.strip() else "")
+
+    def run_klor(self, text: str) -> Any:
+        """Evaluate a text and give the value of its last form."""
+        return self.klorpy.run(text)
+
+    def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
+        kind, error, _ = self._get_exc_info(exc_tuple)
+        lines = self.klorpy.lines_for(error)
+        if lines is None:
+            super().showtraceback(exc_tuple, *args, **kwargs)
+        else:
+            self._showtraceback(kind, error, lines)
+
+    def reset(self, *args: Any, **kwargs: Any) -> None:
+        super().reset(*args, **kwargs)
+        # Until the shell is made, there is nothing to make anew.
+        if hasattr(self, "klorpy"):
+            self.klorpy.session.close()
+            self.klorpy = Cells(self)
+
+
+InteractiveShellABC.register(KlorpyShell)
+
+
+def _is_ipython_line(line: str) -> bool:
+    return re.match(r"%\w|!", line) is not None
+
+
+def _is_ipython(code: str) -> bool:
+    return re.match(r"\s*(%{1,2}\w|!|\?)", code) is not None
+
+
+class KlorpyKernel(IPythonKernel):  # type: ignore[misc]
+    """The kernel. What it says of a text, it asks the session of its shell."""
+
+    shell_class = Type(KlorpyShell)
+    implementation = "klorpy"
+    implementation_version = klorpy.__version__
+    banner = f"klorpy {klorpy.__version__}: choreographies in Hy. ,help shows the commands."
+    language_info = {
+        "name": "klor",
+        "version": klorpy.__version__,
+        "mimetype": "text/x-hylang",
+        "codemirror_mode": "clojure",
+        "pygments_lexer": "klor",
+        "file_extension": ".hy",
+    }
+
+    def do_is_complete(self, code: str) -> dict[str, Any]:
+        if _is_ipython(code):
+            return dict(super().do_is_complete(code))
+        status = self.shell.klorpy.session.status(code)
+        if status is Status.INCOMPLETE:
+            return {"status": "incomplete", "indent": "  "}
+        return {"status": "complete" if status is Status.COMPLETE else "invalid"}
+
+    def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
+        if _is_ipython(code):
+            return dict(super().do_complete(code, cursor_pos))
+        cursor = len(code) if cursor_pos is None else cursor_pos
+        found = self.shell.klorpy.session.complete(code, cursor)
+        start = found[0].start if found else cursor
+        found = [c for c in found if c.start == start]
+        details = [
+            {"start": start, "end": cursor, "text": c.text, "type": c.kind, "signature": c.signature} for c in found
+        ]
+        return {
+            "status": "ok",
+            "matches": [c.text for c in found],
+            "cursor_start": start,
+            "cursor_end": cursor,
+            "metadata": {"_jupyter_types_experimental": details},
+        }
+
+    def do_inspect(
+        self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        if _is_ipython(code):
+            return dict(super().do_inspect(code, cursor_pos, detail_level, omit_sections))
+        data: dict[str, Any] = {}
+        name = name_at(code, cursor_pos)
+        value = self.shell.user_ns.get(mangle(name)) if name else None
+        if isinstance(value, Choreography):
+            data = dict(choreography_bundle(value))
+        elif name:
+            data = self._described(name, detail_level, omit_sections)
+        return {"status": "ok", "found": bool(data), "data": data, "metadata": {}}
+
+    def _described(self, name: str, detail_level: int, omit_sections: tuple[str, ...]) -> dict[str, Any]:
+        """What is known of any other name: a form or macro by the session, a value of Python by IPython."""
+        for found in self.shell.klorpy.session.complete(name, len(name)):
+            if found.text == name and (found.signature or found.doc):
+                return {"text/plain": "\n\n".join(filter(None, (found.signature or name, found.doc)))}
+        try:
+            return dict(self.shell.object_inspect_mime(mangle(name), detail_level, omit_sections))
+        except KeyError:
+            return {}
+
+
+def name_at(code: str, cursor: int) -> str | None:
+    """The name at the cursor, or else the head of the form around it.
+
+    >>> name_at("(buy-book 1)", 4), name_at("(buy-book 1 )", 12), name_at("1", 1)
+    ('buy-book', 'buy-book', None)
+    """
+    for match in re.finditer(r"[^\s()\[\]{}\"';`~,]+", code):
+        if match.start() <= cursor <= match.end() and not re.fullmatch(r"[-+.\d]+", match[0]):
+            return match[0]
+    depth = 0
+    for i in range(min(cursor, len(code)) - 1, -1, -1):
+        if code[i] in ")]}":
+            depth += 1
+        elif code[i] in "([{":
+            depth -= 1
+            if depth < 0:
+                head = re.match(r"\(\s*([^\s()\[\]{}\"';`~,]+)", code[i:])
+                return head[1] if head else None
+    return None
