@@ -152,6 +152,21 @@ class Choreography:
         )
 
 
+def disputed(pinned: Mapping[Choreography, Definition]) -> frozenset[Choreography]:
+    """The choreographies of a run whose signature is another than one of its callers was compiled against."""
+    found = set()
+    for definition in pinned.values():
+        for find, expected in definition.callees:
+            try:
+                callee = find()
+            except (NameError, AttributeError):  # as in `Definition.called`
+                continue
+            current = pinned.get(callee) if isinstance(callee, Choreography) else None
+            if current is not None and not current.signature.equivalent(expected):
+                found.add(callee)
+    return frozenset(found)
+
+
 def reachable(chor: Choreography) -> dict[Choreography, Definition]:
     """The definitions that a run of `chor` can call, as they are now."""
     found: dict[Choreography, Definition] = {}

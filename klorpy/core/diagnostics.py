@@ -10,7 +10,7 @@ not support yet (`unsupported-form`), and our own bug (`internal`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from klorpy.core.spans import Source, Span
 
@@ -158,9 +158,23 @@ class KlorError(Exception):
     def diagnostic(self) -> Diagnostic:
         return self.diagnostics[0]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was found can be copied and sent to another process; what it was found in cannot.
+        return _restored, (type(self), self.diagnostics)
+
+    def restore(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        """Initialise a copy that was made from the diagnostics alone."""
+        KlorError.__init__(self, *diagnostics)
+
     def render(self) -> str:
         """All diagnostics as text, each form underlined."""
         return "\n\n".join(render(d) for d in self.diagnostics)
+
+
+def _restored(kind: type[KlorError], diagnostics: tuple[Diagnostic, ...]) -> KlorError:
+    error = kind.__new__(kind)
+    kind.restore(error, diagnostics)
+    return error
 
 
 class KlorWarning(UserWarning):

@@ -90,6 +90,9 @@ class Signature:
         return arrow
 
     def equivalent(self, other: Signature) -> bool:
+        return self is other or self.text == other.text or self._renames(other)
+
+    def _renames(self, other: Signature) -> bool:
         return len(self.roles) == len(other.roles) and other.instantiate(self.roles) == self.arrow
 
 

@@ -17,7 +17,7 @@ from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.simulator import ChoreographyFailed, Simulation
 
-_COLOURS = ("brightblue", "brightgreen", "brightmagenta", "brightcyan", "brightyellow", "brightred")
+COLOURS = ("brightblue", "brightgreen", "brightmagenta", "brightcyan", "brightyellow", "brightred")
 #: Frames of files below these folders are no frames of the user's.
 _OURS = tuple(os.path.dirname(os.path.abspath(str(module.__file__))) for module in (klorpy, hy))
 
@@ -31,7 +31,7 @@ class Palette:
     """A colour for each role, in the order of the role vector; none at all when `on` is false."""
 
     def __init__(self, roles: Sequence[Role], on: bool) -> None:
-        self._colours = {role: _COLOURS[i % len(_COLOURS)] for i, role in enumerate(roles)}
+        self._colours = {role: COLOURS[i % len(COLOURS)] for i, role in enumerate(roles)}
         self.on = on
 
     def role(self, role: Role, text: str | None = None) -> str:

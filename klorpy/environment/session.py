@@ -31,10 +31,23 @@ from klorpy.core.diagnostics import render as render_diagnostic
 from klorpy.core.spans import Source
 from klorpy.environment import commands, complete
 from klorpy.environment.complete import Completion
+from klorpy.environment.files import Files
 from klorpy.environment.present import Palette, error_text, result_lines
 from klorpy.environment.registry import Note, Registry
+from klorpy.environment.step import Stepper
 from klorpy.language.evaluate import new_module, python_code
-from klorpy.language.hy_adapter import Form, compile_toplevel, mangle, new_reader, read_forms, span_of
+from klorpy.language.hy_adapter import (
+    Form,
+    Keyword,
+    List,
+    compile_toplevel,
+    head_name,
+    mangle,
+    new_reader,
+    read_forms,
+    span_of,
+    symbol_name,
+)
 from klorpy.language.options import alter_opts, using
 from klorpy.language.pipeline import collecting
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation
@@ -83,7 +96,10 @@ class Evaluated:
     """A form that was evaluated without an error, as `,save` needs it."""
 
     text: str
+    filename: str
+    #: The symbol at the head of the form, and the name that it defines if it defines one (mangled).
     head: str | None
+    name: str | None
     defined: tuple[str, ...]
 
 
@@ -112,6 +128,9 @@ class Session:
         self.simulation: Simulation | None = None
         #: What was evaluated, in order.
         self.history: list[Evaluated] = []
+        self.files = Files()
+        #: The choreography that is stepped through, if one is.
+        self.stepper: Stepper | None = None
         #: Whether the user asked to leave.
         self.ended = False
         self._stack = ExitStack()
@@ -119,12 +138,18 @@ class Session:
         self._await = await_ or self._in_portal
         self._reader = new_reader(module)
         self._inputs = 0
+        self._watched = False
+        #: Where a command gathers the warnings and definitions of what it evaluates.
+        self._told: tuple[list[Warning], list[str]] | None = None
         self._options = alter_opts({})
         alter_opts(self._options)
         for function in (klorpy.play_role, klorpy.run_role, klorpy.project, klorpy.signature, klorpy.noop):
             vars(module).setdefault(getattr(function, "__name__", "noop"), function)
-        vars(module).setdefault("simulate_chor", self._recording(klorpy.simulate_chor))
-        vars(module).setdefault("explore", self._recording(klorpy.explore))
+        #: `simulate_chor` and `explore` with the session's seed and progress; the run is remembered.
+        self.simulate = self._recording(klorpy.simulate_chor)
+        self.explore = self._recording(klorpy.explore)
+        vars(module).setdefault("simulate_chor", self.simulate)
+        vars(module).setdefault("explore", self.explore)
 
     def close(self) -> None:
         """End the thread of `await`, if there is one. The session can go on, and makes another when it needs one."""
@@ -142,11 +167,10 @@ class Session:
     def status(self, text: str) -> Status:
         """Whether `text` can be evaluated as it stands. Never raises."""
         if is_command(text):
-            return commands.status(self, text)
-        return self.reading_status(text)
-
-    def reading_status(self, text: str) -> Status:
-        """Whether `text` can be read as forms."""
+            arguments = commands.arguments_of(text)
+            if arguments is None:
+                return Status.COMPLETE
+            text = arguments
         reader = new_reader(self.module)
         reader.reader_macros.update(self._reader.reader_macros)
         try:
@@ -173,14 +197,10 @@ class Session:
             self._inputs += 1
             kind = "input" if self.name == "klorpy_session" else self.name
             filename = f"<{kind} {self._inputs}>"
-        for outcome in self.evaluate_text(text, filename):
-            yield outcome
-            if outcome.error is not None:
-                return
-            self.history.append(Evaluated(outcome.text, _head(outcome.text), outcome.defined))
+        yield from self.evaluate_text(text, filename)
 
     def evaluate_text(self, text: str, filename: str) -> Iterator[Outcome]:
-        """As `evaluate`, without commands, and leaving no trace in the history."""
+        """As `evaluate`, for text that is no command."""
         linecache.cache[filename] = (len(text), None, [line + "\n" for line in text.split("\n")], filename)
         source = Source(filename, text)
         forms = read_forms(text, filename, self._reader)
@@ -192,7 +212,17 @@ class Session:
             except Exception as error:
                 yield self._failed(text, error)
                 return
-            yield self._evaluate(form, source)
+            outcome = self._evaluate(form, source)
+            if outcome.error is None:
+                self.history.append(
+                    Evaluated(outcome.text, filename, head_name(form), _defined_name(form), outcome.defined)
+                )
+            if self._told is not None:
+                self._told[0].extend(outcome.warnings)
+                self._told[1].extend(outcome.defined)
+            yield outcome
+            if outcome.error is not None:
+                return
 
     def _evaluate(self, form: Form, source: Source) -> Outcome:
         text = source.slice(span_of(form))
@@ -206,10 +236,11 @@ class Session:
             except BaseException as raised:
                 error = raised
         changes = self.registry.refresh()
+        self.files.notice_imports()
         notes = (*seen, *changes.warnings)
         if error is not None:
             return self._failed(text, error, notes, changes.defined)
-        self._note_simulation(value)
+        self.note_simulation(value)
         if value is None:
             return Outcome(text, warnings=notes, defined=changes.defined)
         self._remember(value)
@@ -226,6 +257,10 @@ class Session:
         self._execute(statements)
         return self._execute(expression)
 
+    def value_of(self, form: Form, source: Source) -> Any:
+        """The value of a form of `source`. Raises what it raises."""
+        return self._run(form, source)
+
     def _execute(self, code: types.CodeType) -> Any:
         value = eval(code, vars(self.module))
         if code.co_flags & inspect.CO_COROUTINE:
@@ -241,7 +276,7 @@ class Session:
         if isinstance(error, SystemExit):
             self.ended = True
         if isinstance(error, ChoreographyFailed):
-            self._note_simulation(error.simulation)
+            self.note_simulation(error.simulation)
         return Outcome(text, error=error, warnings=notes, defined=defined)
 
     def _remember(self, value: Any) -> None:
@@ -249,7 +284,8 @@ class Session:
         one, two, three = (mangle(f"*{i}") for i in (1, 2, 3))
         names[three], names[two], names[one] = names.get(two), names.get(one), value
 
-    def _note_simulation(self, value: Any) -> None:
+    def note_simulation(self, value: Any) -> None:
+        """Remember a run as the last one, if `value` is one."""
         if isinstance(value, Exploration):
             value = value.different or value.first
         if isinstance(value, Simulation):
@@ -260,7 +296,9 @@ class Session:
         """Evaluate under the session's options, and collect the warnings."""
         seen: list[Warning] = []
         found: list[Diagnostic] = []
-        before = alter_opts(self._options)
+        # What a command evaluates is watched inside of the command: its options are the session's, too.
+        inner, self._watched = self._watched, True
+        before = {} if inner else alter_opts(self._options)
         try:
             with (
                 warnings.catch_warnings(record=True) as caught,
@@ -270,7 +308,9 @@ class Session:
                 warnings.simplefilter("always", KlorWarning)
                 yield seen
         finally:
-            self._options = alter_opts(before)
+            self._watched = inner
+            if not inner:
+                self._options = alter_opts(before)
             seen += map(Note, found)
             for warning in caught:
                 # Of changed signatures the registry tells, with the places of all that is stale.
@@ -282,18 +322,25 @@ class Session:
     def _command(self, text: str) -> Outcome:
         error: BaseException | None = None
         output: Any = None
-        with self._watching() as seen:
-            try:
-                output = commands.run(self, text)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as raised:
-                error = raised
+        notes: list[Warning] = []
+        defined: list[str] = []
+        outside, self._told = self._told, (notes, defined)
+        try:
+            with self._watching() as seen:
+                try:
+                    output = commands.run(self, text)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as raised:
+                    error = raised
+        finally:
+            self._told = outside
         changes = self.registry.refresh()
-        notes = (*seen, *changes.warnings)
+        notes += (*seen, *changes.warnings)
+        names = tuple(dict.fromkeys((*defined, *changes.defined)))
         if error is not None:
-            return self._failed(text, error, notes, changes.defined)
-        return Outcome(text, output=output, warnings=notes, defined=changes.defined)
+            return self._failed(text, error, tuple(notes), names)
+        return Outcome(text, output=output, warnings=tuple(notes), defined=names)
 
     # --- What the namespace gives ---
 
@@ -308,7 +355,7 @@ class Session:
             if self.progress is not None:
                 options.setdefault("progress", self.progress)
             result = function(chor, *args, **options)
-            self._note_simulation(result)
+            self.note_simulation(result)
             return result
 
         return recording
@@ -372,10 +419,15 @@ class _Patient:
             raise
 
 
-def _head(text: str) -> str | None:
-    """The first word of a form's text."""
-    words = text.lstrip("(").split(None, 1)
-    return words[0].rstrip(")") if text.startswith("(") and words else None
+def _defined_name(form: Form) -> str | None:
+    """The name that `(defn name …)` and the like define, mangled."""
+    for part in form[1:] if head_name(form) else ():
+        name = symbol_name(part)
+        if name is not None:
+            return str(mangle(name)) if name.strip(".") else name
+        if not isinstance(part, (Keyword, List)):
+            break
+    return None
 
 
 # --- Showing ----------------------------------------------------------------------------------------------------------

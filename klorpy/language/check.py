@@ -23,13 +23,15 @@ class Checked:
     warnings: tuple[Diagnostic, ...]
 
 
-def check(source: str, filename: str) -> Checked:
+def check(source: str, filename: str, *, macros: bool = False) -> Checked:
     """Compile a text without running it (macros run, as they always do) and report all that is wrong.
 
-    A definition that is wrong is taken by its signature, so that only its own mistakes are reported.
+    A definition that is wrong is taken by its signature, so that only its own mistakes are reported. With `macros`,
+    klorpy's macros are required already, as `evaluate` does.
     """
     text = Source(filename, source)
-    module = new_module(os.path.splitext(os.path.basename(filename))[0].replace("-", "_"), os.path.abspath(filename), macros=False)
+    name = os.path.splitext(os.path.basename(filename))[0].replace("-", "_")
+    module = new_module(name, os.path.abspath(filename), macros=macros)
     compiler = hy_compiler(module, text)
     reader = new_reader(module)
     errors: list[Diagnostic] = []

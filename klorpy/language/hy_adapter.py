@@ -77,6 +77,9 @@ class KlorSyntaxError(KlorError, SyntaxError, HyLanguageError):  # type: ignore[
         self.text = line
         self.print_file_and_line = None
 
+    def restore(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        KlorSyntaxError.__init__(self, *diagnostics)
+
     def __str__(self) -> str:
         return self.message
 

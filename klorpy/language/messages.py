@@ -102,6 +102,24 @@ def dup_name(span: Span, name: str, other: str, what: str) -> Diagnostic:
     return Diagnostic("dup-name", f"{name} {same}", span, label=what, help="choose another name")
 
 
+def reserved_name(span: Span, name: str) -> Diagnostic:
+    return Diagnostic(
+        "dup-name",
+        f"{name} means something else in a choreography, so a choreography of this name could never be called",
+        span,
+        help="choose another name",
+    )
+
+
+def lone_arrow(span: Span, arrow: str) -> Diagnostic:
+    return Diagnostic(
+        "unsupported-form",
+        f"`{arrow}` stands alone",
+        span,
+        help=f"write sender, arrow and receiver together, as the head of the form: (A{arrow}B expr)",
+    )
+
+
 def name_is_role(span: Span, name: str) -> Diagnostic:
     return Diagnostic(
         "dup-name", f"{name} is a role here and cannot be a local as well", span, help="choose another name"
@@ -109,7 +127,7 @@ def name_is_role(span: Span, name: str) -> Diagnostic:
 
 
 def unknown_role(span: Span, role: str, roles: Sequence[str]) -> Diagnostic:
-    close = get_close_matches(role, roles, 1)
+    close = [known for known in roles if known.upper() == role.upper()] or get_close_matches(role, roles, 1)
     meant = f"did you mean {close[0]}? " if close else ""
     return Diagnostic(
         "unknown-role",
@@ -427,8 +445,12 @@ def chor_arg_type(span: Span, expected: str, given: Given, roles: Sequence[str])
     if expected.startswith("(->") and given.type.startswith("(->"):
         help = "the types of a choreography have to be equal, auxiliary roles included"
     else:
-        mended = given.at(roles)
+        mended = given.at(roles) if roles else ""
         help = f"write {mended}" if mended else "give a value of exactly this type"
+        if expected.startswith("(->"):
+            help = f"a choreography is wanted: (chor {expected} [x …] …), or (inst name [Role …])"
+        elif expected.startswith("["):
+            help = "a tuple is wanted: (pack …)"
     return Diagnostic(
         "chor-arg-type",
         f"the parameter has type {expected}, the argument {given.type}",

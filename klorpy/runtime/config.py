@@ -47,7 +47,7 @@ class RoleConfig:
     def of(cls, config: RoleConfig | Mapping[Any, Any]) -> RoleConfig:
         """A configuration from a mapping, whose keys may be Hy keywords. Raises KlorError `bad-config`."""
         if isinstance(config, RoleConfig):
-            return config
+            config = {f.name: getattr(config, f.name) for f in fields(cls)}
         if not isinstance(config, Mapping):
             raise _bad(f"a role configuration is a dict or a RoleConfig, not {type(config).__name__}")
         given = {_word(key): value for key, value in config.items()}
@@ -62,8 +62,8 @@ class RoleConfig:
             if given.get(key) is not None and not callable(given[key]):
                 raise _bad(f"{key} is a function, not {given[key]!r}")
         transport = given.get("transport")
-        if transport is not None and not all(hasattr(transport, verb) for verb in ("send", "receive")):
-            raise _bad(f"a transport has the methods send and receive, which {type(transport).__name__} has not")
+        if transport is not None and not all(hasattr(transport, verb) for verb in ("send", "receive", "close")):
+            raise _bad(f"a transport has the methods send, receive and close, which {type(transport).__name__} has not")
         locators = given.get("locators") or {}
         if not isinstance(locators, Mapping):
             raise _bad(f"locators are a dict from roles to locators, not {type(locators).__name__}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from klorpy.core.choreography import Choreography, Definition, Projection, Site
+from klorpy.core.choreography import Choreography, Definition, Projection, Site, disputed
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.values import noop
 from klorpy.runtime.commands import CALL, TAIL_CALL, Command, Instance, Program
@@ -39,9 +39,12 @@ class Machine:
     def __init__(self, pinned: Mapping[Choreography, Definition], audit: bool = False) -> None:
         self.pinned = pinned
         self.audit = audit
+        # Calls of these need no further look: their signature is what all callers were compiled against.
+        stale = disputed(pinned)
         self._projections = {
             choreography: definition.audited if audit else definition.projections
             for choreography, definition in pinned.items()
+            if choreography not in stale
         }
         self.frames: list[Program] = []
         #: Where each frame but the outermost was called from.
@@ -77,7 +80,7 @@ class Machine:
         definition = self.pinned.get(choreography)
         if definition is None:
             definition = _unpinned(choreography, site)
-        if site.check_callee and site.callee is not None and not site.callee.equivalent(definition.signature):
+        if site.callee is not None and not site.callee.equivalent(definition.signature):
             raise _stale(definition, site)
         return definition.audited if self.audit else definition.projections
 

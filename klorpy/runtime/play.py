@@ -32,7 +32,8 @@ async def play_role(config: RoleConfig | Mapping[Any, Any], chor: Choreography, 
 
     `config` says which role and how it communicates (see RoleConfig). Arguments are those of the parameters that
     mention the role; that all roles give the same value for an agreement is the callers' duty. A result that is a
-    choreography is a coroutine function with the configuration baked in.
+    choreography is a coroutine function with the configuration baked in. When the role fails, its transport is closed,
+    so that the others do not wait for it.
 
     Raises what the role's own code raises, what the transport raises, and KlorError: `bad-config`, `role-not-part`,
     `not-playable`, `play-arity`; and when it comes to it `no-send`, `no-recv` and `missing-locator`.
@@ -76,7 +77,13 @@ class _Play:
     async def run(self) -> Any:
         roles = self.definition.roles
         program = self.definition.projections[roles.index(self.role)](roles, *self.args)
-        return await self._drive(program, self.definition.signature.arrow.result)
+        try:
+            return await self._drive(program, self.definition.signature.arrow.result)
+        except BaseException:
+            # The others must not wait for a role that will never answer.
+            with anyio.CancelScope(shield=True):
+                await self.transport.close()
+            raise
 
     async def _drive(self, program: Program, type_: Type) -> Any:
         machine = Machine(self.pinned)

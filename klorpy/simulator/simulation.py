@@ -58,8 +58,16 @@ class Simulation:
         return [event for event in self.events if isinstance(event, Message)]
 
     def channel(self, source: Role, target: Role) -> list[Any]:
-        """The values that `target` received from `source`, in order."""
+        """The values that `target` received from `source`, in order. Raises KlorError `role-not-part`."""
+        __tracebackhide__ = True
         source, target = str(source), str(target)
+        for role in (source, target):
+            if role not in self.choreography.roles:
+                raise KlorError(
+                    f"{role!r} is not a role of {self.choreography.name}",
+                    slug="role-not-part",
+                    help=f"its roles are [{' '.join(self.choreography.roles)}]",
+                )
         return [m.value for m in self.messages if m.source == source and m.target == target]
 
     def lines(self) -> Iterator[str]:

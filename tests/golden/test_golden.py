@@ -124,7 +124,7 @@ def said(case: Path) -> str:
         assert warning.message.slug in WARNINGS
         text = warnings.formatwarning(warning.message, warning.category, warning.filename, warning.lineno)
         parts.append(f"warning[{warning.message.slug}] as Python shows it\n\n{text.rstrip()}")
-    parts += [render_diagnostic(diagnostic) for diagnostic in check(text_of(case), FILENAME).warnings]
+    parts += [render_diagnostic(diagnostic) for diagnostic in check(text_of(case), FILENAME, macros=True).warnings]
     if error is not None:
         assert is_whole(error), "a traceback could not show this error"
         parts.append(rendered(error))

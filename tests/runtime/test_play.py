@@ -415,7 +415,7 @@ def cancelled(chor: Any, wait: bool, *args: Any) -> tuple[Waiting, list[BaseExce
 
 def test_cancellation_while_waiting() -> None:
     transport, (error,) = cancelled(define(ASK), True, 1)
-    assert transport.happened == ["send B", "receive B", "CancelledError"]
+    assert transport.happened == ["send B", "receive B", "CancelledError", "close"]
     assert isinstance(error, asyncio.CancelledError)
 
 

@@ -6,19 +6,28 @@ The kernel and the magics share this: how a text is evaluated, and how what come
 from __future__ import annotations
 
 import linecache
+import os
+import re
 import sys
-import time
-from types import TracebackType
-from typing import Any
+import traceback
+from collections.abc import Iterable
+from typing import Any, Final
 
+import hy
+import IPython
 from IPython.display import display
 
+import klorpy
 from klorpy.core.diagnostics import KlorError
-from klorpy.environment.jupyter.display import Line, coloured, progress_text, register_formatters
+from klorpy.environment.jupyter.display import Line, coloured, register_formatters, showing_progress
 from klorpy.environment.present import Palette, error_text
 from klorpy.environment.session import NOTHING, Outcome, Session, warning_text
+from klorpy.language.hy_adapter import mangle
 
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+#: Folders whose frames say nothing to the user.
+_NOT_THE_USERS: Final = tuple(os.path.dirname(str(package.__file__)) for package in (klorpy, hy, IPython))
+#: What evaluating leaves in the namespace, besides what the user defines.
+_RESULTS: Final = ("hy", *map(mangle, ("*1", "*2", "*3", "*e")))
 
 
 class Cells:
@@ -28,10 +37,8 @@ class Cells:
         self.shell = shell
         before = set(shell.user_ns)
         self.session = Session(module=shell.user_module)
-        self.session.progress = self._progress
-        shell.user_ns_hidden.update({name: shell.user_ns[name] for name in set(shell.user_ns) - before})
+        self._hide(set(shell.user_ns) - before)
         register_formatters(shell)
-        self._progress_shown: _ProgressLine | None = None
         #: The error that was raised last, and how it is shown: later its traceback has IPython's frames, too.
         self._raised: tuple[BaseException, list[str]] | None = None
 
@@ -39,14 +46,19 @@ class Cells:
         """Evaluate a cell and give the value of its last form. Raises what the cell raises."""
         value = None
         try:
-            for outcome in self.session.evaluate(text, filename=self._filename(text)):
-                value = self._show(outcome)
+            with showing_progress():
+                for outcome in self.session.evaluate(text, filename=self._filename()):
+                    value = self._show(outcome)
         except BaseException as error:
             self._note(error)
             raise
         finally:
-            self._end_progress()
+            self._hide(_RESULTS)
         return value
+
+    def _hide(self, names: Iterable[str]) -> None:
+        names_now = self.shell.user_ns
+        self.shell.user_ns_hidden.update({name: names_now[name] for name in names if name in names_now})
 
     def _show(self, outcome: Outcome) -> Any:
         for warning in outcome.warnings:
@@ -61,7 +73,7 @@ class Cells:
                 display(Line(outcome.output.text(Palette((), False))))
         return None if outcome.value is NOTHING else outcome.value
 
-    def _filename(self, text: str) -> str:
+    def _filename(self) -> str:
         """Under which name frames know the text: the prompt, with a number for all but the first text there."""
         result = getattr(self.shell.displayhook, "exec_result", None)
         count = self.shell.execution_count if result is None else result.execution_count
@@ -75,60 +87,22 @@ class Cells:
 
     def _note(self, error: BaseException) -> None:
         if self._raised is None or self._raised[0] is not error:
-            self._raised = (error, lines_of(error))
+            self._raised = (error, self._lines(error_text(error)))
 
     def lines_for(self, error: BaseException) -> list[str] | None:
         """How an error is shown that a cell raised, or that klorpy raised in Python code; None for any other."""
         if self._raised is not None and self._raised[0] is error:
             return self._raised[1]
-        return lines_of(error) if isinstance(error, KlorError) else None
+        if not isinstance(error, KlorError):
+            return None
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_NOT_THE_USERS)]
+        head = "Called from:\n" + "".join(traceback.format_list(frames)) + "\n" if len(frames) > 1 else ""
+        return self._lines(head + error_text(error))
 
-    # --- Progress ---
+    def _lines(self, text: str) -> list[str]:
+        return coloured(re.sub(r'File "([^"]+)"', self._cell, text)).splitlines()
 
-    def _progress(self, done: int, total: int | None) -> None:
-        if self._progress_shown is None:
-            self._progress_shown = _ProgressLine()
-        self._progress_shown.update(done, total)
-
-    def _end_progress(self) -> None:
-        if self._progress_shown is not None:
-            self._progress_shown.end()
-            self._progress_shown = None
-
-
-def lines_of(error: BaseException) -> list[str]:
-    """An error as lines: klorpy's own with the form underlined, any other by the user's frames."""
-    return coloured(error_text(error)).splitlines()
-
-
-class _ProgressLine:
-    """A line of output that says how far a run is, from its second second on."""
-
-    #: Seconds after which something is shown, and between two changes of it.
-    PATIENCE = 1.0
-    INTERVAL = 0.2
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-        self._next = self._start + self.PATIENCE
-        self._last: tuple[int, int | None] = (0, None)
-        self._handle: Any = None
-
-    def update(self, done: int, total: int | None) -> None:
-        self._last = (done, total)
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + self.INTERVAL
-        self._draw(now)
-
-    def end(self) -> None:
-        if self._handle is not None:
-            self._draw(time.monotonic())
-
-    def _draw(self, now: float) -> None:
-        line = Line(progress_text(*self._last, now - self._start))
-        if self._handle is None:
-            self._handle = display(line, display_id=True)
-        else:
-            self._handle.update(line)
+    def _cell(self, file: re.Match[str]) -> str:
+        """Files in which IPython keeps cells go by their prompts."""
+        known = self.shell.compile.format_code_name(file[1])
+        return f'File "{" ".join(known)}"' if known else file[0]

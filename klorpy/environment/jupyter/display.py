@@ -1,22 +1,26 @@
 """What notebooks show of klorpy's values: a run as a table and a chart, a choreography with its type, an error.
 
-Each value has a *bundle*: its texts by media type, of which the front end takes the richest. Nothing here imports
-IPython but through the shell that is given.
+Each value has a *bundle*: its texts by media type, of which the front end takes the richest.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import copy_context
 from html import escape
 from typing import Any, Final
+
+from IPython.display import display
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.values import show
-from klorpy.environment.diagrams import chart
 from klorpy.environment.present import Palette, error_text, result_lines
-from klorpy.simulator import Exploration, Simulation
+from klorpy.simulator import Exploration, Progress, Simulation, watching
 
 Bundle = dict[str, str]
 
@@ -76,6 +80,10 @@ def _chart(simulation: Simulation) -> Any:
     """The chart; None for a run that kept no trace, sent nothing, or sent too much to be drawn unasked."""
     if simulation._trace is None or not 0 < len(simulation.messages) <= CHARTED:
         return None
+    try:
+        from klorpy.environment.diagrams import chart
+    except ImportError:
+        return None
     return chart(simulation)
 
 
@@ -89,7 +97,8 @@ def _table(simulation: Simulation) -> str:
 
 
 def _row(tag: str, cells: list[str]) -> str:
-    return f"<tr>{''.join(f'<{tag} style="{_CELL}">{cell}</{tag}>' for cell in cells)}</tr>"
+    inner = "".join(f'<{tag} style="{_CELL}">{cell}</{tag}>' for cell in cells)
+    return f"<tr>{inner}</tr>"
 
 
 def _outcome(simulation: Simulation, role: str) -> str:
@@ -137,18 +146,6 @@ class Line:
         return self.text
 
 
-def progress_text(done: int, total: int | None, seconds: float) -> str:
-    """How far a run is, on one line.
-
-    >>> progress_text(12345, None, 2.34)
-    '12,345 steps in 2.3 s'
-    >>> progress_text(40, 1000, 2.34)
-    '40 of at most 1,000 schedules in 2.3 s'
-    """
-    what = f"{done:,} steps" if total is None else f"{done:,} of at most {total:,} schedules"
-    return f"{what} in {seconds:.1f} s"
-
-
 _HEAD = re.compile(r"^(?:(error)|warning)\[[\w-]+\]", re.MULTILINE)
 _MARK = re.compile(r"^( *\| +)(\^+.*)$", re.MULTILINE)
 
@@ -157,3 +154,50 @@ def coloured(text: str) -> str:
     """A diagnostic as text with its kind and its underlined form in colour, as front ends show it."""
     text = _HEAD.sub(lambda match: f"\x1b[{'1;31' if match[1] else '1;33'}m{match[0]}\x1b[0m", text)
     return _MARK.sub("\\1\x1b[31m\\2\x1b[0m", text)
+
+
+# --- Progress ---------------------------------------------------------------------------------------------------------
+
+#: Seconds after which progress is shown, and between two looks at it.
+PATIENCE: Final = 1.0
+INTERVAL: Final = 0.2
+
+
+def showing_progress() -> AbstractContextManager[None]:
+    """Runs inside that take longer than a second show how far they are, in the output of the cell."""
+    return watching(_observe)
+
+
+@contextmanager
+def _observe(progress: Progress) -> Iterator[None]:
+    start = time.monotonic()
+    ended = threading.Event()
+
+    def line() -> Line:
+        return Line(progress_text(progress, time.monotonic() - start))
+
+    def watch() -> None:
+        if ended.wait(PATIENCE):
+            return
+        handle = display(line(), display_id=True)
+        while not ended.wait(INTERVAL):
+            handle.update(line())
+        handle.update(line())
+
+    # The thread gets the context of the cell, by which the front end knows where its output belongs.
+    thread = threading.Thread(target=copy_context().run, args=(watch,), name="klorpy-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def progress_text(progress: Progress, seconds: float) -> str:
+    """How far a run is, on one line: `double: 12,345 messages in 2.3 s`."""
+    if progress.total is not None:
+        done = f"{progress.done:,} of at most {progress.total:,} schedules in "
+    else:
+        done = "" if progress.messages is None else f"{progress.messages:,} messages in "
+    return f"{progress.choreography.name}: {done}{seconds:.1f} s"

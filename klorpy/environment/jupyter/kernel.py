@@ -7,8 +7,10 @@ magics (a line that starts with % or !, or a cell that starts with %%) and inter
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
+import hy
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.interactiveshell import InteractiveShellABC
@@ -19,7 +21,7 @@ from klorpy.core.choreography import Choreography
 from klorpy.environment.jupyter.cells import Cells
 from klorpy.environment.jupyter.display import choreography_bundle
 from klorpy.environment.session import Status
-from klorpy.language.hy_adapter import mangle
+from klorpy.language.hy_adapter import Keyword, Object, mangle
 
 
 class KlorpyShell(ZMQInteractiveShell):  # type: ignore[misc]
@@ -29,6 +31,8 @@ class KlorpyShell(ZMQInteractiveShell):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         #: As in a shell that has loaded the extension; see `klorpy.environment.jupyter.magics`.
         self.klorpy = Cells(self)
+        for kind in _AS_HY:
+            self.display_formatter.formatters["text/plain"].for_type(kind, _pretty)
 
     def transform_cell(self, raw_cell: str) -> str:
         """A cell as Python: lines of IPython's own first, if there are any, and a call for the rest."""
@@ -36,7 +40,8 @@ class KlorpyShell(ZMQInteractiveShell):  # type: ignore[misc]
             return str(super().transform_cell(raw_cell))
         asked = re.fullmatch(r"\s*(?:\?{1,2}\s*([^\s()\[\]{}]+)|([^\s()\[\]{}?]+)\?{1,2})\s*", raw_cell)
         if asked and mangle(raw_cell.strip()) not in self.user_ns:
-            return f"get_ipython().run_line_magic('pinfo', {mangle(asked[1] or asked[2])!r})\n"
+            command = ",source" if "??" in raw_cell else ",doc"
+            return f"get_ipython().run_klor({command + ' ' + (asked[1] or asked[2])!r})\n"
         lines = raw_cell.split("\n")
         own = 0
         while own < len(lines) and (not lines[own].strip() or _is_ipython_line(lines[own])):
@@ -68,6 +73,13 @@ class KlorpyShell(ZMQInteractiveShell):  # type: ignore[misc]
 
 
 InteractiveShellABC.register(KlorpyShell)
+
+#: Values that are shown as Hy writes them.
+_AS_HY = (list, tuple, dict, set, frozenset, str, bytes, complex, Fraction, Keyword, Object)
+
+
+def _pretty(value: Any, printer: Any, cycle: bool) -> None:
+    printer.text(hy.repr(value))
 
 
 def _is_ipython_line(line: str) -> bool:

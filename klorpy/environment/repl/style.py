@@ -11,7 +11,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.styles import BaseStyle, Style, merge_styles, pygments_token_to_classname
 
-from klorpy.environment.present import ROLE_COLOURS as PALETTE
+from klorpy.environment.present import COLOURS as PALETTE
 from klorpy.environment.repl.lexer import parts
 
 _BASE: Final = {

@@ -192,6 +192,9 @@ class Context:
             return self.literal(form, form)
         if self.report_uninstantiated(form):
             return self.bad(form)
+        if name in ("->", "=>"):
+            self.report.error(messages.lone_arrow(self.span(form), name))
+            return self.bad(form)
         pair = arrow_roles(name)
         if pair and any(self.is_role(r) for r in pair):
             self.report.error(

@@ -41,7 +41,7 @@ def read_header(compiler: Compiler, report: Report, form: Form) -> tuple[Context
     if roles is None:
         return None
     if name in FORMS or name in roles or arrow_roles(name) is not None or name in _TAKEN:
-        report.error(messages.dup_name(ctx.span(name_form), name, name, "means something else in a choreography"))
+        report.error(messages.reserved_name(ctx.span(name_form), name))
         return None
     unit.name = name
     ctx = replace(ctx, roles=roles)

@@ -83,6 +83,8 @@ def _expression(ctx: Context, form: Form) -> Surface:
         pair = arrow_roles(name)
         if pair and any(ctx.is_role(role) for role in pair):
             return arrow(inner, form, pair)
+        if pair and all(end.upper() in (role.upper() for role in ctx.roles) for end in pair):
+            return arrow(inner, form, pair)  # a role in the wrong case
         ends = [end for part in name.split("->") for end in part.split("=>")]
         if len(ends) > 1 and not pair and any(ctx.is_role(end) for end in ends):
             ctx.report.error(messages.chained_arrow(ctx.span(form[0]), name))

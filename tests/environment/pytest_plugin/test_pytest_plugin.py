@@ -109,12 +109,12 @@ def test_a_klorpy_error_in_a_file_is_shown_with_its_form_and_nothing_else(pytest
     start = next(i for i, line in enumerate(lines) if "ERROR collecting test_shop.hy" in line)
     end = next(i for i, line in enumerate(lines) if "short test summary" in line)
     assert lines[start + 1 : end] == [
-        "error[unknown-role]: C is not a role of tell",
-        " --> test_shop.hy:3:4",
+        "error[unknown-role]: C is not a role of this choreography",
+        "  --> test_shop.hy:3:4",
         "  |",
         "3 |   (A->C x))",
         "  |    ^^^^",
-        "  = help: add C to the roles: [A B C]",
+        "  = help: its roles are A and B; add C to the role vector if it takes part",
     ]
 
 
@@ -169,14 +169,14 @@ def test_files_are_collected_once_although_another_plugin_collects_them_too(pyte
 
 @pytest.mark.parametrize("mode", ["prepend", "append", "importlib"])
 def test_modules_find_what_stands_beside_them(pytester: pytest.Pytester, mode: str) -> None:
-    folder = pytester.path / "tests"
+    folder = pytester.path / "of_shop"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "shop.hy").write_text(DOUBLE)
     (folder / "test_shop.hy").write_text(
         "(require klorpy *)\n(import .shop [double] sys)\n"
         '(defn test-it [simulate-chor] (assert (= (get (simulate-chor double 2) "A") 4)))\n'
-        '(defn test-name [] (assert (= __name__ "tests.test_shop")) (assert (in __name__ sys.modules)))'
+        '(defn test-name [] (assert (= __name__ "of_shop.test_shop")) (assert (in __name__ sys.modules)))'
     )
     if mode == "importlib":
         pytester.syspathinsert()
@@ -188,7 +188,7 @@ def test_python_tests_use_the_fixture_too(pytester: pytest.Pytester) -> None:
         """
         import klorpy
 
-        ns = klorpy.evaluate('(defchor tell [A B] (-> #{A B} B) [x] (B x))')
+        ns = klorpy.evaluate('(defchor tell [A B] (-> #{A B} B) [x] (narrow [B] x))')
 
         def test_it(simulate_chor):
             assert repr(simulate_chor) == "<simulate_chor>"
@@ -447,3 +447,16 @@ def test_hypothesis_and_the_fixture_work_together(pytester: pytest.Pytester) -> 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*x=50*", "*- klorpy: double, seed 0 -*", "A --> B: 50"])
     assert result.stdout.str().count("- klorpy: double") == 1
+
+
+def test_asynchronous_tests_are_left_to_anyio(pytester: pytest.Pytester) -> None:
+    text = DOUBLE + """
+    (import anyio)
+    (defn [pytest.fixture] anyio-backend [] "asyncio")
+    (defn :async [pytest.mark.anyio] test-it [simulate-chor]
+      (await (anyio.sleep 0))
+      (assert (= (get (simulate-chor double 2) "A") 5)))
+    """
+    result = run(pytester, text)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*assert 4 == 5", "*- klorpy: double, seed 0 -*"])
