@@ -18,6 +18,7 @@ from klorpy.core.spans import Source
 from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.environment import asking, files
+from klorpy.environment.outcome import NOTHING
 from klorpy.environment.outputs import (
     Explored,
     Picture,
@@ -33,7 +34,17 @@ from klorpy.environment.outputs import (
     stale_mark,
 )
 from klorpy.environment.step import Stepper
-from klorpy.language.hy_adapter import Form, Keyword, List, Symbol, as_data, dotted_name, read_forms, symbol_name
+from klorpy.language.hy_adapter import (
+    Form,
+    Keyword,
+    List,
+    Symbol,
+    as_data,
+    dotted_name,
+    new_reader,
+    read_forms,
+    symbol_name,
+)
 from klorpy.language.options import alter_opts
 from klorpy.language.show import project
 from klorpy.simulator import Simulation
@@ -83,8 +94,8 @@ def run(session: Session, text: str) -> Any:
 
 def split(text: str) -> tuple[str, str]:
     """The name of a command, without its comma, and what stands behind it."""
-    name, _, rest = text.strip()[1:].replace("\n", " \n", 1).partition(" ")
-    return name, rest.strip()
+    name, *rest = text.strip()[1:].split(None, 1) or [""]
+    return (name, rest[0]) if rest else (name, "")
 
 
 def find(name: str) -> Command:
@@ -125,8 +136,11 @@ def _usage(name: str) -> KlorError:
 
 
 def _forms(session: Session, text: str) -> tuple[list[Form], Source]:
-    source = Source("<command>", text)
-    return list(read_forms(text, source.filename)), source
+    """The forms of `text`, which the present command ends with, at their places in the command."""
+    before = session.command[: len(session.command) - len(text)]
+    source = session.source_of(session.command)
+    blank = "".join("\n" if c == "\n" else " " for c in before)
+    return list(read_forms(blank + text, source.filename, new_reader(session.module))), source
 
 
 def _chor(session: Session, form: Form | str) -> Choreography:
@@ -280,13 +294,11 @@ def _time(session: Session, rest: str) -> Text:
     if not rest:
         raise _usage("time")
     begin = time.perf_counter()
-    values = list(session.evaluate_text(rest, "<command>"))
+    values = list(session.evaluate_text(rest))
     taken = time.perf_counter() - begin
     for outcome in values:
         if outcome.error is not None:
             raise outcome.error
-    from klorpy.environment.session import NOTHING
-
     shown = [show(values[-1].value, 500)] if values and values[-1].value is not NOTHING else []
     return Text((*shown, _duration(taken)))
 
@@ -339,7 +351,7 @@ def _expand(session: Session, rest: str) -> Text:
     if len(forms) != 1:
         raise _usage("expand")
     first, *steps = asking.expansions(session.module, source, forms[0])
-    return Text((first, *(f"  => {step}" for step in steps))) if steps else lines(first, "  is no call of a macro")
+    return Text((first, *(f"  => {step}" for step in steps))) if steps else lines(first, "  nothing to expand")
 
 
 @_command(",doc NAME", "what is known of a name", "any")

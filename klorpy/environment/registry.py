@@ -7,6 +7,7 @@ says why it does not.
 
 from __future__ import annotations
 
+import linecache
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -186,11 +187,11 @@ class Registry:
                     slug="not-defined",
                     help=f"evaluate what defines it again ({place(choreography)})",
                 )
-            source = placed(definition)
+            source, text = placed(definition)
             module = self._module if vars(self._module) is namespace else _module_of(namespace)
             reader = new_reader(module)
             with using(definition.options), using({"verify": {"signature": True}}):
-                for form in read_forms(source.text, source.filename, reader):
+                for form in read_forms(text, source.filename, reader):
                     evaluate_form(form, module, source, reader)
         except Exception as error:
             return Recompiled(choreography, was, choreography.signature, error)
@@ -230,11 +231,13 @@ def is_hy(module: types.ModuleType) -> bool:
     return isinstance(file, str) and file.endswith(".hy") and not own
 
 
-def placed(definition: Definition) -> Source:
-    """The text of a definition, standing where it stands in its file, so that places fit."""
-    span = definition.span
-    text = "\n" * (span.line - 1) + " " * (span.column - 1) + definition.source.text
-    return Source(definition.source.filename, text)
+def placed(definition: Definition) -> tuple[Source, str]:
+    """The file of a definition, as far as it is known, and the definition alone at its place in it."""
+    span, filename = definition.span, definition.source.filename
+    alone = "\n" * (span.line - 1) + " " * (span.column - 1) + definition.source.text
+    whole = Source(filename, "".join(linecache.getlines(filename)))
+    known = whole.slice(span) == definition.source.text
+    return (whole if known else Source(filename, alone)), alone
 
 
 def _module_of(namespace: object) -> types.ModuleType:

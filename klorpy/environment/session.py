@@ -9,7 +9,6 @@ as usable as it was.
 from __future__ import annotations
 
 import ast
-import enum
 import functools
 import inspect
 import linecache
@@ -19,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import anyio.from_thread
 import hy
@@ -32,6 +31,7 @@ from klorpy.core.spans import Source
 from klorpy.environment import commands, complete
 from klorpy.environment.complete import Completion
 from klorpy.environment.files import Files
+from klorpy.environment.outcome import NOTHING, Outcome, Status
 from klorpy.environment.present import Palette, error_text, result_lines
 from klorpy.environment.registry import Note, Registry
 from klorpy.environment.step import Stepper
@@ -54,41 +54,6 @@ from klorpy.simulator import ChoreographyFailed, Exploration, Simulation
 from klorpy.simulator.schedule import Seed
 
 __all__ = ["NOTHING", "Completion", "Note", "Outcome", "Session", "Status", "render"]
-
-
-class _Nothing:
-    def __repr__(self) -> str:
-        return "NOTHING"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-#: The value of a form that has none to show.
-NOTHING: Final = _Nothing()
-
-
-class Status(enum.Enum):
-    """Whether a text can be evaluated: COMPLETE; INCOMPLETE, when more text could make it so; WRONG, when none can."""
-
-    COMPLETE = "complete"
-    INCOMPLETE = "incomplete"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one form, or of a command."""
-
-    #: The form as it was written.
-    text: str
-    value: Any = NOTHING
-    error: BaseException | None = None
-    warnings: tuple[Warning, ...] = ()
-    #: The choreographies that the form defined or redefined.
-    defined: tuple[str, ...] = ()
-    #: What a command gave: an object with `.text(palette)`.
-    output: Any = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +96,8 @@ class Session:
         self.files = Files()
         #: The choreography that is stepped through, if one is.
         self.stepper: Stepper | None = None
+        #: The command that runs, as it was written.
+        self.command = ""
         #: Whether the user asked to leave.
         self.ended = False
         self._stack = ExitStack()
@@ -193,16 +160,12 @@ class Session:
         if is_command(text):
             yield self._command(text.strip())
             return
-        if filename is None:
-            self._inputs += 1
-            kind = "input" if self.name == "klorpy_session" else self.name
-            filename = f"<{kind} {self._inputs}>"
         yield from self.evaluate_text(text, filename)
 
-    def evaluate_text(self, text: str, filename: str) -> Iterator[Outcome]:
+    def evaluate_text(self, text: str, filename: str | None = None) -> Iterator[Outcome]:
         """As `evaluate`, for text that is no command."""
-        linecache.cache[filename] = (len(text), None, [line + "\n" for line in text.split("\n")], filename)
-        source = Source(filename, text)
+        source = self.source_of(text, filename)
+        filename = source.filename
         forms = read_forms(text, filename, self._reader)
         while True:
             try:
@@ -223,6 +186,16 @@ class Session:
             yield outcome
             if outcome.error is not None:
                 return
+
+    def source_of(self, text: str, filename: str | None = None) -> Source:
+        """An input under the name by which tracebacks find its lines."""
+        if filename is None:
+            self._inputs += 1
+            kind = "input" if self.name == "klorpy_session" else self.name
+            filename = f"<{kind} {self._inputs}>"
+        # With no modification time, the entry stays when files are checked for changes.
+        linecache.cache[filename] = (len(text), None, [line + "\n" for line in text.split("\n")], filename)
+        return Source(filename, text)
 
     def _evaluate(self, form: Form, source: Source) -> Outcome:
         text = source.slice(span_of(form))
@@ -325,6 +298,7 @@ class Session:
         notes: list[Warning] = []
         defined: list[str] = []
         outside, self._told = self._told, (notes, defined)
+        self.command = text
         try:
             with self._watching() as seen:
                 try:

@@ -68,6 +68,17 @@ def check_count(definition: Definition, given: Sequence[Any], role: Role | None 
     )
 
 
+def check_erased(arrow: Arrow, given: Sequence[Any], role: Role) -> None:
+    """Raises KlorError `play-arity` when `given` are not as many as the parameters of `arrow` that mention `role`."""
+    wanted = sum(role in type_.roles for type_ in arrow.params)
+    if len(given) != wanted:
+        raise KlorError(
+            f"this choreography takes {wanted} argument{'' if wanted == 1 else 's'} at {role}, not {len(given)}",
+            slug="play-arity",
+            help=f"give only the parameters that mention {role}",
+        )
+
+
 def result_at(type_: Type, value: Any, role: Role, function: Callable[[Arrow, Closure], Any]) -> Any:
     """What the program of `role` returned, as the caller sees it. `function` makes choreographies callable."""
     if role not in type_.roles:

@@ -20,7 +20,7 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role, Type
 from klorpy.runtime.commands import APPLY, AWAIT, CALLS, RECEIVE, SEND, Closure, Command, Program
 from klorpy.runtime.config import RoleConfig, Transport
-from klorpy.runtime.erasure import check_count, check_playable, result_at
+from klorpy.runtime.erasure import check_count, check_erased, check_playable, result_at
 from klorpy.runtime.machine import DONE, Machine
 
 #: Commands without a wait after which the player lets other tasks of its loop run.
@@ -92,15 +92,9 @@ class _Play:
 
     def _function(self, arrow: Arrow, closure: Closure) -> Callable[..., Any]:
         """A choreography that was returned, as a function of its erased arguments."""
-        count = sum(self.role in type_.roles for type_ in arrow.params)
 
         async def choreography(*given: Any) -> Any:
-            if len(given) != count:
-                raise KlorError(
-                    f"this choreography takes {count} arguments at {self.role}, not {len(given)}",
-                    slug="play-arity",
-                    help=f"give only the parameters that mention {self.role}",
-                )
+            check_erased(arrow, given, self.role)
             program = Machine(self.pinned).program((APPLY, closure, given, None))
             return await self._drive(program, arrow.result)
 

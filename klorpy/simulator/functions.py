@@ -17,7 +17,7 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role
 from klorpy.runtime.commands import APPLY, AWAIT, CALLS, RECEIVE, SEND, Closure, Command
 from klorpy.runtime.copying import copied
-from klorpy.runtime.erasure import result_at
+from klorpy.runtime.erasure import check_erased, result_at
 from klorpy.runtime.machine import DONE, Machine
 
 #: Seconds that a function waits for another role's, when the simulation had no timeout.
@@ -34,15 +34,9 @@ class Meeting:
 
     def function(self, role: Role, arrow: Arrow, closure: Closure) -> Callable[..., Any]:
         """The choreography `closure` at `role`, as a function of its erased arguments."""
-        count = sum(role in type_.roles for type_ in arrow.params)
 
         def choreography(*args: Any) -> Any:
-            if len(args) != count:
-                raise KlorError(
-                    f"this choreography takes {count} arguments at {role}, not {len(args)}",
-                    slug="play-arity",
-                    help=f"give only the parameters that mention {role}",
-                )
+            check_erased(arrow, args, role)
             machine = Machine(self.pinned)
             machine.start(machine.program((APPLY, closure, args, None)))
             result = self._drive(role, machine)

@@ -33,18 +33,33 @@ _Style = int | str | None
 def render(model: Model, width: int | None = None, palette: Palette | None = None) -> str:
     """The chart in lines of at most `width` cells, coloured when `palette` is on."""
     limit = max(WIDTH if width is None else width, NARROWEST)
-    colours = Palette([line.role for line in model.lifelines], palette is not None and palette.on)
+    colours = _Colours(model, palette is not None and palette.on)
     sheet = _Sheet(model, limit, colours)
     return "\n".join([*_heading(model, limit, colours), "", *(sheet.lines() if sheet.fits else _list(model, limit, colours))])
 
 
-def _heading(model: Model, limit: int, colours: Palette) -> list[str]:
+def _heading(model: Model, limit: int, colours: _Colours) -> list[str]:
     head = shorten(f"{model.title}: {model.summary}", limit)
     title = model.title if head.startswith(model.title) else head
-    lines = [colours.strong(title) + head[len(title) :]]
+    lines = [colours.paint(title, "strong") + head[len(title) :]]
     if model.trouble:
-        lines += [colours.error(line) for line in wrap(model.trouble, limit, 3)]
+        lines += [colours.paint(line, "error") for line in wrap(model.trouble, limit, 3)]
     return lines
+
+
+class _Colours:
+    """The palette of the columns; no colours at all when `on` is false."""
+
+    def __init__(self, model: Model, on: bool) -> None:
+        self._roles = [line.role for line in model.lifelines]
+        self._palette = Palette(self._roles, on)
+
+    def paint(self, text: str, style: _Style) -> str:
+        if style is None or not text.strip():
+            return text
+        if isinstance(style, int):
+            return self._palette.role(self._roles[style], text)
+        return self._palette.strong(text) if style == "strong" else self._palette.error(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +71,7 @@ class _Box:
 
 
 class _Sheet:
-    def __init__(self, model: Model, limit: int, colours: Palette) -> None:
+    def __init__(self, model: Model, limit: int, colours: _Colours) -> None:
         self.model = model
         self.colours = colours
         self.items = framed(model)
@@ -281,7 +296,7 @@ class _Line:
                     self.cells[x + 1] = ("", style)
             x += wide
 
-    def text(self, colours: Palette) -> str:
+    def text(self, colours: _Colours) -> str:
         cells = list(self.cells)
         while cells and cells[-1][0] == " ":
             cells.pop()
@@ -290,23 +305,15 @@ class _Line:
         for i in range(1, len(cells) + 1):
             if i == len(cells) or cells[i][1] != cells[start][1]:
                 part = "".join(char for char, _ in cells[start:i])
-                found.append(_coloured(part, cells[start][1], colours))
+                found.append(colours.paint(part, cells[start][1]))
                 start = i
         return "".join(found)
-
-
-def _coloured(text: str, style: _Style, colours: Palette) -> str:
-    if style is None or not text.strip():
-        return text
-    if isinstance(style, int):
-        return colours.role(colours_of(colours)[style], text)
-    return colours.strong(text) if style == "strong" else colours.error(text)
 
 
 # --- As a list --------------------------------------------------------------------------------------------------------
 
 
-def _list(model: Model, limit: int, colours: Palette) -> list[str]:
+def _list(model: Model, limit: int, colours: _Colours) -> list[str]:
     """A line for each step."""
     found: list[str] = []
     depth = 0
@@ -315,7 +322,7 @@ def _list(model: Model, limit: int, colours: Palette) -> list[str]:
         indent = "  " * min(depth, _DEPTH)
         match item:
             case Opened():
-                found.append(colours.strong(shorten(f"{indent}╭ {_continued(item)}", limit)))
+                found.append(colours.paint(shorten(f"{indent}╭ {_continued(item)}", limit), "strong"))
                 depth += 1
             case Closed():
                 depth -= 1
@@ -325,11 +332,11 @@ def _list(model: Model, limit: int, colours: Palette) -> list[str]:
             case Note(column=column, kind=kind):
                 text = f"{indent}{roles[column]}: {_note(item)}"
                 line = shorten(text, limit)
-                found.append(line if kind == "printed" else colours.error(line))
+                found.append(colours.paint(line, None if kind == "printed" else "error"))
             case Gap():
                 found += [shorten(f"⋮ {item.text}", limit), shorten(f"⋮ see {item.more}", limit)]
     for line in model.lifelines:
         if line.text:
             text = shorten(f"{line.role} = {line.text}" if line.ending == "result" else f"{line.role} {line.text}", limit)
-            found.append(text if line.ending == "result" else colours.error(text))
+            found.append(colours.paint(text, None if line.ending == "result" else "error"))
     return found
