@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -29,6 +30,10 @@ from klorpy.language.options import alter_opts
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Gives the exit status: 0, 1 for errors of the program, 2 for a wrong call."""
     arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the terminal cannot show is shown as Python would write it, rather than lost with all the rest.
+            stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         warnings.simplefilter("always", KlorWarning)

@@ -22,9 +22,9 @@ COLOURS = ("brightblue", "brightgreen", "brightmagenta", "brightcyan", "brightye
 _OURS = tuple(os.path.dirname(os.path.abspath(str(module.__file__))) for module in (klorpy, hy))
 
 
-def wants_colour(file: IO[str]) -> bool:
+def wants_colour(file: IO[str] | None) -> bool:
     """Whether to colour what is written to `file`: a terminal, and the user did not ask for none (NO_COLOR)."""
-    return file.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return file is not None and file.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class Palette:

@@ -7,7 +7,10 @@ order always works; `tests/environment/repl/test_tour.py` does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from klorpy.core.diagnostics import KlorError
+from klorpy.environment.outputs import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ STEPS: Final = (
 A choreography says who does what and who tells whom, in one text. This one has two
 roles, A and B: A has a name, B makes a greeting of it. (A->B name) is a message.
 (-> A B) is the type: something at A goes in, something at B comes out.
-The form stands at your prompt. Press Enter to define it.""",
+Evaluate it to define greet.""",
         '''(defchor greet [A B] (-> A B) [name]
   (B (+ "Hello, " (A->B name))))''',
     ),
@@ -129,3 +132,15 @@ class Tour:
     def heading(self) -> str:
         step = self.step
         return f"{self.at + 1} of {len(STEPS)} · {step.title}" if step else "The end"
+
+
+def tour(session: Any, rest: str) -> Text:
+    """The step whose number is `rest`, or the first, where no prompt can offer the form: the form stands below."""
+    if rest and not (rest.isdecimal() and 1 <= int(rest) <= len(STEPS) + 1):
+        raise KlorError(f"the tour has no step {rest}", slug="bad-argument", help=f"its steps are 1 to {len(STEPS)}")
+    place = Tour(int(rest or 1) - 1)
+    step = place.step
+    if step is None:
+        return Text((place.heading(), "", *END.splitlines()))
+    form = [f"    {line}" for line in step.form.splitlines()]
+    return Text((place.heading(), "", *step.text.splitlines(), "", *form, "", f",tour {place.at + 2} goes on."))

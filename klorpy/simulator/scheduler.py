@@ -16,11 +16,9 @@ import queue
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack
 from typing import Any, Final
 
 import anyio
-import anyio.from_thread
 import anyio.lowlevel
 
 from klorpy.core.choreography import Choreography, Definition, Site
@@ -30,6 +28,7 @@ from klorpy.core.types import Role
 from klorpy.core.values import ATOMS, NotCopyable, isolate
 from klorpy.runtime.commands import AWAIT, CALLS, CHECK, PAUSE, TAIL_CALL, Command, Instance, Program
 from klorpy.runtime.copying import not_copyable
+from klorpy.runtime.loop import LoopThread
 from klorpy.runtime.machine import DONE, Machine, first_cause
 from klorpy.simulator.audit import Audit
 from klorpy.simulator.output import Capture, awaiting
@@ -92,8 +91,7 @@ class Scheduler:
         self.ready: deque[Task] = deque()
         self.first_failure: Task | None = None
         self.timed_out = False
-        self._stack = ExitStack()
-        self._portal: anyio.from_thread.BlockingPortal | None = None
+        self._loop: LoopThread | None = None
         #: The roles that wait for host code, in the order in which they began to; a token for each that is done.
         self._awaiting: list[Task] = []
         self._finished: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -113,7 +111,8 @@ class Scheduler:
                 if isinstance(task.waiting, Future):
                     task.waiting.cancel()
                 task.machine.close()
-            self._stack.close()
+            if self._loop is not None:
+                self._loop.close()
             for task in self.tasks.values():
                 # What was not begun when the run ended would be complained of as never awaited.
                 if isinstance(task.waiting, Future) and task.command is not None and inspect.iscoroutine(task.command[1]):
@@ -290,9 +289,9 @@ class Scheduler:
                     help="await what a coroutine function returns",
                 )
             )
-        if self._portal is None:
-            self._portal = self._stack.enter_context(anyio.from_thread.start_blocking_portal())
-        future: Future[Any] = self._portal.start_task_soon(_host_code, awaitable, self.capture, task.role)
+        if self._loop is None:
+            self._loop = LoopThread()
+        future = self._loop.start(_host_code, awaitable, self.capture, task.role)
         task.waiting, task.command = future, command
         self._awaiting.append(task)
         future.add_done_callback(lambda _: self._finished.put(None))
@@ -305,14 +304,14 @@ class Scheduler:
         if self.first_failure is not None and block:
             # Nobody else can move; what is awaited belongs to a run that has failed.
             return False
-        assert self._portal is not None
+        assert self._loop is not None
         try:
             # Let what need not wait for the world come to its end, so that its order does not depend on the threads.
-            self._portal.start_task_soon(_settle).result(self._time_left())
+            self._loop.start(_settle).result(self._time_left())
             if block and not any(task.waiting.done() for task in self._awaiting):
                 while not any(task.waiting.done() for task in self._awaiting):
                     self._finished.get(timeout=self._time_left())
-                self._portal.start_task_soon(_settle).result(self._time_left())
+                self._loop.start(_settle).result(self._time_left())
         except (queue.Empty, TimeoutError):
             self.timed_out = True
             return False

@@ -196,8 +196,9 @@ def _observe(progress: Progress) -> Iterator[None]:
 
 def progress_text(progress: Progress, seconds: float) -> str:
     """How far a run is, on one line: `double: 12,345 messages in 2.3 s`."""
+    messages = progress.messages
     if progress.total is not None:
         done = f"{progress.done:,} of at most {progress.total:,} schedules in "
     else:
-        done = "" if progress.messages is None else f"{progress.messages:,} messages in "
+        done = "" if messages is None else f"{messages:,} message{'' if messages == 1 else 's'} in "
     return f"{progress.choreography.name}: {done}{seconds:.1f} s"

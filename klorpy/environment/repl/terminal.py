@@ -19,8 +19,9 @@ from prompt_toolkit.patch_stdout import patch_stdout
 from pygments.console import colorize
 
 import klorpy
+from klorpy.environment.outputs import Request
 from klorpy.environment.present import Palette
-from klorpy.environment.repl.config import EDITING_MODES, Config
+from klorpy.environment.repl.config import Config
 from klorpy.environment.repl.progress import Reporter
 from klorpy.environment.repl.prompt import Prompt
 from klorpy.environment.session import Outcome, Session, render
@@ -34,11 +35,9 @@ Tab completes, ,help lists the commands, Ctrl-C cancels, Ctrl-D leaves."""
 
 #: The commands of the terminal, which a session knows nothing of.
 COMMANDS: Final[Mapping[str, str]] = {
-    ",tour": "choreographies in five minutes",
     ",next": "the next step of the tour",
     ",back": "the step of the tour before",
     ",quit-tour": "leave the tour; ,tour goes on from here",
-    ",editing": "edit as in emacs or vi",
 }
 
 
@@ -124,8 +123,10 @@ class Terminal:
         with Reporter(self._stdout or sys.stdout, self._dim) as reporter, watching(reporter.watch):
             for outcome in self.session.evaluate(text):
                 good = good and outcome.error is None
-                shown = self._shown(outcome)
                 reporter.clear()
+                if isinstance(outcome.output, Request) and outcome.output.what == "clear":
+                    self.prompt.app.renderer.clear()
+                shown = self._shown(outcome)
                 if shown:
                     self.write(shown)
         return good
@@ -144,15 +145,25 @@ class Terminal:
     def _commands(self) -> Mapping[str, Callable[[list[str]], None]]:
         return {
             ",tour": self._begin_tour, ",next": self._next, ",back": self._back, ",quit-tour": self._quit_tour,
-            ",editing": self._editing,
+            ",opts": self._opts,
         }  # fmt: skip
 
-    def _editing(self, words: list[str]) -> None:
-        if len(words) == 1 and words[0] in EDITING_MODES:
-            self.prompt.use_mode(words[0])
-        elif words:
-            self.write(f"{' '.join(words)} is no way of editing: type ,editing emacs or ,editing vi")
-        self.write(f"editing as in {self.prompt.mode}; F4 changes it")
+    def _opts(self, words: list[str]) -> None:
+        """Settings of the terminal are set here; the rest is the session's."""
+        prompt = self.prompt
+        match words:
+            case [":editing", ("emacs" | "vi") as mode]:
+                prompt.use_mode(mode)
+            case [":auto-close", ("True" | "False") as value]:
+                prompt.auto_close = value == "True"
+            case [":editing" | ":auto-close" as name, *_]:
+                values = "emacs or vi" if name == ":editing" else "True or False"
+                self.write(f"{name} is {values}")
+                return
+            case _:
+                if not self.evaluate(" ".join([",opts", *words])) or words:
+                    return
+        self.write(f":editing {prompt.mode}\n:auto-close {prompt.auto_close}")
 
     def _begin_tour(self, words: list[str]) -> None:
         if words and words[0].isdecimal():
@@ -187,6 +198,8 @@ class Terminal:
             self._tour = None
             return
         self.write(f"\n{heading}\n\n{step.text}\n")
+        if self._tour.at == 0:
+            self.write(self._dim("The form stands at your prompt: press Enter. ,next, ,back and ,quit-tour lead around.\n"))
         self._typed = step.form
 
     def _after_step(self, text: str, good: bool) -> None:
