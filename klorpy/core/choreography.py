@@ -41,7 +41,6 @@ class Site:
     text: str
     source: Source
     callee: Signature | None = None
-    check_callee: bool = False
     #: For an agreement: its roles, as places of the role vector.
     places: tuple[int, ...] = ()
 

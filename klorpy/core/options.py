@@ -3,8 +3,8 @@
     {"verify": {"agreement": False | True | ROLE, "signature": False | True}}
 
 `verify.agreement` adds messages that check the agreements of parameters and of `agree!`: True lets every role
-tell every other, a role's name lets that role collect and answer. `verify.signature` lets each call check that
-its callee still has the signature that the caller was compiled against.
+tell every other, a role's name lets that role collect and answer. `verify.signature` asks that each call checks that
+its callee still has the signature that the caller was compiled against; that costs nothing and is always done.
 """
 
 from __future__ import annotations

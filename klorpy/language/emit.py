@@ -60,6 +60,10 @@ class Names:
             name = self._bindings[binding] = self.fresh(binding.base)
         return name
 
+    def spelled(self) -> dict[str, str]:
+        """The locals of the choreography by Python's names, as the user writes them."""
+        return {name: binding.name for binding, name in self._bindings.items()}
+
 
 def _identifier(role: Role) -> str:
     mangled: str = mangle(role)

@@ -196,7 +196,7 @@ def _generate(
         "span": constants(_place(header.span)),
         "sites": constants(
             tuple(
-                (s.kind, _place(s.span), s.text, s.callee.text if s.callee else None, s.check_callee, s.places)
+                (s.kind, _place(s.span), s.text, s.callee.text if s.callee else None, s.places)
                 for s in sites.all
             )
         ),

@@ -62,8 +62,7 @@ class Sites:
     def _site(self, kind: str, span: Span, text: str, type_: Type, callee: Signature | None = None) -> Site:
         held = type_.roles if isinstance(type_, Agreement) else ()
         places = tuple(i for i, role in enumerate(self.order) if role in held)
-        check = self.options.verify_signature
-        site = Site(len(self.all), kind, span, text, self.report.source, callee, check, places)
+        site = Site(len(self.all), kind, span, text, self.report.source, callee, places)
         self.all.append(site)
         return site
 

@@ -78,9 +78,9 @@ def _definition(
     made = tuple(
         Site(
             index, kind, Span(*place), text, placed,
-            parse_signature(callee) if callee is not None else None, check, places,
+            parse_signature(callee) if callee is not None else None, places,
         )
-        for index, (kind, place, text, callee, check, places) in enumerate(sites)
+        for index, (kind, place, text, callee, places) in enumerate(sites)
     )  # fmt: skip
     links = tuple((find, parse_signature(text)) for find, text in callees)
 

@@ -64,7 +64,7 @@ class Machine:
         if word in _BY_NAME:
             _, choreography, index, args, site = command
             projections = self._projections.get(choreography)
-            if projections is None or site.check_callee:
+            if projections is None:
                 projections = self._find(choreography, site)
             program = projections[index](*args)
             return program

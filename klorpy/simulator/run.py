@@ -91,10 +91,21 @@ def _simulate(
     chor: Choreography, definition: Definition, args: tuple[Any, ...], schedule: Schedule, seed: Seed,
     timeout: float | None, sanitize: bool, trace: bool, progress: Progress, detail: bool = False,
 ) -> Simulation:  # fmt: skip
-    roles = definition.roles
-    pinned = reachable(chor)
     entries: list[Any] | None = [] if trace else None
     progress.trace = entries
+    scheduler = prepare(chor, definition, args, schedule, entries, timeout=timeout, sanitize=sanitize, detail=detail)
+    with scheduler.capture:
+        scheduler.run()
+    return conclude(chor, definition, scheduler, seed, timeout)
+
+
+def prepare(
+    chor: Choreography, definition: Definition, args: tuple[Any, ...], schedule: Schedule, entries: list[Any] | None, *,
+    timeout: float | None = None, sanitize: bool = False, detail: bool = False, pausing: bool = False,
+) -> Scheduler:  # fmt: skip
+    """A run that has not begun: every role stands at its start. What happens will be noted in `entries`."""
+    roles = definition.roles
+    pinned = reachable(chor)
 
     def line(role: Role, text: str) -> None:
         if entries is not None:
@@ -104,18 +115,22 @@ def _simulate(
     scheduler = Scheduler(
         roles, pinned, schedule, trace=entries, capture=capture, audit=Audit() if sanitize else None,
         deadline=None if timeout is None else time.monotonic() + timeout, clock=time.monotonic,
-        detail=detail,
+        detail=detail, pausing=pausing,
     )  # fmt: skip
     projections = definition.audited if sanitize else definition.projections
     given = _distribute(definition, args)
     for index, role in enumerate(roles):
         scheduler.start(role, projections[index](roles, *given[role]))
-    with capture:
-        scheduler.run()
+    return scheduler
 
-    simulation = Simulation(chor, seed, _trace=entries)
-    simulation.outputs = capture.outputs()
-    meeting = Meeting(pinned, timeout)
+
+def conclude(
+    chor: Choreography, definition: Definition, scheduler: Scheduler, seed: Seed, timeout: float | None = None
+) -> Simulation:
+    """What a run has done, with its verdict."""
+    simulation = Simulation(chor, seed, _trace=scheduler.trace)
+    simulation.outputs = scheduler.capture.outputs()
+    meeting = Meeting(scheduler.pinned, timeout)
     result_type = definition.signature.arrow.result
     for role, task in scheduler.tasks.items():
         if task.done:
@@ -138,7 +153,7 @@ def _simulate(
     ]
     failed = scheduler.first_failure
     first, trail = (failed.role, failed.trail) if failed else (None, ())
-    simulation.verdict = judge(simulation, first, trail, scheduler.timed_out, pinned.values())
+    simulation.verdict = judge(simulation, first, trail, scheduler.timed_out, scheduler.pinned.values())
     return simulation
 
 

@@ -21,7 +21,7 @@ class Schedule(Protocol):
     preemptive: bool
 
     def choose(self, count: int) -> int:
-        """Which of `count` (at least 2) ready roles moves."""
+        """Which of `count` (at least 2) ready roles moves; a negative number pauses the run."""
         ...
 
 

@@ -73,9 +73,12 @@ class Scheduler:
     def __init__(
         self, roles: tuple[Role, ...], pinned: Mapping[Choreography, Definition], schedule: Schedule, *,
         trace: list[Any] | None, capture: Capture, audit: Audit | None, deadline: float | None,
-        clock: Callable[[], float], detail: bool = False,
+        clock: Callable[[], float], detail: bool = False, pausing: bool = False,
     ) -> None:  # fmt: skip
+        self.pinned = pinned
         self.schedule = schedule
+        #: Whether the schedule is asked before every step, also when only one role can move.
+        self.pausing = pausing
         self.trace = trace
         #: Whether the trace has the beginning and the end of every call.
         self.detail = detail and trace is not None
@@ -104,24 +107,30 @@ class Scheduler:
     def run(self) -> None:
         """Run until no role can move. Whatever interrupts it (Ctrl-C) leaves no task and no thread behind."""
         try:
-            self._run()
+            self.advance()
         finally:
-            self.capture.current = None
-            for task in self.tasks.values():
-                if isinstance(task.waiting, Future):
-                    task.waiting.cancel()
-                task.machine.close()
-            if self._loop is not None:
-                self._loop.close()
-            for task in self.tasks.values():
-                # What was not begun when the run ended would be complained of as never awaited.
-                if isinstance(task.waiting, Future) and task.command is not None and inspect.iscoroutine(task.command[1]):
-                    task.command[1].close()
+            self.close()
 
-    def _run(self) -> None:
+    def close(self) -> None:
+        """End what is left of the run: tasks, and host code that is awaited with its thread."""
+        self.capture.current = None
+        for task in self.tasks.values():
+            if isinstance(task.waiting, Future):
+                task.waiting.cancel()
+            task.machine.close()
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+        for task in self.tasks.values():
+            # What was not begun when the run ended would be complained of as never awaited.
+            if isinstance(task.waiting, Future) and task.command is not None and inspect.iscoroutine(task.command[1]):
+                task.command[1].close()
+
+    def advance(self) -> None:
+        """Run until no role can move, or until the schedule pauses the run: then it can be advanced again."""
         # Locals are faster than attributes; see the module's docstring.
         ready, trace, atoms, schedule, capture = self.ready, self.trace, ATOMS, self.schedule, self.capture
-        preemptive, detail = schedule.preemptive, self.detail
+        preemptive, detail, pausing = schedule.preemptive, self.detail, self.pausing
         budget = 1 if preemptive else SLICE
         #: Whether anything but the next ready role has to be looked at between slices.
         alert = preemptive or self.deadline is not None
@@ -144,8 +153,11 @@ class Scheduler:
                     grace -= 1
                     if grace < 0:
                         return
-                if preemptive and len(ready) > 1:
-                    ready.rotate(-schedule.choose(len(ready)))
+                if preemptive and (pausing or len(ready) > 1):
+                    choice = schedule.choose(len(ready))
+                    if choice < 0:
+                        return
+                    ready.rotate(-choice)
             task = ready.popleft()
             capture.current = role = task.role
             machine, inbox, outbox, value = task.machine, task.inbox, task.outbox, task.value

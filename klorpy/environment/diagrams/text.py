@@ -273,7 +273,7 @@ def _note(row: Note) -> str:
 
 
 def _continued(opened: Opened) -> str:
-    return f"{opened.frame.label} (continued)" if opened.continued else opened.frame.label
+    return f"… {opened.frame.label}" if opened.continued else opened.frame.label
 
 
 class _Line:
