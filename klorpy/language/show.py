@@ -63,7 +63,8 @@ def _without_checks(function: ast.AST, audit: str) -> None:
         for name in ("body", "orelse"):
             block = getattr(node, name, None)
             if isinstance(block, list):
-                block[:] = [s for s in block if not (isinstance(s, ast.If) and _names(s.test, audit))]
+                kept = [s for s in block if not (isinstance(s, ast.If) and _names(s.test, audit))]
+                block[:] = kept or ([ast.Pass()] if name == "body" else [])
 
 
 def _names(node: ast.expr, name: str) -> bool:

@@ -440,7 +440,9 @@ class Generator:
             inner = inner.inner()
             kinds = OPS[op].args
             if OPS[op].whole:
-                return t.Op(op, tuple(self.pure(kind, inner, size // 2, None) for kind in kinds))
+                # What an opaque form uses is not mentioned; an operator's operands are.
+                allowed = inner.allowed if op == "chained" else None
+                return t.Op(op, tuple(self.pure(kind, inner, size // 2, allowed) for kind in kinds))
             parts = self.parts(size, len(kinds))
             return t.Op(op, tuple(self.operand(kind, inner, part) for kind, part in zip(kinds, parts, strict=True)))
 

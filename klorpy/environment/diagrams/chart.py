@@ -242,9 +242,27 @@ def _place(site: Site | None) -> str:
 
 
 def _decision(form: str) -> str:
-    """What a message decides: `(A=>B (A (< x 1)))` decides `(A (< x 1))`."""
-    found = re.match(r"\([^\s()]+=>[^\s()]+ (.*)\)$", form)
-    return found[1] if found else form
+    """What a message decides.
+
+    >>> _decision("(A=>B (A (< x 1)))"), _decision("(bcast [A B C] (A (not x)))"), _decision("(A=>B ok)")
+    ('(< x 1)', '(not x)', 'ok')
+    """
+    shared = re.match(r"\((?:([^\s()=]+)=>[^\s()]+|bcast \[([^\s\]]+)[^\]]*\]) (.*)\)$", form)
+    if not shared:
+        return form
+    text = shared[3]
+    local = re.match(rf"\({re.escape(shared[1] or shared[2])} (\(.*\)|\S+)\)$", text)
+    return local[1] if local and _one_form(local[1]) else text
+
+
+def _one_form(text: str) -> bool:
+    """Whether the brackets of `text` close at its end only; brackets in strings count, and are rarely alone."""
+    depth = 0
+    for i, char in enumerate(text):
+        depth += (char in "([{") - (char in ")]}")
+        if depth == 0 and i < len(text) - 1 and text[0] == "(":
+            return False
+    return depth == 0
 
 
 def _deciding(chor: Choreography, sites: Iterable[Site | None]) -> frozenset[Site]:

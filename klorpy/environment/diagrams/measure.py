@@ -75,7 +75,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def wrap(text: str, limit: int, lines: int) -> tuple[str, ...]:
-    """`text` in at most `lines` lines of at most `limit` cells, broken between words where that is possible.
+    """`text` in at most `lines` lines of at most `limit` cells, broken between words, or after hyphens, where that is possible.
 
     >>> wrap("the book arrives on Tuesday", 12, 2)
     ('the book', 'arrives on…')
@@ -87,8 +87,8 @@ def wrap(text: str, limit: int, lines: int) -> tuple[str, ...]:
             found.append(_whole_words(rest, limit))
             break
         end = _fitting(rest, limit)
-        space = rest.rfind(" ", 0, end + 1)
-        end = space if space > 0 else end
+        space, hyphen = rest.rfind(" ", 0, end + 1), rest.rfind("-", 0, end) + 1
+        end = space if space > 0 else hyphen if hyphen > 1 else end
         found.append(rest[:end].rstrip())
         rest = rest[end:].lstrip()
     return tuple(found) or ("",)

@@ -14,7 +14,8 @@ from klorpy.environment.diagrams.measure import shorten, wrap
 from klorpy.environment.diagrams.model import Arrow, Closed, Gap, Model, Note, Opened, Row, framed
 from klorpy.environment.diagrams.sheet import Sheet, mono_width, number, role_class, sans_width
 
-_LABEL, _NOTE, _RESULT, _NAME = 40, 30, 24, 18  # cells
+#: How long texts may be, in cells, before they are shortened.
+_LABEL, _GUARD, _NOTE, _RESULT, _NAME = 40, 26, 30, 24, 18
 _MARGIN: Final = 24
 _CLOSEST: Final = 104
 #: With more rows than this the roles are named once more below.
@@ -74,7 +75,8 @@ class _Picture:
                             gaps[i] = max(gaps[i], half)
                 case Arrow():
                     low, high = sorted(row.columns)
-                    missing = mono_width(_label(row)) + 44 - sum(gaps[low:high])
+                    wide_text = max(mono_width(_label(row)), mono_width(shorten(row.guard or "", _GUARD), 11) - 14)
+                    missing = wide_text + 44 - sum(gaps[low:high])
                     for i in range(low, high):
                         gaps[i] += max(missing / (high - low), 0)
         x = [0.0]
@@ -98,6 +100,8 @@ class _Picture:
             self._frame(box)
         for column in range(len(self.x)):
             self._lifeline(column, start, end)
+        for box in self.boxes:
+            self._tab(box)
         for placed in self.placed:
             self._row(placed, width)
         for column in range(len(self.x)):
@@ -118,12 +122,12 @@ class _Picture:
         gaps = [sans_width(row.text, 12) + 24 for row in self.model.rows if isinstance(row, Gap)]
         gaps += [mono_width(f"see {row.more}", 11) + 24 for row in self.model.rows if isinstance(row, Gap)]
         title = sans_width(shorten(self.model.title, 60), 15)
-        return max([title, sans_width(self.model.summary, 12), 260.0 if self.model.trouble else 0.0, *gaps])
+        return max([title, sans_width(self.model.summary, 12), 340.0 if self.model.trouble else 0.0, *gaps])
 
     def _trouble_lines(self, width: float) -> tuple[str, ...]:
         if not self.model.trouble:
             return ()
-        return wrap(self.model.trouble, max(int(width / 7.4), 20), 4)
+        return wrap(self.model.trouble, max(int(width / 6.7), 20), 4)
 
     def _sides(self) -> tuple[float, float]:
         """How far to the left and to the right anything reaches; frames know their sides then."""
@@ -304,17 +308,20 @@ class _Picture:
             self.sheet.text(_MARGIN - 12, y + 3.5, str(value), "dim n", "start")
 
     def _frame(self, box: _Box) -> None:
+        self.sheet.rect(
+            box.left, box.top, box.right - box.left, box.bottom - box.top, "dim",
+            'fill="none" stroke="currentColor" stroke-opacity=".7"', round=4,
+        )  # fmt: skip
+
+    def _tab(self, box: _Box) -> None:
+        """The name of a frame in its corner, above the lifelines."""
         sheet = self.sheet
         label = _continued(box.opened)
         width = sans_width(label, 11) + 12
-        sheet.rect(
-            box.left, box.top, box.right - box.left, box.bottom - box.top, "dim",
-            'fill="currentColor" fill-opacity=".05" stroke="currentColor" stroke-opacity=".6"', round=4,
-        )  # fmt: skip
         x, y = number(box.left), number(box.top)
         corner = f"M{x} {y}h{number(width)}v13l-6 6h-{number(width - 6)}z"
         sheet.path(corner, "box", 'fill="currentColor"')
-        sheet.path(corner, "dim", 'fill="none" stroke="currentColor" stroke-opacity=".6"')
+        sheet.path(corner, "dim", 'fill="none" stroke="currentColor" stroke-opacity=".7"')
         sheet.text(box.left + 6, box.top + 13.5, label, "ink s", "start")
 
     def _end(self, column: int, y: float) -> None:

@@ -39,11 +39,14 @@ def enable_nesting() -> bool:
 
 def run_nested(awaitable: Awaitable[T]) -> T:
     """Wait for `awaitable` on the loop that runs in this thread, after `enable_nesting`. Raises what it raises."""
-    loop = _running_loop()
-    if not is_nested(loop):
+    try:
+        loop = _running_loop()
+        if not is_nested(loop):
+            raise RuntimeError("loops are not nested: call klorpy.environment.jupyter.enable_nesting() first")
+    except RuntimeError:
         if asyncio.iscoroutine(awaitable):
             awaitable.close()
-        raise RuntimeError("loops are not nested: call klorpy.environment.jupyter.enable_nesting() first")
+        raise
 
     async def awaited() -> T:
         return await awaitable

@@ -35,14 +35,14 @@ def test_a_line_is_an_expression(python: Kernel) -> None:
     assert python.run("%klor (+ 1 2)").text == "3"
 
 
-def test_python_runs_after_a_failed_cell_only_when_asked(python: Kernel) -> None:
+def test_a_mistake_is_underlined_and_fails_the_cell(python: Kernel) -> None:
     ran = python.run("%%klor\n(defchor bad [A B] (-> A A) [x]\n  (B->A (B (* 2 x))))")
     assert (ran.status, ran.kind) == ("error", "KlorSyntaxError")
     lines = ran.error.splitlines()
     assert lines[0] == "error[agreement-op-arg]: this argument is A, but the operator runs at B"
     # The line of the magic is the first, as the front end counts.
     assert re.fullmatch(r"  --> Cell In\[\d+\]:3:17", lines[1])
-    assert len(lines) == 7
+    assert len(lines) == 6
 
 
 def test_only_the_users_frames_through_both_languages(python: Kernel) -> None:

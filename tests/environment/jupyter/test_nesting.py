@@ -19,7 +19,7 @@ def run(code: str) -> str:
 
 def test_inside_a_running_loop() -> None:
     out = run("""
-import asyncio, anyio, klorpy
+import asyncio, anyio
 from klorpy.environment.jupyter import enable_nesting, run_nested
 
 async def value():
@@ -36,8 +36,6 @@ async def main():
     print(run_nested(value()), asyncio.run(value()))
     task = asyncio.create_task(value())
     print(run_nested(task))
-    ns = klorpy.evaluate("(defchor f [A B] (-> A B) [x] (A->B x))")
-    network = klorpy.MemoryNetwork(["A", "B"])
 
 asyncio.run(main())
 """)
