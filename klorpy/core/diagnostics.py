@@ -74,6 +74,7 @@ TITLES: Final[dict[str, str]] = {
     "homogeneous-try": "a try belongs to one place",
     "homogeneous-form": "this form belongs to one place",
     # Warnings.
+    "missing-require": "a file that only klorpy can run",
     "unused-role": "a role is never used",
     "signature-changed": "a signature changed",
     "nondeterministic-agreement": "an agreement on a nondeterministic value",
@@ -268,5 +269,5 @@ def _indented(text: str, width: int) -> str:
 
 
 WARNINGS: Final = frozenset(
-    ("unused-role", "signature-changed", "nondeterministic-agreement", "functions-not-compared")
+    ("missing-require", "unused-role", "signature-changed", "nondeterministic-agreement", "functions-not-compared")
 )

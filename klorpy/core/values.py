@@ -130,7 +130,10 @@ def same_value(left: Any, right: Any) -> bool:
 
 def _equal(a: Any, b: Any) -> bool:
     try:
-        if getattr(a, "shape", None) != getattr(b, "shape", None):
+        for trait in ("shape", "dtype"):
+            if getattr(a, trait, None) != getattr(b, trait, None):
+                return False
+        if hasattr(a, "__len__") and len(a) != len(b):
             return False
         equal = a == b
         if hasattr(equal, "all"):

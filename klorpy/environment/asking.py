@@ -6,6 +6,7 @@ import builtins
 import difflib
 import inspect
 import types
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,10 +108,8 @@ def documentation(session: Session, name: str) -> list[str]:
         raise unknown(session, name)
     title = f"{name}: {type(value).__name__}"
     if callable(value):
-        try:
-            title = f"{name}{inspect.signature(value)}"
-        except (ValueError, TypeError):
-            pass
+        with suppress(ValueError, TypeError):
+            title = f"{name}{inspect.signature(value)}".replace("'", "")
     return [title, *_doc(inspect.getdoc(value))]
 
 

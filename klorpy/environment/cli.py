@@ -145,7 +145,7 @@ def _explore(chor: Choreography, args: list[Any], arguments: argparse.Namespace)
 def _check(arguments: argparse.Namespace) -> int:
     errors = choreographies = 0
     for file in arguments.files:
-        with _beside(file), _same_options():
+        with _same_options():
             try:
                 with open(file, encoding="utf-8") as stream:
                     found = check(stream.read(), file)
@@ -229,17 +229,6 @@ def _argument(text: str) -> Any:
 
 def _bad_argument(message: str, help: str) -> KlorError:
     return KlorError(message, slug="bad-argument", help=help)
-
-
-@contextmanager
-def _beside(file: str) -> Iterator[None]:
-    """Modules beside `file` can be imported."""
-    folder = os.path.dirname(os.path.abspath(file))
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
 
 
 @contextmanager

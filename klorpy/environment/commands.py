@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from klorpy.core.choreography import Choreography
@@ -34,9 +34,11 @@ from klorpy.environment.outputs import (
     stale_mark,
 )
 from klorpy.environment.step import Stepper
+from klorpy.environment.tour import STEPS
 from klorpy.language.hy_adapter import (
     Form,
     Keyword,
+    KlorSyntaxError,
     List,
     Symbol,
     as_data,
@@ -140,7 +142,10 @@ def _forms(session: Session, text: str) -> tuple[list[Form], Source]:
     before = session.command[: len(session.command) - len(text)]
     source = session.source_of(session.command)
     blank = "".join("\n" if c == "\n" else " " for c in before)
-    return list(read_forms(blank + text, source.filename, new_reader(session.module))), source
+    try:
+        return list(read_forms(blank + text, source.filename, new_reader(session.module))), source
+    except KlorSyntaxError as error:
+        raise KlorSyntaxError(replace(error.diagnostic, source=source)) from None
 
 
 def _chor(session: Session, form: Form | str) -> Choreography:
@@ -210,7 +215,7 @@ def _step(session: Session, rest: str) -> Any:
     ,step back [N]   takes back the last move, or N
     ,step run        goes on to the end, or to a breakpoint
     ,step run ROLE   goes on until this role has moved
-    ,step run LINE   goes on until a role is at this line, or at a form that contains this text
+    ,step run X      goes on until a role is at line X, at a form with the text X, or begins the choreography X
     ,step break X    makes the role, line or text X a breakpoint, or no longer
     ,step show       shows where each role is
     ,step stop       gives up"""
@@ -226,8 +231,11 @@ def _step(session: Session, rest: str) -> Any:
     if not words:
         raise _usage("step")
     chor, args, options = _call(session, "step", rest)
-    session.stepper = Stepper(chor, args, **options)
-    return session.stepper.view()
+    stepper = Stepper(chor, args, sanitize=bool(options.get("sanitize")))
+    if session.stepper is not None:
+        session.stepper.close()
+    session.stepper = stepper
+    return stepper.view()
 
 
 @_command(",trace", "what happened in the last simulation")
@@ -355,7 +363,7 @@ def _expand(session: Session, rest: str) -> Text:
 
 
 @_command(",doc NAME", "what is known of a name", "any")
-def _doc(session: Session, rest: str) -> Text:
+def _doc(session: Session, rest: str) -> Any:
     if not rest:
         raise _usage("doc")
     if rest.startswith(","):
@@ -473,9 +481,12 @@ def _details(text: str) -> list[str]:
 
 
 @_command(",tour", "a tour of five minutes")
-def _tour(session: Session, rest: str) -> Any:
-    tour: Any = importlib.import_module("klorpy.environment.tour")
-    return tour.tour(session, rest)
+def _tour(session: Session, rest: str) -> Text:
+    """At a prompt the tour goes on by itself; here it is shown as a whole."""
+    shown: list[str] = []
+    for number, step in enumerate(STEPS, 1):
+        shown += [f"{number}. {step.title}", step.text.strip(), "", *step.form.splitlines(), ""]
+    return Text(tuple(shown[:-1]))
 
 
 @_command(",clear", "clear the screen")

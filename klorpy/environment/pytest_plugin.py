@@ -146,14 +146,13 @@ def _evaluate(path: Path, module: types.ModuleType, *, rewrite: bool) -> None:
     """Evaluate a file form by form, with assertions that explain themselves."""
     from klorpy import KlorError
     from klorpy.core.spans import Source
-    from klorpy.language.evaluate import check_required, python_code
+    from klorpy.language.evaluate import python_code
     from klorpy.language.hy_adapter import compile_toplevel, new_reader, read_forms
 
     rewritten = _rewriter(path) if rewrite else None
     source = Source(str(path), path.read_text(encoding="utf-8"))
     reader = new_reader(module)
     for form in read_forms(source.text, source.filename, reader):
-        check_required(form, module, source)
         try:
             body, value = compile_toplevel(form, module, source, reader)
             if rewritten is not None:

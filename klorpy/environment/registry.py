@@ -12,6 +12,7 @@ import sys
 import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from klorpy.core.choreography import Choreography, Definition
@@ -134,7 +135,6 @@ class Registry:
 
     def _changed(self, choreography: Choreography, was: Signature) -> Note:
         dependents = [call for call in self.stale() if call.callee is choreography]
-        notes = tuple(f"{call} is stale: it calls {choreography.name} as it was" for call in dependents)
         return Note(
             Diagnostic(
                 "signature-changed",
@@ -254,13 +254,14 @@ class _Stand(types.ModuleType):
 
     def __init__(self, namespace: dict[str, object]) -> None:
         super().__init__(str(namespace.get("__name__", "klorpy_text")))
+        self._namespace: dict[str, object]
         object.__setattr__(self, "_namespace", namespace)
 
     @property
     def __dict__(self) -> dict[str, object]:  # type: ignore[override]
         return self._namespace
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         try:
             return self._namespace[name]
         except KeyError:

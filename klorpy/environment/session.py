@@ -9,18 +9,17 @@ as usable as it was.
 from __future__ import annotations
 
 import ast
+import asyncio
 import functools
 import inspect
 import linecache
 import types
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import anyio.from_thread
 import hy
 import hy.macros
 
@@ -50,6 +49,7 @@ from klorpy.language.hy_adapter import (
 )
 from klorpy.language.options import alter_opts, using
 from klorpy.language.pipeline import collecting
+from klorpy.runtime.loop import LoopThread
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation
 from klorpy.simulator.schedule import Seed
 
@@ -87,8 +87,6 @@ class Session:
         self.name = name
         self.registry = Registry(module)
         self.seed: Seed = 0
-        #: Called during long simulations and explorations with the steps or schedules done, and how many there are.
-        self.progress: Callable[[int, int | None], None] | None = None
         #: The simulation that ran last, whatever became of it.
         self.simulation: Simulation | None = None
         #: What was evaluated, in order.
@@ -100,9 +98,8 @@ class Session:
         self.command = ""
         #: Whether the user asked to leave.
         self.ended = False
-        self._stack = ExitStack()
-        self._portal: anyio.from_thread.BlockingPortal | None = None
-        self._await = await_ or self._in_portal
+        self._loop: LoopThread | None = None
+        self._await = await_ or self._in_thread
         self._reader = new_reader(module)
         self._inputs = 0
         self._watched = False
@@ -112,7 +109,7 @@ class Session:
         alter_opts(self._options)
         for function in (klorpy.play_role, klorpy.run_role, klorpy.project, klorpy.signature, klorpy.noop):
             vars(module).setdefault(getattr(function, "__name__", "noop"), function)
-        #: `simulate_chor` and `explore` with the session's seed and progress; the run is remembered.
+        #: `simulate_chor` and `explore` with the session's seed; the run is remembered.
         self.simulate = self._recording(klorpy.simulate_chor)
         self.explore = self._recording(klorpy.explore)
         vars(module).setdefault("simulate_chor", self.simulate)
@@ -120,14 +117,23 @@ class Session:
 
     def close(self) -> None:
         """End the thread of `await`, if there is one. The session can go on, and makes another when it needs one."""
-        self._portal = None
-        self._stack.close()
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+        if self.stepper is not None:
+            self.stepper.close()
+            self.stepper = None
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options that definitions are compiled under, besides the verification of signatures."""
+        return self._options
 
     # --- Reading ---
 
@@ -319,15 +325,13 @@ class Session:
     # --- What the namespace gives ---
 
     def _recording(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`simulate_chor` or `explore` with the session's seed and progress; notes the run."""
+        """`simulate_chor` or `explore` with the session's seed; the run is remembered."""
         takes_seed = "seed" in inspect.signature(function).parameters
 
         @functools.wraps(function)
         def recording(chor: Any, *args: Any, **options: Any) -> Any:
             if takes_seed:
                 options.setdefault("seed", self.seed)
-            if self.progress is not None:
-                options.setdefault("progress", self.progress)
             result = function(chor, *args, **options)
             self.note_simulation(result)
             return result
@@ -336,10 +340,10 @@ class Session:
 
     # --- Awaiting ---
 
-    def _in_portal(self, awaitable: Awaitable[Any]) -> Any:
-        if self._portal is None:
-            self._portal = self._stack.enter_context(anyio.from_thread.start_blocking_portal())
-        future: Future[Any] = self._portal.start_task_soon(_awaited, awaitable)
+    def _in_thread(self, awaitable: Awaitable[Any]) -> Any:
+        if self._loop is None:
+            self._loop = LoopThread()
+        future = self._loop.start(_awaited, awaitable)
         try:
             return future.result()
         except BaseException:
@@ -352,10 +356,15 @@ async def _awaited(awaitable: Awaitable[Any]) -> Any:
 
 
 async def _settled(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
-    """The value or the exception of `awaitable`, the latter with the user's frames only."""
+    """The value or the exception of `awaitable`, the latter with the user's frames only.
+
+    An exception such as SystemExit that reached the loop would end all that runs there.
+    """
     try:
         return await awaitable, None
-    except Exception as error:
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
         traceback = error.__traceback__
         return None, error.with_traceback(traceback.tb_next if traceback else None)
 

@@ -13,13 +13,14 @@ import types
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from klorpy.core.choreography import Choreography, Definition
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.events import Exited, Failed, Printed
 from klorpy.core.spans import Span
 from klorpy.core.types import Role
-from klorpy.core.values import NotCopyable, isolate, show
+from klorpy.core.values import NotCopyable, isolate, noop, show
 from klorpy.environment.outputs import Ran
 from klorpy.environment.present import Palette
 from klorpy.environment.registry import placed
@@ -32,6 +33,7 @@ from klorpy.simulator.scheduler import Scheduler, Task
 
 #: Commands that a move carries out at most, for roles that go on without a message for ever.
 _PATIENCE: Final = 10_000
+_EVENTS: Final = (Printed, Exited, Failed)
 
 
 class Guide:
@@ -59,6 +61,8 @@ class Position:
     form: str = ""
     filename: str = ""
     span: Span | None = None
+    #: What the form gave, as far as it has a value here.
+    value: Any = noop
     waits_for: Role | None = None
     #: The locals that it has, as the user names them.
     locals: Mapping[str, Any] = field(default_factory=dict)
@@ -115,7 +119,10 @@ def _where(position: Position) -> str:
     inside = f" in {' > '.join(position.calls)}" if len(position.calls) > 1 else ""
     if position.doing == "waits":
         return f"waits for {position.waits_for} at {form}  {place}{inside}"
-    return f"{'waits for host code at' if position.doing == 'awaits' else 'after'} {form}  {place}{inside}"
+    if position.doing == "awaits":
+        return f"waits for host code at {form}  {place}{inside}"
+    gave = "" if position.value is noop else f" = {show(position.value, 60)}"
+    return f"after {form}{gave}  {place}{inside}"
 
 
 class Stepper:
@@ -144,6 +151,8 @@ class Stepper:
         self._scheduler = prepare(
             self.choreography, self._definition, args, self._guide, [], sanitize=self._sanitize, pausing=True
         )
+        #: How much of the trace was looked at, and what of it belongs to messages.
+        self._looked = self._noted = 0
         self._code = dict(_code_of(self._scheduler.pinned.values()))
 
     @property
@@ -205,10 +214,10 @@ class Stepper:
         """What changes with every message that is sent or received."""
         tasks = self._scheduler.tasks.values()
         trace = self._scheduler.trace or []
-        return (
-            sum(len(box) for task in tasks for box in task.inbox.values()),
-            sum(1 for entry in trace[-16:] if isinstance(entry, str)) + len(trace),
-        )
+        # A message is noted by its parts, everything else as an event.
+        self._noted += sum(not isinstance(entry, _EVENTS) for entry in trace[self._looked :])
+        self._looked = len(trace)
+        return sum(len(box) for task in tasks for box in task.inbox.values()), self._noted
 
     def back(self, count: int = 1) -> None:
         """Take back the last moves."""
@@ -244,10 +253,10 @@ class Stepper:
 
     def _is_at(self, role: Role, places: tuple[int | str, ...]) -> bool:
         position = self.position(role)
-        if position.span is None:
-            return False
+        line = position.span.line if position.span else None
+        begun = position.name if position.doing == "starts" else None
         return any(
-            position.span.line == place if isinstance(place, int) else place in position.form for place in places
+            place == line if isinstance(place, int) else place == begun or place in position.form for place in places
         )
 
     def simulation(self) -> Simulation:
@@ -273,7 +282,9 @@ class Stepper:
             return Position(role, "ended", mailbox=mailbox, end=task.result)
         if task.error is not None:
             return Position(role, "failed", mailbox=mailbox, end=task.error)
-        frames = [(frame, self._code.get(frame.gi_code)) for frame in task.machine.frames]
+        frames: list[tuple[Any, Definition | None]] = [
+            (frame, self._code.get(frame.gi_code)) for frame in cast("list[Any]", task.machine.frames)
+        ]
         known = [(frame, definition) for frame, definition in frames if definition is not None]
         calls = tuple(definition.name for _, definition in known)
         frame, definition = known[-1]
@@ -292,7 +303,8 @@ class Stepper:
             return Position(role, "starts", **common)
         source, _ = placed(definition)
         form = " ".join(source.slice(span).split())
-        return Position(role, "after", **common, form=form, span=span)
+        value = noop if task.value is None else task.value
+        return Position(role, "after", **common, form=form, span=span, value=value)
 
     def _locals(self, frame: Any, definition: Definition) -> dict[str, Any]:
         names = self._names.get(definition)

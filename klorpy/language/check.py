@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+import types
 import warnings
 from dataclasses import dataclass
 
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
-from klorpy.core.spans import Source
+from klorpy.core.spans import Source, Span
 from klorpy.core.types import Signature
-from klorpy.language.evaluate import check_required, new_module, python_code
-from klorpy.language.hy_adapter import Compiler, compile_toplevel, head_name, hy_compiler, new_reader, read_forms
+from klorpy.language.evaluate import beside, new_module, python_code
+from klorpy.language.hy_adapter import (
+    Compiler,
+    compile_toplevel,
+    head_name,
+    hy_compiler,
+    new_reader,
+    read_forms,
+    span_of,
+    symbols_in,
+)
 from klorpy.language.pipeline import collecting, note_signature
 
 
@@ -23,25 +33,34 @@ class Checked:
     warnings: tuple[Diagnostic, ...]
 
 
-def check(source: str, filename: str, *, macros: bool = False) -> Checked:
+def check(source: str, filename: str) -> Checked:
     """Compile a text without running it (macros run, as they always do) and report all that is wrong.
 
-    A definition that is wrong is taken by its signature, so that only its own mistakes are reported. With `macros`,
-    klorpy's macros are required already, as `evaluate` does.
+    A definition that is wrong is taken by its signature, so that only its own mistakes are reported. klorpy's macros are
+    there already, as in `evaluate`; a file that does not require them is warned about.
     """
+    with beside(filename) as (name, package):
+        module = new_module(name, os.path.abspath(filename))
+        module.__package__ = package
+        return _check(source, filename, module)
+
+
+def _check(source: str, filename: str, module: types.ModuleType) -> Checked:
     text = Source(filename, source)
-    name = os.path.splitext(os.path.basename(filename))[0].replace("-", "_")
-    module = new_module(name, os.path.abspath(filename), macros=macros)
     compiler = hy_compiler(module, text)
     reader = new_reader(module)
     errors: list[Diagnostic] = []
     found: list[Diagnostic] = []
+    required = False
     with warnings.catch_warnings(), collecting(found):
         warnings.simplefilter("ignore", KlorWarning)
         try:
             for form in read_forms(source, filename, reader):
+                required = required or (head_name(form) == "require" and "klorpy" in symbols_in(form))
+                if head_name(form) == "defchor" and not required:
+                    found.append(missing_require(span_of(form[0]), text))
+                    required = True  # once is enough
                 try:
-                    check_required(form, module, text)
                     body, value = compile_toplevel(form, module, text, reader, compiler)
                     python_code(body, value, form, text)
                 except KlorError as error:
@@ -51,3 +70,13 @@ def check(source: str, filename: str, *, macros: bool = False) -> Checked:
         except KlorError as error:
             errors.extend(error.diagnostics)
     return Checked(dict(Compiler(compiler).compiled), tuple(errors), tuple(found))
+
+
+def missing_require(span: Span, source: Source) -> Diagnostic:
+    return Diagnostic(
+        "missing-require",
+        "the file does not require klorpy, so neither `hy` nor `import` can run it",
+        span,
+        help="begin it with (require klorpy *)",
+        source=source,
+    )

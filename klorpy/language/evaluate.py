@@ -11,6 +11,8 @@ import linecache
 import os
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hy.macros
@@ -23,7 +25,6 @@ from klorpy.language.hy_adapter import (
     String,
     compile_toplevel,
     head_name,
-    mangle,
     new_reader,
     read_forms,
     span_of,
@@ -33,13 +34,12 @@ from klorpy.language.hy_adapter import (
 _numbers = itertools.count(1)
 
 
-def new_module(name: str, filename: str | None = None, *, macros: bool = True) -> types.ModuleType:
-    """An empty module, in which klorpy's macros are required unless `macros` is false, as in a file."""
+def new_module(name: str, filename: str | None = None) -> types.ModuleType:
+    """An empty module in which klorpy's macros are required."""
     module = types.ModuleType(name)
     module.__file__ = filename
     module.__dict__.setdefault("__builtins__", __builtins__)
-    if macros:
-        hy.macros.require("klorpy", module, assignments="ALL")
+    hy.macros.require("klorpy", module, assignments="ALL")
     return module
 
 
@@ -59,6 +59,10 @@ def evaluate(
     __tracebackhide__ = True
     if not isinstance(source, str):
         raise KlorError(f"text is a str, not {type(source).__name__}", slug="bad-argument", help="to read a file, use load")
+    given: Any = module
+    if given is not None and not isinstance(given, types.ModuleType):
+        kind = type(given).__name__
+        raise KlorError(f"a namespace is a module, not {kind}", slug="bad-argument", help="give a module, or none")
     if filename is None:
         filename = f"<klorpy {next(_numbers)}>"
     if module is None:
@@ -76,7 +80,6 @@ def evaluate(
 
 def evaluate_form(form: Form, module: types.ModuleType, source: Source, reader: Any = None) -> Any:
     """Compile and run one form in `module`; give its value."""
-    check_required(form, module, source)
     try:
         body, value = compile_toplevel(form, module, source, reader)
         statements, expression = python_code(body, value, form, source)
@@ -85,19 +88,6 @@ def evaluate_form(form: Form, module: types.ModuleType, source: Source, reader: 
         raise error.with_traceback(None) from None
     exec(statements, module.__dict__)
     return eval(expression, module.__dict__)
-
-
-_MACROS = ("defchor", "with-opts", "alter-opts!")
-
-
-def check_required(form: Form, module: types.ModuleType, source: Source) -> None:
-    """Raises KlorSyntaxError for a definition in a module that did not require klorpy's macros: Hy would take it for
-    the call of a function."""
-    name = head_name(form)
-    if name in _MACROS and mangle(name) not in getattr(module, "_hy_macros", {}):
-        span = span_of(form[0])
-        help = "begin the file with (require klorpy *)"
-        raise KlorSyntaxError(Diagnostic("hy-error", f"{name} is not known here", span, help=help, source=source))
 
 
 def python_code(
@@ -132,22 +122,39 @@ def _guilty(error: Exception, form_: Form) -> Span:
 def load(path: str | os.PathLike[str]) -> types.ModuleType:
     """Evaluate a file and give the namespace with its definitions.
 
-    The module is named after the file, is not entered in `sys.modules`, and can import what stands beside the file.
+    The module is named after the file and its package, is not entered in `sys.modules`, and can import what stands
+    beside the file.
     Raises as `evaluate` does, and KlorError `read-error` for a file that cannot be read.
     """
-    path = os.fspath(path)
     try:
+        path = os.fspath(path)
         with open(path, encoding="utf-8") as file:
             text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
+    except TypeError:
+        raise KlorError(f"{path!r} is not a path", slug="bad-argument", help="give the path of a .hy file") from None
+    except (OSError, ValueError) as error:  # also bytes that are no UTF-8, and a path with a null character
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise KlorError(f"cannot read {path}: {reason}", slug="read-error", help="give the path of a .hy file") from None
-    name = os.path.splitext(os.path.basename(path))[0].replace("-", "_")
-    folder = os.path.dirname(os.path.abspath(path))
-    module = new_module(name, os.path.abspath(path), macros=False)
+    with beside(path) as (name, package):
+        module = new_module(name, os.path.abspath(path))
+        module.__package__ = package
+        return evaluate(text, module=module, filename=path)
+
+
+@contextmanager
+def beside(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+    """What stands beside a file can be imported meanwhile. Gives the file's module name, and its package ("" for none):
+    the folders around it that have an `__init__` file."""
+    folder, base = os.path.split(os.path.abspath(path))
+    parts: list[str] = []
+    while any(os.path.exists(os.path.join(folder, "__init__" + ending)) for ending in (".py", ".hy")):
+        folder, part = os.path.split(folder)
+        parts.insert(0, part)
+    package = ".".join(parts)
+    name = ".".join([*parts, os.path.splitext(base)[0].replace("-", "_")])
     sys.path.insert(0, folder)
     try:
-        return evaluate(text, module=module, filename=path)
+        yield name, package
     finally:
         if folder in sys.path:
             sys.path.remove(folder)

@@ -542,6 +542,8 @@ def _module_name(form: Form, module: types.ModuleType) -> str | None:
         if not dots:
             return ".".join(parts)
         package = (getattr(module, "__package__", None) or module.__name__.rpartition(".")[0]).split(".")
+        if package == [""] or dots > len(package):
+            return None  # the import form itself will say that there is no package
         return ".".join([*package[: len(package) - dots + 1], *parts])
     return None
 

@@ -6,6 +6,7 @@ page itself. What a fenced block means is said by its word:
     hy, python   evaluated in the namespace of the page. A `text` block right below it is what it prints, or the error
                  that it raises. A block whose first line is a comment with a file's name is that file instead.
     repl         a session at the prompt, one for each page
+    ipython      a cell of an IPython notebook
     console      commands after `$ `, with what they print; a line `…` stands for any lines
 """
 
@@ -22,6 +23,7 @@ import warnings
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import klorpy
 from klorpy.environment.cli import main
@@ -61,6 +63,7 @@ class _Page:
         self.folder = folder
         self.namespace: types.ModuleType = klorpy.evaluate("(import klorpy [simulate-chor explore])", name=name)
         self._session: Session | None = None
+        self._shell: Any = None
 
     def block(self, kind: str, body: str, shown: bool) -> tuple[str, str | None]:
         """A block as it should be, and what it prints."""
@@ -76,6 +79,8 @@ class _Page:
             return self.repl(body), None
         if kind == "console":
             return self.console(body), None
+        if kind == "ipython":
+            return body, self.cell(body)
         return body, None
 
     def run(self, kind: str, body: str, shown: bool) -> str:
@@ -121,6 +126,18 @@ class _Page:
                     print(shown)
         return file.getvalue()
 
+    def cell(self, body: str) -> str:
+        """Run a cell and give its value as text; klorpy's extension is loaded by its own module."""
+        from IPython.core.interactiveshell import InteractiveShell
+
+        if self._shell is None:
+            self._shell = InteractiveShell()
+        file = io.StringIO()
+        with redirect_stdout(file):
+            result = self._shell.run_cell(body)
+        result.raise_error()
+        return f"{result.result}\n" if result.result is not None else ""
+
     def console(self, body: str) -> str:
         out = []
         for part in re.split(r"^(?=\$ )", body, flags=re.MULTILINE):
@@ -146,7 +163,7 @@ class _Page:
             [sys.executable, *words[1:]], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             timeout=60, check=False, env=_plain_environment(),
         )  # fmt: skip
-        return done.stdout
+        return re.sub(r" in \d+\.\d+s$", "", done.stdout, flags=re.MULTILINE)
 
     def close(self) -> None:
         if self._session is not None:

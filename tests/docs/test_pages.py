@@ -46,7 +46,13 @@ def compare(path: Path, actual: str, refresh: bool) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
-def test_what_a_page_shows_is_what_happens(path: Path, tmp_path: Path, refresh_golden: bool) -> None:
+def test_what_a_page_shows_is_what_happens(
+    path: Path, tmp_path: Path, refresh_golden: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Agreements are compared by default under pytest; the reader is at the prompt.
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    if "```ipython" in path.read_text(encoding="utf-8"):
+        pytest.importorskip("IPython", reason="this page needs the extra `jupyter`")
     compare(path, play(path.read_text(encoding="utf-8"), path.stem, tmp_path), refresh_golden)
 
 
@@ -70,7 +76,7 @@ def test_a_wrong_page_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ALL, ids=name)
 def test_blocks_are_of_a_kind_that_is_tested_or_known(path: Path) -> None:
     kinds = {kind for kind, _ in FENCE.findall(path.read_text(encoding="utf-8"))}
-    assert kinds <= {"hy", "python", "text", "repl", "console", "sh", "toml", "ini"}
+    assert kinds <= {"hy", "python", "text", "repl", "console", "ipython", "sh", "toml", "ini"}
 
 
 @pytest.mark.parametrize("path", ALL, ids=name)
@@ -123,4 +129,4 @@ def test_an_entry_shows_its_error_and_mends_it(slug: str, capsys: pytest.Capture
     with warnings.catch_warnings():
         warnings.simplefilter("error", klorpy.KlorWarning)
         klorpy.evaluate(right, filename="mended.hy")
-    assert check(right, "mended.hy").warnings == ()
+    assert check("(require klorpy *)\n" + right, "mended.hy").warnings == ()

@@ -62,11 +62,12 @@ def chart(
     >>> print(chart(simulate_chor(ns.double, 21)))
     double: 2 messages
     <BLANKLINE>
-          A             B
-          │─────21─────▶│
-          │◀────42──────│
-          ┴             ┴
-          42
+     A             B
+     │             │
+     │─────21─────▶│
+     │◀────42──────│
+     ┴             ┴
+    42
     """
     for number in (first, last, steps):
         if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
@@ -127,10 +128,12 @@ class _Builder:
                     role = event.target if isinstance(event, Message) else event.role
                     yield number, event, calls.of(role)
             calls.follow(event)
-        for last in (*self.simulation.unread, *self.simulation.blocked.values()):
+        for message in self.simulation.unread:
             number += 1
-            role = last.source if isinstance(last, Message) else last.role
-            yield number, last, calls.of(role) if isinstance(last, Blocked) else ()
+            yield number, message, ()
+        for blocked in self.simulation.blocked.values():
+            number += 1
+            yield number, blocked, calls.of(blocked.role)
 
     def _ranges(self, total: int) -> list[range]:
         first = min(self.first or 1, total + 1)

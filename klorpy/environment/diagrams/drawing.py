@@ -39,11 +39,20 @@ class Drawing(ABC):
         """The source of a Mermaid diagram, for GitHub, JupyterLab and others that draw it."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a file: SVG (.svg), text (.txt) or Mermaid (.mmd). Raises KlorError `bad-argument` for other names."""
+        """Write a file: SVG (.svg), text (.txt) or Mermaid (.mmd).
+
+        Raises KlorError `bad-argument` for other names, and for a file that cannot be written.
+        """
         check_path(path)
         path = Path(path)
         content = getattr(self, _SUFFIXES[path.suffix.lower()])()
-        path.write_text(content.rstrip("\n") + "\n", encoding="utf-8")
+        try:
+            path.write_text(content.rstrip("\n") + "\n", encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise KlorError(
+                f"cannot write {path}: {reason}", slug="bad-argument", help="give a file in a folder that can be written to"
+            ) from None
 
     def __str__(self) -> str:
         return self.text()

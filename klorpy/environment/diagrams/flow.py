@@ -273,7 +273,7 @@ class _Reader:
         return self._any_number(found.body) if "again" in paths else _join(paths.values())
 
     def _any_number(self, block: e.Block) -> Sends:
-        return {target: (0, math.inf) for target in self._targets(block)}
+        return dict.fromkeys(self._targets(block), (0, math.inf))
 
     def _targets(self, block: e.Block) -> set[int]:
         found = {self.places[s.target] for s in block if isinstance(s, e.Send)}

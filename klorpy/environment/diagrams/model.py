@@ -1,4 +1,4 @@
-"""What a message sequence chart shows, before it is drawn: lifelines, and rows from the top to the bottom.
+"""What diagrams show, before they are drawn. A chart has lifelines, and rows from the top to the bottom:
 
     row ::= Arrow       a message, in the order of delivery; lost when nobody received it
           | Note        a step at one role: a printed line, its failure, or what it waits for
@@ -10,8 +10,10 @@ are numbers: places in `lifelines`, keys of `frames`. All texts are plain (see `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Literal, TypeAlias
 
 #: How a role ended: with a result, with none, with an exception, waiting, or because the run was stopped.
@@ -197,3 +199,75 @@ def count(number: int, what: str) -> str:
     ('1 message', '10,000 messages')
     """
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+# --- Role graphs ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A channel, and between how few and how many messages it carries; `math.inf` for a loop or a recursion."""
+
+    source: int
+    target: int
+    low: float
+    high: float
+
+    @property
+    def label(self) -> str:
+        if math.isinf(self.high):
+            return f"{self.low:,.0f}+ repeated"
+        return f"{self.low:,.0f}" if self.low == self.high else f"{self.low:,.0f}–{self.high:,.0f}"
+
+    @property
+    def words(self) -> str:
+        if math.isinf(self.high):
+            return "any number of messages" if self.low == 0 else f"{self.low:,.0f} or more messages, repeated"
+        if self.low == self.high:
+            return count(int(self.low), "message")
+        return f"{self.low:,.0f} to {count(int(self.high), 'message')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A form that calls a choreography which is a value, and who takes part."""
+
+    form: str
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """A role graph."""
+
+    title: str
+    summary: str
+    roles: tuple[str, ...]
+    edges: tuple[Edge, ...]
+    unknown: tuple[Unknown, ...] = ()
+
+    def alone(self) -> list[int]:
+        """The roles without any channel."""
+        busy = {c for edge in self.edges for c in (edge.source, edge.target)}
+        busy.update(c for unknown in self.unknown for c in unknown.columns)
+        return [column for column in range(len(self.roles)) if column not in busy]
+
+    def unknown_pairs(self) -> list[tuple[int, int]]:
+        """Who may talk to whom in calls of which nothing is known."""
+        pairs = {pair for unknown in self.unknown for pair in combinations(sorted(unknown.columns), 2)}
+        return sorted(pairs)
+
+    def notes(self) -> list[str]:
+        """A sentence for each call of which nothing is known."""
+        found = []
+        for unknown in self.unknown:
+            names = [self.roles[column] for column in unknown.columns]
+            who = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+            found.append(f"{unknown.form} at {who}: what it sends is not known")
+        return found
+
+    def described(self) -> str:
+        """The graph in words."""
+        lines = [f"{self.roles[e.source]} to {self.roles[e.target]}: {e.words}." for e in self.edges]
+        lines += [f"{self.roles[column]} talks to nobody." for column in self.alone()]
+        return " ".join([*lines, *(f"{note}." for note in self.notes())])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from klorpy.environment.diagrams.measure import shorten, wrap
@@ -65,7 +66,7 @@ class _Picture:
         """Where the lifelines are, from 0."""
         count = len(self.model.lifelines)
         wide = [max(self._name_width(i), mono_width(self._result(i)) + 16) for i in range(count)]
-        gaps = [max((a + b) / 2 + 20, _CLOSEST) for a, b in zip(wide, wide[1:], strict=False)]
+        gaps = [max((a + b) / 2 + 20, _CLOSEST) for a, b in pairwise(wide)]
         for row in self.model.rows:
             match row:
                 case Note(column=column):
@@ -92,7 +93,8 @@ class _Picture:
         width = max(right - left, self._least_width())
         trouble = self._trouble_lines(width)
         top = 58.0 + 17 * len(trouble)
-        self.x = [x - left + _MARGIN for x in self.x]
+        shift = _MARGIN - left + (width - (right - left)) / 2
+        self.x = [x + shift for x in self.x]
         width += 2 * _MARGIN
         start = top + header
         end = self._place(start + 14)
@@ -159,6 +161,7 @@ class _Picture:
         for item in framed(self.model):
             match item:
                 case Opened():
+                    y += 4
                     left, right = self._frame_sides(item)
                     box = _Box(item, y, left, max(right, left + sans_width(_continued(item), 11) + 24))
                     self.boxes.append(box)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from klorpy.environment.diagrams.measure import cell, cells, shorten, wrap
@@ -107,7 +108,7 @@ class _Sheet:
     def _gaps(self) -> list[int]:
         lines = self.model.lifelines
         wide = [max(cells(line.role), min(cells(line.text), _RESULT)) for line in lines]
-        gaps = [max((a + b) // 2 + 3, _CLOSEST + 2 * self.depth, 14) for a, b in zip(wide, wide[1:], strict=False)]
+        gaps = [max((a + b) // 2 + 3, _CLOSEST + 2 * self.depth, 14) for a, b in pairwise(wide)]
         for row in self.model.rows:
             if isinstance(row, Arrow):
                 low, high = sorted(row.columns)
@@ -290,7 +291,7 @@ class _Line:
                     before = x - 1 if self.cells[x - 1][0] or x == 1 else x - 2
                     self.cells[before] = (self.cells[before][0] + char, self.cells[before][1])
                 continue
-            if 0 <= x and x + wide <= len(self.cells):
+            if x >= 0 and x + wide <= len(self.cells):
                 self.cells[x] = (char, style)
                 if wide == 2:
                     self.cells[x + 1] = ("", style)
@@ -335,8 +336,8 @@ def _list(model: Model, limit: int, colours: _Colours) -> list[str]:
                 found.append(colours.paint(line, None if kind == "printed" else "error"))
             case Gap():
                 found += [shorten(f"⋮ {item.text}", limit), shorten(f"⋮ see {item.more}", limit)]
-    for line in model.lifelines:
-        if line.text:
-            text = shorten(f"{line.role} = {line.text}" if line.ending == "result" else f"{line.role} {line.text}", limit)
-            found.append(colours.paint(text, None if line.ending == "result" else "error"))
+    for end in model.lifelines:
+        if end.text:
+            text = shorten(f"{end.role} = {end.text}" if end.ending == "result" else f"{end.role} {end.text}", limit)
+            found.append(colours.paint(text, None if end.ending == "result" else "error"))
     return found

@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import hy
 import IPython
-from IPython.display import display
+from IPython.display import clear_output, display
 
 import klorpy
 from klorpy.core.diagnostics import KlorError
 from klorpy.environment.jupyter.display import Line, coloured, register_formatters, showing_progress
+from klorpy.environment.outputs import Explored, Ran, Request
 from klorpy.environment.present import Palette, error_text
 from klorpy.environment.session import NOTHING, Outcome, Session, warning_text
 from klorpy.language.hy_adapter import mangle
@@ -67,11 +68,23 @@ class Cells:
             self._note(outcome.error)
             raise outcome.error
         if outcome.output is not None:
-            if hasattr(outcome.output, "_repr_mimebundle_"):
-                display(outcome.output)
-            else:
-                display(Line(outcome.output.text(Palette((), False))))
+            self._show_output(outcome.output)
         return None if outcome.value is NOTHING else outcome.value
+
+    def _show_output(self, output: Any) -> None:
+        """What a command gave: as rich as the value that it holds."""
+        match output:
+            case Ran(value) | Explored(value):
+                display(value)
+            case Request("clear"):
+                clear_output()
+            case Request():
+                self.session.ended = False
+                display(Line("The front end closes a notebook: close it, or shut its kernel down."))
+            case _ if hasattr(output, "_repr_mimebundle_"):
+                display(output)
+            case _:
+                display(Line(output.text(Palette((), False))))
 
     def _filename(self) -> str:
         """Under which name frames know the text: the prompt, with a number for all but the first text there."""

@@ -19,13 +19,14 @@ from IPython.display import display
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.values import show
+from klorpy.environment.diagrams import chart
 from klorpy.environment.present import Palette, error_text, result_lines
 from klorpy.simulator import Exploration, Progress, Simulation, watching
 
 Bundle = dict[str, str]
 
 #: Messages up to which a chart is drawn without being asked for.
-CHARTED: Final = 200
+CHARTED: Final = 100_000
 
 _TABLE: Final = "border-collapse:collapse;margin:0 0 .6em"
 _CELL: Final = "text-align:left;vertical-align:top;padding:.15em 1em .15em 0"
@@ -41,7 +42,7 @@ def simulation_bundle(simulation: Simulation) -> Bundle:
         html += drawing.svg()
     if simulation.verdict is not None:
         plain += f"\n\n{simulation.verdict.render()}"
-        html += f"<pre>{escape(simulation.verdict.render())}</pre>"
+        html += _pre(simulation.verdict.render())
     return {"text/plain": plain, "text/html": html}
 
 
@@ -73,16 +74,15 @@ def exploration_bundle(found: Exploration) -> Bundle:
 def error_bundle(error: KlorError) -> Bundle:
     """The error with the guilty form underlined."""
     text = error_text(error)
-    return {"text/plain": text, "text/html": f"<pre>{escape(text)}</pre>"}
+    return {"text/plain": text, "text/html": _pre(text)}
 
 
 def _chart(simulation: Simulation) -> Any:
-    """The chart; None for a run that kept no trace, sent nothing, or sent too much to be drawn unasked."""
-    if simulation._trace is None or not 0 < len(simulation.messages) <= CHARTED:
-        return None
+    """The chart, its middle folded when it is long; None for a run without messages or trace, and for a huge one."""
     try:
-        from klorpy.environment.diagrams import chart
-    except ImportError:
+        if not 0 < len(simulation.messages) <= CHARTED:
+            return None
+    except KlorError:  # no trace
         return None
     return chart(simulation)
 
@@ -91,9 +91,13 @@ def _table(simulation: Simulation) -> str:
     outputs = any(simulation.outputs.values())
     rows = [_row("th", ["role", "result", *(["printed"] if outputs else [])])]
     for role in simulation.choreography.roles:
-        printed = [f"<pre style='margin:0'>{escape(simulation.outputs.get(role, ''))}</pre>"] if outputs else []
+        printed = [_pre(simulation.outputs.get(role, "").rstrip("\n"))] if outputs else []
         rows.append(_row("td", [f"<b>{escape(role)}</b>", _outcome(simulation, role), *printed]))
     return f'<table style="{_TABLE}">{"".join(rows)}</table>'
+
+
+def _pre(text: str) -> str:
+    return f'<pre style="font-family:monospace;margin:0">{escape(text)}</pre>'
 
 
 def _row(tag: str, cells: list[str]) -> str:

@@ -90,7 +90,6 @@ def _showing(cells: Cells, plain: Callable[..., None]) -> Callable[..., None]:
 
 
 def _matcher(cells: Cells) -> Callable[[CompletionContext], SimpleMatcherResult]:
-    @context_matcher()
     def klorpy_matcher(context: CompletionContext) -> SimpleMatcherResult:
         """What could stand at the cursor of a `%%klor` cell; nothing of Python's is offered there."""
         text = context.full_text
@@ -104,8 +103,7 @@ def _matcher(cells: Cells) -> Callable[[CompletionContext], SimpleMatcherResult]
         found = cells.session.complete(blanked, cursor)
         start = found[0].start if found else cursor
         completions = [SimpleCompletion(c.text, type=c.kind) for c in found if c.start == start]
-        return SimpleMatcherResult(
-            completions=completions, matched_fragment=text[start:cursor], suppress=True
-        )
+        return SimpleMatcherResult(completions=completions, matched_fragment=text[start:cursor], suppress=True)
 
-    return klorpy_matcher
+    matcher: Callable[[CompletionContext], SimpleMatcherResult] = context_matcher()(klorpy_matcher)
+    return matcher

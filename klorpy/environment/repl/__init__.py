@@ -38,7 +38,6 @@ def main(argv: Sequence[str] = ()) -> int:
         terminal = Terminal(session, config, state=state_folder(os.environ), colour=wants_colour(sys.stdout))
         for problem in (*problems, *terminal.problems):
             terminal.write(problem)
-        terminal.load([os.path.expanduser(file) for file in config.load])
-        terminal.load(files)
+        terminal.load([*map(os.path.expanduser, config.load), *files])
         terminal.run()
     return 0

@@ -3,7 +3,7 @@
     [repl]
     editing = "emacs"          # or "vi"
     auto-close = false         # close brackets and quotes when they are opened
-    complete-while-typing = true
+    complete-while-typing = false   # without, Tab opens the menu
     auto-suggest = true        # show the rest of a line from the history
     history = 10000            # inputs that are kept
     welcome = true
@@ -34,7 +34,7 @@ class Config:
 
     editing: str = "emacs"
     auto_close: bool = False
-    complete_while_typing: bool = True
+    complete_while_typing: bool = False
     auto_suggest: bool = True
     history: int = 10_000
     welcome: bool = True

@@ -16,8 +16,7 @@ from klorpy.environment.repl.lexer import Part, parts, role_index
 
 #: Forms whose first line is a head and whose following lines are a body.
 BODY_FORMS: Final = frozenset(
-    "agree! alter-opts! case chor cond copy do do-mac else eval-and-compile eval-when-compile except except* finally fn "
-    "for if let lifting loop match narrow try unpack when while with with-opts".split()
+    ["agree!", "alter-opts!", "case", "chor", "cond", "copy", "do", "do-mac", "else", "eval-and-compile", "eval-when-compile", "except", "except*", "finally", "fn", "for", "if", "let", "lifting", "loop", "match", "narrow", "try", "unpack", "when", "while", "with", "with-opts"]
 )
 _PAIRS: Final = {"(": ")", "[": "]", "{": "}", "#(": ")", "#{": "}"}
 
@@ -70,7 +69,7 @@ def inside_text(text: str, position: int) -> bool:
 
 def next_form(text: str, position: int) -> int:
     """Where the form ends that begins at or after `position`."""
-    places, pairs, _ = _brackets(text)
+    _places, pairs, _ = _brackets(text)
     for part in parts(text):
         if part.start + len(part.text) <= position or not part.text.strip():
             continue
@@ -87,9 +86,7 @@ def previous_form(text: str, position: int) -> int:
     for part in reversed(parts(text)):
         if part.start >= position or not part.text.strip():
             continue
-        if part.is_bracket and part.start in pairs and pairs[part.start] < part.start:
-            return pairs[part.start]
-        return part.start
+        return min(pairs.get(part.start, part.start), part.start) if part.is_bracket else part.start
     return 0
 
 
@@ -115,19 +112,13 @@ def indentation(text: str, position: int) -> int:
     if is_body_form(head) or (len(elements) > 1 and _is_role_vector(tokens, elements[1])):
         return column + 2
     if len(elements) > 1:
-        # `A->B` consists of three tokens.
         return elements[1].start - line
     return inner
 
 
 def is_body_form(head: Part) -> bool:
-    """Whether the form with this head has a body: `def…`, `with-…`, `let` and its like, and `(A …)` for a role."""
-    name = head.text
-    return (
-        name in BODY_FORMS
-        or name.startswith(("def", "with-"))
-        or (role_index(head.kind) is not None and "->" not in name and "=>" not in name)
-    )
+    """Whether the form with this head has a body: `def…`, `with-…`, `let` and its like, `(A …)` and `(A->B …)`."""
+    return head.text in BODY_FORMS or head.text.startswith(("def", "with-")) or role_index(head.kind) is not None
 
 
 def _in_string(tokens: tuple[Part, ...]) -> bool:
@@ -170,7 +161,7 @@ def _is_role_vector(tokens: tuple[Part, ...], opener: Part) -> bool:
     if opener.text != "[":
         return False
     index = bisect_left(tokens, opener.start, key=lambda part: part.start)
-    names = []
+    names: list[Part] = []
     for part in tokens[index + 1 :]:
         if part.text == "]":
             return bool(names) and all(role_index(name.kind) is not None for name in names)

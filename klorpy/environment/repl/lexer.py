@@ -73,12 +73,15 @@ _NUMBERS: Final = (
 _ARROW = re.compile(r"(.+?)(->|=>)(.+)")
 
 
+_groups: Final[Any] = bygroups  # Pygments does not say what types it has
+
+
 class KlorLexer(RegexLexer):
     """klorpy's choreographies and the Hy around them."""
 
     name = "klorpy"
     aliases = ["klor", "klorpy"]
-    filenames: list[str] = []  # *.hy is Hy's
+    filenames = []  # *.hy is Hy's
     mimetypes = ["text/x-klorpy"]
     url = "https://hylang.org"
     version_added = ""
@@ -94,16 +97,16 @@ class KlorLexer(RegexLexer):
             (r"\s+", Whitespace),
             (r";[^\n]*", Comment.Single),
             # A bracket string; one that does not end goes on to the end of the text.
-            (r"(#\[([^\[\]]*)\[)(.*?)(\]\2\]|\Z)", bygroups(_OPEN_BRACKET, None, String.Heredoc, _CLOSE_BRACKET)),
+            (r"(#\[([^\[\]]*)\[)(.*?)(\]\2\]|\Z)", _groups(_OPEN_BRACKET, None, String.Heredoc, _CLOSE_BRACKET)),
             (r"#[({]", Punctuation),
             (r"[(\[{]", Punctuation),
             (r"#_(?=[\s()\[\]{};\"'`~]|\Z)", DISCARDED),
             (r"#(?:\*\*?|\^)(?=[\s()\[\]{};\"'`~]|\Z)", Operator),
             (rf"#{_IDENT}", Name.Decorator),
             (r"~@|['`~]", Operator),
-            (r'(r[ft]|[ft]r?)(")', bygroups(String.Affix, _OPEN), "fstring"),
-            (r'(b|r|br|rb)?(")', bygroups(String.Affix, _OPEN), "string"),
-            (rf'({_IDENT})(")', bygroups(Error, _OPEN), "string"),
+            (r'(r[ft]|[ft]r?)(")', _groups(String.Affix, _OPEN), "fstring"),
+            (r'(b|r|br|rb)?(")', _groups(String.Affix, _OPEN), "string"),
+            (rf'({_IDENT})(")', _groups(Error, _OPEN), "string"),
             (rf":{_IDENT}|:", String.Symbol),
             (_IDENT, Name),
             (r"#", Error),

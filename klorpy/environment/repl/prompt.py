@@ -16,6 +16,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
 from prompt_toolkit.filters import (
     Condition,
+    Filter,
     completion_is_selected,
     emacs_insert_mode,
     has_completions,
@@ -225,18 +226,18 @@ def _bindings(prompt: Prompt) -> KeyBindings:
     return keys
 
 
-def _add_pair(keys: KeyBindings, opener: str, closer: str, closing: Condition) -> None:
+def _add_pair(keys: KeyBindings, opener: str, closer: str, closing: Filter) -> None:
     if opener != closer:
 
         @keys.add(opener, filter=closing)
-        def _(event: KeyPressEvent) -> None:
+        def open_(event: KeyPressEvent) -> None:
             buffer = event.current_buffer
             buffer.insert_text(opener)
             if _may_close(buffer.document):
                 buffer.insert_text(closer, move_cursor=False)
 
     @keys.add(closer, filter=closing)
-    def _(event: KeyPressEvent) -> None:
+    def close(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if buffer.document.current_char == closer:
             buffer.cursor_right()
@@ -262,9 +263,7 @@ def enter(buffer: Buffer, status: Callable[[str], Status]) -> None:
     document = buffer.document
     if not document.text.strip():
         buffer.validate_and_handle()
-    elif document.text_after_cursor.strip() and "\n" in document.text_after_cursor:
-        new_line(buffer)
-    elif status(document.text) is Status.INCOMPLETE:
+    elif (document.text_after_cursor.strip() and "\n" in document.text_after_cursor) or status(document.text) is Status.INCOMPLETE:
         new_line(buffer)
     else:
         buffer.document = Document(document.text.rstrip())

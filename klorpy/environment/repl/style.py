@@ -51,7 +51,8 @@ def prompt_style(mine: Mapping[str, str]) -> tuple[BaseStyle, list[str]]:
 
     Names are Pygments' (`comment`, `name.class.role0`) or those of parts of the screen (`bottom-toolbar`).
     """
-    styles, problems = [Style.from_dict(_BASE)], []
+    styles: list[BaseStyle] = [Style.from_dict(_BASE)]
+    problems = []
     for name, value in mine.items():
         known = name in _BASE
         try:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -89,9 +90,13 @@ class Terminal:
             except KeyboardInterrupt:
                 self.write(self._dim("interrupted"))
 
-    def load(self, files: list[str]) -> bool:
-        """Load files before the first prompt; says whether all went well."""
-        return all([self.evaluate(f",load {file}") for file in files])
+    def load(self, files: Sequence[str]) -> None:
+        """Load files, before the first prompt; one that is wrong does not keep the next from being loaded."""
+        for file in files:
+            try:
+                self.evaluate(f",load {file}")
+            except KeyboardInterrupt:
+                self.write(self._dim("interrupted"))
 
     def write(self, text: str) -> None:
         """Write a line, or several."""
@@ -236,10 +241,8 @@ class Terminal:
 
     def _keep(self) -> None:
         assert self._tour is not None
-        try:
+        with suppress(OSError):  # where nothing can be kept, the tour begins anew
             (self._state / "tour").write_text(f"{self._tour.at}\n")
-        except OSError:
-            pass  # Where nothing can be kept, the tour begins anew.
 
     def _dim(self, text: str) -> str:
         return colorize("brightblack", text) if self._palette.on else text

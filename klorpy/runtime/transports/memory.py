@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import KlorError
@@ -15,33 +20,58 @@ from klorpy.runtime.copying import copied
 
 
 class _Channel:
-    """Messages from one role to one other, in order. One task at a time receives."""
+    """Messages from one role to one other, in order. One task at a time receives; the roles may be in several threads,
+    each with an event loop of its own."""
 
     def __init__(self) -> None:
         self.messages: deque[tuple[Site, Any]] = deque()
         self.closed = False
-        self._arrived: anyio.Event | None = None
+        self._lock = threading.Lock()
+        #: Wakes the task that waits, from any thread; None when there is none.
+        self._wake: Callable[[], object] | None = None
 
     def put(self, site: Site, value: Any) -> None:
-        self.messages.append((site, value))
-        self._wake()
+        self._change(lambda: self.messages.append((site, value)))
 
     def close(self) -> None:
-        self.closed = True
-        self._wake()
+        def close() -> None:
+            self.closed = True
 
-    def _wake(self) -> None:
-        if self._arrived is not None:
-            self._arrived.set()
+        self._change(close)
+
+    def _change(self, change: Callable[[], object]) -> None:
+        with self._lock:
+            change()
+            wake, self._wake = self._wake, None
+        if wake is not None:
+            wake()
 
     async def take(self) -> tuple[Site, Any] | None:
         """The next message; None when there will be no more."""
-        while not self.messages:
-            if self.closed:
-                return None
-            self._arrived = anyio.Event()
-            await self._arrived.wait()
-        return self.messages.popleft()
+        while True:
+            with self._lock:
+                if self.messages:
+                    return self.messages.popleft()
+                if self.closed:
+                    return None
+                arrived = anyio.Event()
+                self._wake = _waker(arrived)
+            await arrived.wait()
+
+
+def _waker(event: anyio.Event) -> Callable[[], object]:
+    """A function that sets `event` from any thread. To be called in the event's own loop."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # another kind of loop; trio's token does it
+        return partial(anyio.lowlevel.current_token().native_token.run_sync_soon, event.set)  # type: ignore[attr-defined]
+    return partial(_set_soon, loop, event)
+
+
+def _set_soon(loop: asyncio.AbstractEventLoop, event: anyio.Event) -> None:
+    # A loop that is closed has nobody left who waits.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(event.set)
 
 
 class MemoryNetwork:
@@ -64,6 +94,11 @@ class MemoryNetwork:
     """
 
     def __init__(self, roles: Iterable[Role]) -> None:
+        if not isinstance(roles, Iterable):
+            raise KlorError(
+                f"a network is made for roles, not for {roles!r}", slug="bad-argument",
+                help="give the roles of the choreography: MemoryNetwork(chor.roles)",
+            )  # fmt: skip
         self.roles = tuple(roles)
         self._channels = {
             (source, target): _Channel() for source in self.roles for target in self.roles if source != target

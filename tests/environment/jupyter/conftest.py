@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -106,10 +107,15 @@ def jupyter_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
+def users_environment() -> dict[str, str]:
+    """The environment of a kernel: not that of a test, in which simulations check agreements."""
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+
+
 def started(name: str) -> Iterator[Kernel]:
     manager_module = pytest.importorskip("jupyter_client.manager", reason="klorpy[jupyter] is not installed")
     pytest.importorskip("ipykernel", reason="klorpy[jupyter] is not installed")
-    manager, client = manager_module.start_new_kernel(kernel_name=name)
+    manager, client = manager_module.start_new_kernel(kernel_name=name, env=users_environment())
     try:
         yield Kernel(manager, client)
     finally:

@@ -76,6 +76,9 @@ class Screen(io.StringIO):
             raise AssertionError(f"{piece!r} is not on the screen:\n{self._text()}")
 
 
+QUIET = Config(welcome=False)
+
+
 @dataclass(frozen=True)
 class Until:
     """A step that waits until the screen shows `text`, `times` over."""
@@ -92,7 +95,7 @@ class Look:
 
 
 def typed(
-    *steps: str | Until | Look, state: Path, config: Config = Config(welcome=False), session: Session | None = None,
+    *steps: str | Until | Look, state: Path, config: Config = QUIET, session: Session | None = None,
     colour: bool = True, leave: bool = True,
 ) -> tuple[Screen, Terminal]:  # fmt: skip
     """Open the REPL, do the steps (a text is typed), leave with Ctrl-D. Raises what a step raised."""

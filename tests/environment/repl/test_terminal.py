@@ -9,7 +9,22 @@ import pytest
 from klorpy.environment.repl.config import Config
 from klorpy.environment.session import Completion, Session
 from tests.environment.repl.screen import (
-    ALT_ENTER, BACKSPACE, CTRL_A, CTRL_C, CTRL_D, CTRL_R, ENTER, ESCAPE, F4, LEFT, TAB, UP, Look, Screen, Until, typed,
+    ALT_ENTER,
+    BACKSPACE,
+    CTRL_A,
+    CTRL_C,
+    CTRL_D,
+    CTRL_R,
+    ENTER,
+    ESCAPE,
+    F4,
+    LEFT,
+    TAB,
+    UP,
+    Look,
+    Screen,
+    Until,
+    typed,
 )  # fmt: skip
 
 GREET = '(defchor greet [A B] (-> A B) [name] (B (+ "Hello, " (A->B name))))'
@@ -26,7 +41,7 @@ def test_a_form_gives_its_value(tmp_path: Path) -> None:
 
 def test_a_form_that_is_not_complete_goes_on_indented(tmp_path: Path) -> None:
     keys = ["(defchor greet [A B] (-> A B) [name]", "(let [greeting (A->B name)", "other 1]", '(B (+ "Hi " greeting))))']
-    screen, terminal = typed(ENTER.join(keys) + ENTER, Until("<choreography"), state=tmp_path)
+    screen, _terminal = typed(ENTER.join(keys) + ENTER, Until("<choreography"), state=tmp_path)
     assert lines(screen)[:5] == [
         "klor> (defchor greet [A B] (-> A B) [name]",
         "        (let [greeting (A->B name)",
@@ -101,7 +116,7 @@ def test_auto_close(tmp_path: Path) -> None:
 
     keys = '(f "a("' + " [x" + "{" + BACKSPACE
     typed(keys, Until("[x"), Look(look), state=tmp_path, config=Config(welcome=False, auto_close=True))
-    screen, terminal = typed(
+    _screen, terminal = typed(
         ",opts :auto-close True" + ENTER, Until(":auto-close True", 2), "[1 (+ 1 1) 3" + ENTER, Until("[1 2 3]"), state=tmp_path
     )
     assert terminal.prompt.auto_close
@@ -134,7 +149,7 @@ def test_completions_stand_with_kind_signature_and_doc(tmp_path: Path) -> None:
 
 
 def test_roles_are_completed(tmp_path: Path) -> None:
-    screen, _ = typed(
+    _screen, _ = typed(
         "(defchor greet [Ann Bob] (-> Ann Bob) [x] (Bo" + TAB, Until("(Bob"),
         " (Ann->Bob x)))" + ENTER, Until("<choreography"), state=tmp_path,
     )  # fmt: skip
@@ -157,7 +172,7 @@ def test_the_rest_of_a_line_is_suggested(tmp_path: Path) -> None:
 
 
 def test_the_toolbar_tells_module_seed_options_and_mode(tmp_path: Path) -> None:
-    screen, _ = typed(
+    _screen, _ = typed(
         Until("klorpy_session · seed 0 · emacs"), ",seed 7" + ENTER, Until("seed 7 ·"),
         ",opts {:verify {:agreement True}}" + ENTER, Until("· agreement ·"), F4, Until("vi insert"),
         ESCAPE, Until("vi normal"), "i", Until("vi insert"), ",opts :editing emacs" + ENTER, Until("· emacs ·", 1),
@@ -197,7 +212,7 @@ def test_the_welcome_has_three_lines_and_leads_to_the_tour(tmp_path: Path) -> No
 
 def test_state_that_cannot_be_kept_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    screen, terminal = typed(",tour" + ENTER, Until("1 of"), "\x15" * 3 + "(+ 1 2)" + ENTER, Until("\n3"), state=tmp_path / "file" / "x")
+    _screen, terminal = typed(",tour" + ENTER, Until("1 of"), "\x15" * 3 + "(+ 1 2)" + ENTER, Until("\n3"), state=tmp_path / "file" / "x")
     (problem,) = terminal.problems
     assert problem.startswith("no history is kept")
 
