@@ -229,6 +229,19 @@
 (defchor all [A B] (-> A B) [items]
   (A->B (A (lfor item items (* 2 item)))))
 
+;;; unknown-name: A name that nothing binds is a NameError when the form runs. Perhaps it is misspelt.
+(import math [sqrt :as root])
+(defn helper [y z] [y z])
+(defchor report [A B] (-> A B) [x]
+  (A (print (root x)))
+  (A (lfor y [1 2] (helper y "later")))
+  (A->B x))
+
+;;; missing-require: `hy shop.hy` and `import shop` know `defchor` only from a `require`; klorpy's own tools know it anyway.
+(require klorpy *)
+(defchor greet [A B] (-> A B) [name]
+  (A->B name))
+
 ;;; unused-role: A role that does nothing and has nothing is probably a mistake.
 (defchor greet [A B] (-> A B) [name]
   (A->B name))

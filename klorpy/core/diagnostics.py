@@ -74,6 +74,7 @@ TITLES: Final[dict[str, str]] = {
     "homogeneous-try": "a try belongs to one place",
     "homogeneous-form": "this form belongs to one place",
     # Warnings.
+    "unknown-name": "a name that nothing binds",
     "missing-require": "a file that only klorpy can run",
     "unused-role": "a role is never used",
     "signature-changed": "a signature changed",
@@ -269,5 +270,5 @@ def _indented(text: str, width: int) -> str:
 
 
 WARNINGS: Final = frozenset(
-    ("missing-require", "unused-role", "signature-changed", "nondeterministic-agreement", "functions-not-compared")
+    ("unknown-name", "missing-require", "unused-role", "signature-changed", "nondeterministic-agreement", "functions-not-compared")
 )

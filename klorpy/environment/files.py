@@ -55,7 +55,7 @@ class Loaded:
         if not self.files:
             return "no file has changed"
         return "\n".join(
-            f"{palette.strong(os.path.relpath(path))}: {', '.join(names) or 'nothing new'}" for path, names in self.files
+            f"{palette.strong(_shown(path))}: {', '.join(names) or 'nothing new'}" for path, names in self.files
         )
 
 
@@ -66,7 +66,7 @@ def load(session: Session, path: str) -> Loaded:
     session.files.loaded[path] = _digest(text)
     defined: list[str] = []
     with _beside(path):
-        for outcome in session.evaluate_text(text, path):
+        for outcome in session.evaluate_text(text, _shown(path)):
             if outcome.error is not None:
                 raise outcome.error
             defined += outcome.defined
@@ -84,7 +84,7 @@ def reload(session: Session) -> Loaded:
             continue
         before = _definitions(module)
         with _beside(path):
-            evaluate(text, module=module, filename=path)
+            evaluate(text, module=module, filename=_shown(path))
         session.files.imported[module.__name__] = _digest(text)
         after = _definitions(module)
         done.append((path, tuple(name for name in after if after[name] is not before.get(name))))
@@ -135,6 +135,12 @@ def _used(module: types.ModuleType) -> set[str]:
         else:
             found.add(str(getattr(value, "__module__", "")))
     return found - {module.__name__}
+
+
+def _shown(path: str) -> str:
+    """A path as messages have it: from here, if it lies below."""
+    short = os.path.relpath(path)
+    return path if short.startswith("..") else short
 
 
 def _read(path: str) -> str:

@@ -113,7 +113,7 @@ and tells whether they all come to the same.""",
 
 END: Final = """\
 That was the tour. ,step greet "Ada" "Good evening" runs a choreography message by
-message; ,help lists everything else. Choreographies that do more are in klorpy.examples."""
+message; ,help lists everything else. Larger choreographies are in klorpy.examples."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 import types
 import warnings
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
 from klorpy.core.spans import Source, Span
@@ -20,8 +21,9 @@ from klorpy.language.hy_adapter import (
     read_forms,
     span_of,
     symbols_in,
+    unmangled,
 )
-from klorpy.language.pipeline import collecting, note_signature
+from klorpy.language.pipeline import Emitted, collecting, note_signature, observing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,14 @@ def _check(source: str, filename: str, module: types.ModuleType) -> Checked:
     errors: list[Diagnostic] = []
     found: list[Diagnostic] = []
     required = False
-    with warnings.catch_warnings(), collecting(found):
+    free: dict[str, Span] = {}
+
+    def note(_: str, emitted: Emitted) -> None:
+        for code in emitted.emitter.codes:
+            for name, span in code.free.items():
+                free.setdefault(name, span)
+
+    with warnings.catch_warnings(), collecting(found), observing(note):
         warnings.simplefilter("ignore", KlorWarning)
         try:
             for form in read_forms(source, filename, reader):
@@ -69,7 +78,26 @@ def _check(source: str, filename: str, module: types.ModuleType) -> Checked:
                         note_signature(Compiler(compiler), form)
         except KlorError as error:
             errors.extend(error.diagnostics)
-    return Checked(dict(Compiler(compiler).compiled), tuple(errors), tuple(found))
+    seen = Compiler(compiler)
+    if not seen.star_imports():
+        # Only now, since a function may be defined behind the choreography that calls it.
+        known = seen.known_names()
+        in_order = sorted(free.items(), key=lambda item: item[1])
+        found += [unknown_name(name, span, known, text) for name, span in in_order if name not in known]
+    return Checked(dict(seen.compiled), tuple(errors), tuple(found))
+
+
+def unknown_name(name: str, span: Span, known: set[str], source: Source) -> Diagnostic:
+    spelled = unmangled(name)
+    close = get_close_matches(name, known, 1, 0.75)
+    meant = f"did you mean {unmangled(close[0])}? " if close else ""
+    return Diagnostic(
+        "unknown-name",
+        f"nothing in the file binds {spelled}",
+        span,
+        help=f"{meant}define it, or import it, unless host code binds it when it runs",
+        source=source,
+    )
 
 
 def missing_require(span: Span, source: Source) -> Diagnostic:

@@ -364,6 +364,15 @@ class Compiler:
             scope = scope.parent
         return name in vars(self.module) or hasattr(builtins, name) or name in self._imports()
 
+    def known_names(self) -> set[str]:
+        """All names (mangled) that `knows` knows."""
+        found = set(vars(self.module)) | set(dir(builtins)) | set(self._imports())
+        scope = self._hy.scope
+        while scope is not None:
+            found.update(getattr(scope, "defined", ()), getattr(scope, "bindings", ()))
+            scope = scope.parent
+        return found
+
     def is_hidden(self, name: str) -> bool:
         """Whether a function or a `let` around the macro call binds `name` (mangled)."""
         scope = self._hy.scope

@@ -55,6 +55,8 @@ class Code:
     #: Occurrences of locals in `value` or `body`, to be given their emitted names.
     occurrences: dict[Binding, list[ast.Name]] = field(default_factory=dict)
     function: Binding | None = None
+    #: Names that the code expects to be bound around it, and where it says them first.
+    free: dict[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,9 @@ class Leaves:
         )
         if needs_scope:
             code.function = self.unit.binding("leaf")
+        code.free = {
+            name: _place(node, span) for name, node in scan.names.items() if name not in scan.bound
+        }
         self.codes.append(code)
         return code
 
@@ -328,6 +333,8 @@ class _Scan:
         self.names: dict[str, ast.AST] = {}
         self.assigned: list[tuple[str, ast.AST]] = []
         self.escapes: list[tuple[str, ast.AST]] = []
+        #: Names that the code binds itself, at any level.
+        self.bound: set[str] = set()
         self.stores = False
         self.is_async = False
         self.closes = False
@@ -354,14 +361,15 @@ class _Scan:
                 binding = self.by_python.get(name)
                 if binding is None:
                     self.names.setdefault(name, node)
-                    if own and not isinstance(node.ctx, ast.Load):
-                        self.stores = True
+                    if not isinstance(node.ctx, ast.Load):
+                        self.bound.add(name)
+                        self.stores = self.stores or own
                 else:
                     self.occurrences.setdefault(binding, []).append(node)
                     if not isinstance(node.ctx, ast.Load):
                         self.assigned.append((binding.name, node))
             case ast.arg(arg=name):
-                self.names.setdefault(name, node)
+                self._bind(name, node)
             case ast.Slice():
                 # Hy writes x[1:None:None] for (cut x 1 None).
                 for part in ("lower", "upper", "step"):
@@ -369,7 +377,7 @@ class _Scan:
                     if isinstance(bound, ast.Constant) and bound.value is None:
                         setattr(node, part, None)
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                self.names.setdefault(name, node)
+                self._bind(name, node)
                 self.closes = self.stores = True
             case ast.Lambda() | ast.GeneratorExp():
                 self.closes = True
@@ -382,15 +390,21 @@ class _Scan:
             case ast.comprehension(is_async=1) if own:
                 self.is_async = True
             case ast.MatchAs(name=name) | ast.MatchStar(name=name) if name:
-                self.names.setdefault(name, node)
+                self._bind(name, node)
                 self.stores = True
             case ast.MatchMapping(rest=rest) if rest:
-                self.names.setdefault(rest, node)
+                self._bind(rest, node)
                 self.stores = True
             case ast.ExceptHandler(name=name) if name:
-                self.names.setdefault(name, node)
+                self._bind(name, node)
+            case ast.alias(name=name, asname=asname):
+                self._bind(asname or name.split(".")[0], node)
             case _:
                 pass
+
+    def _bind(self, name: str, node: ast.AST) -> None:
+        self.names.setdefault(name, node)
+        self.bound.add(name)
 
 
 _ESCAPES = {

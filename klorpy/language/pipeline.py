@@ -72,6 +72,16 @@ class Emitted:
 _observer: ContextVar[Callable[[str, Emitted], None] | None] = ContextVar("klorpy-observer", default=None)
 
 
+@contextmanager
+def observing(observer: Callable[[str, Emitted], None]) -> Iterator[None]:
+    """Show `observer` each definition that is compiled meanwhile."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
 def recompile(definition: Definition) -> Emitted:
     """Compile a definition's text once more, in its own namespace and under its own options, and give the result.
 
@@ -85,15 +95,11 @@ def recompile(definition: Definition) -> Emitted:
     text = definition.source.text
     source = Source(definition.source.filename, text)
     found: dict[str, Emitted] = {}
-    token = _observer.set(found.__setitem__)
-    try:
-        with options.using(definition.options), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            reader = new_reader(module)
-            for form in read_forms(text, source.filename, reader):
-                compile_toplevel(form, module, source, reader)
-    finally:
-        _observer.reset(token)
+    with observing(found.__setitem__), options.using(definition.options), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reader = new_reader(module)
+        for form in read_forms(text, source.filename, reader):
+            compile_toplevel(form, module, source, reader)
     if definition.name not in found:
         raise KlorError(
             f"the text of {definition.name} no longer defines it",
@@ -298,4 +304,4 @@ def _warn(diagnostic: Diagnostic, compiler: Compiler) -> None:
         raise KlorSyntaxError(diagnostic) from None
 
 
-__all__ = ["Emitted", "collecting", "compile_defchor", "note_signature", "recompile"]
+__all__ = ["Emitted", "collecting", "compile_defchor", "note_signature", "observing", "recompile"]

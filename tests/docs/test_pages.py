@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import json
 import re
 import types
 import warnings
@@ -17,11 +18,12 @@ import pytest
 
 import klorpy
 from klorpy.core.diagnostics import TITLES
+from klorpy.environment.diagrams import chart
 from klorpy.language.check import check
 from tests.docs.pages import FENCE, play
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-PAGES = sorted([*(DOCS / "tutorial").glob("*.md"), *(DOCS / "how-to").glob("*.md"), DOCS / "reference" / "command-line.md"])
+PAGES = sorted([DOCS / "index.md", *(DOCS / "tutorial").glob("*.md"), *(DOCS / "how-to").glob("*.md"), DOCS / "reference" / "command-line.md"])
 ALL = sorted(DOCS.rglob("*.md"))
 
 
@@ -90,6 +92,15 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert page.exists(), target
         if anchor in anchors:
             assert anchors[anchor].search(page.read_text(encoding="utf-8")), target
+
+
+def test_the_picture_is_a_chart_of_the_example(refresh_golden: bool) -> None:
+    examples = Path(klorpy.__file__).parent / "examples"
+    order, catalogue_ = (
+        json.loads((examples / "data" / name).read_text(encoding="utf-8")) for name in ("order.json", "catalogue.json")
+    )
+    simulation = klorpy.simulate_chor(klorpy.load(examples / "bookseller.hy").buy_book, order, catalogue_)
+    compare(DOCS / "images" / "bookseller.svg", chart(simulation).svg(), refresh_golden)
 
 
 # --- The catalogue of errors ------------------------------------------------------------------------------------------

@@ -88,7 +88,8 @@ class _Sheet:
         self.x = [left]
         for gap in gaps:
             self.x.append(self.x[-1] + gap)
-        self.width = min(self.x[-1] + 1 + right, limit)
+        hints = [max(cells(row.text), cells(f"see {row.more}")) for row in model.rows if isinstance(row, Gap)]
+        self.width = min(max(self.x[-1] + 1 + right, self.gutter + max(hints, default=0)), limit)
         self.fallen: set[int] = set()
 
     # --- Columns ---
@@ -101,8 +102,6 @@ class _Sheet:
         for row in self.model.rows:
             if isinstance(row, Note) and row.column == last:
                 wanted = max(wanted, cells(_note(row)) + 3)
-            elif isinstance(row, Gap) and last == 0:
-                wanted = max(wanted, cells(row.text))
         return wanted
 
     def _gaps(self) -> list[int]:
@@ -112,7 +111,7 @@ class _Sheet:
         for row in self.model.rows:
             if isinstance(row, Arrow):
                 low, high = sorted(row.columns)
-                missing = min(cells(_label(row)), _LABEL) + 6 - sum(gaps[low:high])
+                missing = min(cells(_label(row)), _LABEL) + (9 if row.lost else 6) - sum(gaps[low:high])
                 for i in range(low, high):
                     gaps[i] += max(-(-missing // (high - low)), 0)
         return gaps

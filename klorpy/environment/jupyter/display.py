@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import copy_context
 from html import escape
 from typing import Any, Final
@@ -167,35 +167,69 @@ PATIENCE: Final = 1.0
 INTERVAL: Final = 0.2
 
 
-def showing_progress() -> AbstractContextManager[None]:
-    """Runs inside that take longer than a second show how far they are, in the output of the cell."""
-    return watching(_observe)
-
-
 @contextmanager
-def _observe(progress: Progress) -> Iterator[None]:
-    start = time.monotonic()
-    ended = threading.Event()
-
-    def line() -> Line:
-        return Line(progress_text(progress, time.monotonic() - start))
-
-    def watch() -> None:
-        if ended.wait(PATIENCE):
-            return
-        handle = display(line(), display_id=True)
-        while not ended.wait(INTERVAL):
-            handle.update(line())
-        handle.update(line())
-
-    # The thread gets the context of the cell, by which the front end knows where its output belongs.
-    thread = threading.Thread(target=copy_context().run, args=(watch,), name="klorpy-progress", daemon=True)
-    thread.start()
+def showing_progress() -> Iterator[None]:
+    """Runs inside that take longer than a second show how far they are, in the output of the cell."""
+    watcher = _Watcher()
     try:
-        yield
+        with watching(watcher.observe):
+            yield
     finally:
-        ended.set()
-        thread.join()
+        watcher.end()
+
+
+class _Run:
+    """A run under way, and the line of output that tells of it, once there is one."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.start = time.monotonic()
+        self.handle: Any = None
+
+    def draw(self) -> None:
+        line = Line(progress_text(self.progress, time.monotonic() - self.start))
+        if self.handle is None:
+            self.handle = display(line, display_id=True)
+        else:
+            self.handle.update(line)
+
+
+class _Watcher:
+    """Looks at the runs of one cell from a thread that starts with the first of them."""
+
+    def __init__(self) -> None:
+        self._runs: list[_Run] = []
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def observe(self, progress: Progress) -> Iterator[None]:
+        run = _Run(progress)
+        with self._lock:
+            self._runs.append(run)
+        if self._thread is None:
+            # The thread gets the context of the cell, by which the front end knows where its output belongs.
+            self._thread = threading.Thread(target=copy_context().run, args=(self._watch,), daemon=True)
+            self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._runs.remove(run)
+                if run.handle is not None:
+                    run.draw()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(INTERVAL):
+            with self._lock:
+                if self._runs and time.monotonic() - self._runs[-1].start >= PATIENCE:
+                    self._runs[-1].draw()
+
+    def end(self) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
 
 
 def progress_text(progress: Progress, seconds: float) -> str:

@@ -18,8 +18,11 @@ from traitlets import Type
 
 import klorpy
 from klorpy.core.choreography import Choreography
+from klorpy.core.diagnostics import KlorError
+from klorpy.environment import commands
 from klorpy.environment.jupyter.cells import Cells
 from klorpy.environment.jupyter.display import choreography_bundle
+from klorpy.environment.present import Palette
 from klorpy.environment.session import Status
 from klorpy.language.hy_adapter import Keyword, Object, mangle
 
@@ -137,24 +140,19 @@ class KlorpyKernel(IPythonKernel):  # type: ignore[misc]
     ) -> dict[str, Any]:
         if _is_ipython(code):
             return dict(super().do_inspect(code, cursor_pos, detail_level, omit_sections))
-        data: dict[str, Any] = {}
         name = name_at(code, cursor_pos)
-        value = self.shell.user_ns.get(mangle(name)) if name else None
-        if isinstance(value, Choreography):
-            data = dict(choreography_bundle(value))
-        elif name:
-            data = self._described(name, detail_level, omit_sections)
+        data = self._described(name) if name else {}
         return {"status": "ok", "found": bool(data), "data": data, "metadata": {}}
 
-    def _described(self, name: str, detail_level: int, omit_sections: tuple[str, ...]) -> dict[str, Any]:
-        """What is known of any other name: a form or macro by the session, a value of Python by IPython."""
-        for found in self.shell.klorpy.session.complete(name, len(name)):
-            if found.text == name and (found.signature or found.doc):
-                return {"text/plain": "\n\n".join(filter(None, (found.signature or name, found.doc)))}
+    def _described(self, name: str) -> dict[str, str]:
+        value = self.shell.user_ns.get(mangle(name))
+        if isinstance(value, Choreography):
+            return choreography_bundle(value)
         try:
-            return dict(self.shell.object_inspect_mime(mangle(name), detail_level, omit_sections))
-        except KeyError:
+            output = commands.run(self.shell.klorpy.session, f",doc {name}")
+        except KlorError:
             return {}
+        return {"text/plain": output.text(Palette((), False))}
 
 
 def name_at(code: str, cursor: int) -> str | None:

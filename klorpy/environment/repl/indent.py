@@ -86,7 +86,8 @@ def previous_form(text: str, position: int) -> int:
     for part in reversed(parts(text)):
         if part.start >= position or not part.text.strip():
             continue
-        return min(pairs.get(part.start, part.start), part.start) if part.is_bracket else part.start
+        start: int = part.start
+        return min(pairs.get(start, start), start) if part.is_bracket else start
     return 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -153,16 +153,20 @@ class KlorLexer(RegexLexer):
     def get_tokens_unprocessed(
         self, text: str, stack: Iterable[str] = ("root",)
     ) -> Iterator[tuple[int, _TokenType, str]]:
-        yield from _in_context(super().get_tokens_unprocessed(text, stack))
+        yield from _in_context(super().get_tokens_unprocessed(text, stack), [_Frame("", {})])
 
     @staticmethod
     def analyse_text(text: str) -> float:
         return 0.9 if re.search(r"^\s*\(defchor\s", text, re.MULTILINE) else 0.0
 
 
+_MANY: Final = 3
+
+
 @dataclass(slots=True)
 class _Frame:
-    """A form or a string that is open: `head` is its first element if that is a symbol, `count` how many began."""
+    """A form or a string that is open: `head` is its first element if that is a symbol, `count` how many began, up to
+    as many as it matters."""
 
     opener: str
     roles: dict[str, _TokenType]
@@ -182,12 +186,14 @@ class _Frame:
         if self.pending:
             self.pending -= 1
             return True
-        self.count += 1
+        self.count = min(self.count + 1, _MANY)
         return False
 
 
-def _in_context(tokens: Iterable[tuple[int, _TokenType, str]]) -> Iterator[tuple[int, _TokenType, str]]:
-    frames = [_Frame("", {})]
+def _in_context(
+    tokens: Iterable[tuple[int, _TokenType, str]], frames: list[_Frame]
+) -> Iterator[tuple[int, _TokenType, str]]:
+    """The tokens with what the forms around them say. `frames` is what is open before them, and is kept up to date."""
     for index, kind, value in tokens:
         frame = frames[-1]
         if kind is Whitespace or kind is Comment.Single:
@@ -292,13 +298,82 @@ class Part(NamedTuple):
         return self.kind is Punctuation or self.kind is DISCARDED_BRACKET
 
 
-_LEXER = KlorLexer()
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """A piece of a text that ends where a line does, outside of strings, with the first spaces of the next line.
+
+    `tokens` stand at offsets from its beginning. `before` and `after` are the forms that are open around it; `after`
+    is None for a piece that just ends.
+    """
+
+    text: str
+    tokens: tuple[tuple[int, Any, str], ...]
+    before: tuple[_Frame, ...]
+    after: tuple[_Frame, ...] | None
+
+
+_ROOT: Final = (_Frame("", {}),)
+#: The chunks of the text that was read last.
+_last: tuple[Chunk, ...] = ()
+
+
+def chunks(text: str) -> tuple[Chunk, ...]:
+    """The pieces of a text. Those that it has in common with the text that was read last, at its beginning and at its
+    end, are not read again: between two keys, a text changes in one place."""
+    global _last
+    old, done, position = _last, list[Chunk](), 0
+    for chunk in old:
+        end = position + len(chunk.text)
+        # The spaces at the end of a chunk are all there are, so what follows must not be one.
+        if chunk.after is None or not text.startswith(chunk.text, position) or not text[end : end + 1].strip():
+            break
+        done.append(chunk)
+        position = end
+    same: dict[int, int] = {}
+    start = len(text)
+    for i in range(len(old) - 1, len(done) - 1, -1):
+        start -= len(old[i].text)
+        if start < position or not text.startswith(old[i].text, start):
+            break
+        same[start] = i
+    for chunk in _read(text[position:], (done[-1].after if done else None) or _ROOT):
+        done.append(chunk)
+        position += len(chunk.text)
+        i = same.get(position, len(old))
+        if i < len(old) and old[i].before == chunk.after:
+            done += old[i:]
+            break
+    _last = tuple(done)
+    return _last
+
+
+def _read(text: str, before: tuple[_Frame, ...]) -> Iterator[Chunk]:
+    frames = [replace(frame) for frame in before]
+    start, tokens = 0, list[tuple[int, Any, str]]()
+    for index, kind, value in _in_context(RegexLexer.get_tokens_unprocessed(_LEXER, text), frames):
+        tokens.append((index - start, kind, value))
+        if kind is Whitespace and "\n" in value and not any(frame.string or frame.vector for frame in frames):
+            # No string is open, so the lexer is in its first state: it can begin anew here.
+            end = index + len(value)
+            after = tuple(replace(frame) for frame in frames)
+            yield Chunk(text[start:end], tuple(tokens), before, after)
+            start, tokens, before = end, [], after
+    if tokens:
+        yield Chunk(text[start:], tuple(tokens), before, None)
+
+
+_LEXER: Final = KlorLexer()
 
 
 @lru_cache(maxsize=4)
 def parts(text: str) -> tuple[Part, ...]:
-    """The tokens of `text`, kept for the few who ask for the same one after the other: colours, brackets, indentation."""
-    return tuple(Part(*token) for token in _LEXER.get_tokens_unprocessed(text))
+    """The tokens of `text`."""
+    found = []
+    position = 0
+    for chunk in chunks(text):
+        found += [Part(position + offset, kind, value) for offset, kind, value in chunk.tokens]
+        position += len(chunk.text)
+    return tuple(found)
 
 
 def role_index(kind: Any) -> int | None:
@@ -306,4 +381,4 @@ def role_index(kind: Any) -> int | None:
     return ROLES.index(kind) if kind in Name.Class and kind in ROLES else None
 
 
-__all__ = ["ROLES", "ROLE_COLOURS", "KlorLexer", "Part", "parts", "role_index"]
+__all__ = ["ROLES", "ROLE_COLOURS", "Chunk", "KlorLexer", "Part", "chunks", "parts", "role_index"]

@@ -12,7 +12,7 @@ from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.styles import BaseStyle, Style, merge_styles, pygments_token_to_classname
 
 from klorpy.environment.present import COLOURS as PALETTE
-from klorpy.environment.repl.lexer import parts
+from klorpy.environment.repl.lexer import Chunk, chunks
 
 _BASE: Final = {
     "prompt": "bold",
@@ -73,12 +73,22 @@ class PromptLexer(Lexer):
 @lru_cache(maxsize=4)
 def _lines(text: str) -> list[StyleAndTextTuples]:
     lines: list[StyleAndTextTuples] = [[]]
-    for part in parts(text):
-        style = _class(part.kind)
-        if "\n" not in part.text:
-            lines[-1].append((style, part.text))
+    for chunk in chunks(text):
+        first, *rest = _lines_of(chunk)
+        lines[-1] = [*lines[-1], *first]
+        lines += rest
+    return lines
+
+
+@lru_cache(maxsize=4096)
+def _lines_of(chunk: Chunk) -> list[StyleAndTextTuples]:
+    lines: list[StyleAndTextTuples] = [[]]
+    for _, kind, text in chunk.tokens:
+        style = _class(kind)
+        if "\n" not in text:
+            lines[-1].append((style, text))
             continue
-        first, *rest = part.text.split("\n")
+        first, *rest = text.split("\n")
         lines[-1].append((style, first))
         for piece in rest:
             lines.append([(style, piece)] if piece else [])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import strategies as st
 
 from klorpy.core.choreography import Choreography, Site
@@ -60,7 +58,3 @@ def simulations(draw: st.DrawFn, least: int = 0, most: int = 12) -> Simulation:
                 simulation.blocked[name] = Blocked(name, draw(st.none() | role), draw(site))
     simulation.unread = draw(st.lists(message, max_size=2)) if len(roles) > 1 else []
     return simulation
-
-
-def flat(simulation: Simulation) -> list[Any]:
-    return [*simulation.messages, *simulation.unread]

@@ -445,7 +445,7 @@ def test_hypothesis_and_the_fixture_work_together(pytester: pytest.Pytester) -> 
     )
     result = pytest_here(pytester)
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*x=50*", "*- klorpy: double, seed 0 -*", "A --> B: 50"])
+    result.stdout.fnmatch_lines(["*x=50*", "*- klorpy: double, seed 0 -*", "*50*", "*100*"])
     assert result.stdout.str().count("- klorpy: double") == 1
 
 

@@ -51,11 +51,11 @@ comment = "italic"
     ("[colours]", "there is no table [colours]; there are [repl] and [style]"),
     ("repl = 1", "repl is a table: write [repl]"),
     ("[style]\ncomment = 1", "the style of comment is not a text"),
-    ("[repl", "at line 1"),
+    ("[repl", "Expected ']'"),
 ])  # fmt: skip
 def test_what_is_wrong_is_reported_and_the_rest_holds(tmp_path: Path, text: str, problem: str) -> None:
     file = tmp_path / "config.toml"
-    rest = text.endswith(("'ed'", "1", "true", '"ed"', '"a"')) and text.startswith("[repl]")
+    rest = text.startswith("[repl]")
     file.write_text(text + ("\nwelcome = false" if rest else ""))
     config, problems = read_config(file)
     assert len(problems) == 1

@@ -15,7 +15,7 @@ from pygments.formatters import HtmlFormatter, NullFormatter, Terminal256Formatt
 from pygments.token import Comment, Error, Keyword, Name, Number, Operator, Punctuation, String, Whitespace
 
 import klorpy
-from klorpy.environment.repl.lexer import HY_FORMS, LANGUAGE_FORMS, OPERATORS, ROLES, KlorLexer, parts
+from klorpy.environment.repl.lexer import HY_FORMS, LANGUAGE_FORMS, OPERATORS, ROLES, KlorLexer, chunks, parts
 from klorpy.language.analyzer.dispatch import FORMS
 
 EXAMPLES = sorted(Path(klorpy.__file__).parent.rglob("*.hy"))
@@ -41,6 +41,30 @@ def test_all_of_a_text_is_in_its_tokens_and_nothing_is_an_error(path: Path) -> N
 @given(st.text(alphabet='()[]{}#"\\;:_^*~@\'`abf1.-> \n,&!', max_size=40))
 def test_any_text_is_in_its_tokens(text: str) -> None:
     assert "".join(part.text for part in parts(text)) == text
+
+
+_TEXT = st.lists(
+    st.sampled_from([
+        "(defchor f [A B]", "(-> A B) [x]", "(A->B x)", ")", "(", "[", '"', 'f"{', "}", "#_", ";", "\n", "\n  ", " ", "#[x[", "]x]", "A",
+    ]), max_size=25,
+).map("".join)  # fmt: skip
+
+
+@given(_TEXT, _TEXT, _TEXT, _TEXT)
+def test_a_text_that_changed_in_one_place_has_the_tokens_that_it_has_anew(a: str, b: str, c: str, d: str) -> None:
+    for text in (a + b + d, a + c + d, a + d, a, a + b + c + d):
+        known = [token for chunk in chunks(text) for token in chunk.tokens]
+        assert "".join(chunk.text for chunk in chunks(text)) == text
+        fresh = KlorLexer().get_tokens_unprocessed(text)
+        assert [(kind, value) for _, kind, value in known] == [(kind, value) for _, kind, value in fresh]
+
+
+def test_only_what_changed_is_read_again() -> None:
+    lines = [f"(f {i})\n" for i in range(100)]
+    before = chunks("".join(lines))
+    after = chunks("".join([*lines[:50], "(g)\n", *lines[50:]]))
+    assert len(set(after) - set(before)) <= 2
+    assert len(set(after) & set(before)) >= 98
 
 
 def test_the_forms_are_those_that_there_are() -> None:
