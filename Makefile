@@ -4,16 +4,19 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
   $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test check bench fuzz golden clean
+.PHONY: demo repl test check bench fuzz golden docs screenshots clean
 
 demo: .venv/.installed ## type-check, project and run the bookseller
 	@$(BIN)/klorpy run klorpy/examples/bookseller.hy buy-book \
 	  @klorpy/examples/data/order.json @klorpy/examples/data/catalogue.json --project
 
+repl: .venv/.installed ## open the REPL
+	@$(BIN)/klorpy
+
 test: .venv/.installed ## all tests, types and style
-	$(BIN)/ruff check klorpy tests
+	$(BIN)/ruff check klorpy tests docs
 	$(BIN)/mypy
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2
 
 check: test
 
@@ -24,7 +27,18 @@ fuzz: .venv/.installed ## the theorems on 50,000 generated programs
 	$(BIN)/python tests/theorems/fuzz.py --programs 50000 --seed 1 --jobs 2
 
 golden: .venv/.installed ## rewrite the golden files from what the compiler says now
-	$(BIN)/pytest -q tests/golden --refresh-golden
+	$(BIN)/pytest -q tests/golden tests/docs tests/environment --refresh-golden
+
+docs: .venv/.installed ## the documentation as a site, in docs/_build
+	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build
+	@echo "docs/_build/index.html"
+
+screenshots: .venv/.installed ## pictures of the executed notebooks, in build/notebooks (needs chromium)
+	@mkdir -p build/notebooks
+	$(BIN)/jupyter nbconvert --to html --execute --output-dir build/notebooks notebooks/*.ipynb
+	@for page in build/notebooks/*.html; do \
+	  chromium --headless --no-sandbox --hide-scrollbars --window-size=1000,3000 --virtual-time-budget=5000 \
+	    --screenshot=$${page%.html}.png file://$(CURDIR)/$$page 2>/dev/null; done; ls build/notebooks/*.png
 
 .venv/.installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "klorpy needs Python 3.11 or newer; name it with make PYTHON=…"; exit 1; }

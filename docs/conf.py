@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pygments.lexer import Lexer, do_insertions
-from pygments.token import Generic
+from pygments.token import Generic, Text
 from sphinx.application import Sphinx
 
 import klorpy
@@ -63,6 +63,21 @@ class PromptLexer(Lexer):
         yield from do_insertions(insertions, language.get_tokens_unprocessed(code))
 
 
+class CommandLexer(Lexer):
+    """Commands after `$ `, and what they print. (The lexer of Pygments takes `#` for a prompt.)"""
+
+    name = "commands"
+    aliases = ["console"]
+
+    def get_tokens_unprocessed(self, text: str) -> Any:
+        for line in text.splitlines(keepends=True):
+            if line.startswith("$ "):
+                yield 0, Generic.Prompt, "$ "
+                yield 2, Text, line[2:]
+            else:
+                yield 0, Generic.Output, line
+
+
 def _complete(code: str) -> bool:
     return code.startswith(",") or sum(map(code.count, "([{")) <= sum(map(code.count, ")]}"))
 
@@ -70,3 +85,4 @@ def _complete(code: str) -> bool:
 def setup(app: Sphinx) -> None:
     app.add_lexer("hy", KlorLexer)
     app.add_lexer("repl", PromptLexer)
+    app.add_lexer("console", CommandLexer)

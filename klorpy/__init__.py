@@ -45,3 +45,18 @@ __version__ = "0.1.0"
 hy.macros.require("klorpy.language.macros", "klorpy", "ALL")
 hy.macros.require("klorpy.stdlib", "klorpy", "ALL")
 del hy
+
+
+def load_ipython_extension(shell: object) -> None:
+    """`%load_ext klorpy` in a notebook: the magics `%klor` and `%%klor`."""
+    # Only here: no tool is imported before it is asked for.
+    from klorpy.environment.jupyter import load_ipython_extension
+
+    load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: object) -> None:
+    """`%unload_ext klorpy`."""
+    from klorpy.environment.jupyter import unload_ipython_extension
+
+    unload_ipython_extension(shell)

@@ -90,7 +90,7 @@ def documentation(session: Session, name: str) -> list[str]:
     else:
         known = True
     if isinstance(value, Choreography):
-        return [f"{value.name}  {value.signature}", *_doc(value.__doc__)]
+        return [f"{value.name}  {value.signature}", *_doc(value.definition.doc if value.definition else None)]
     if name in macros.FORMS:
         return [macros.FORMS[name], "a form of the language, for the inside of a defchor"]
     if name.count("->") == 1 or name.count("=>") == 1:

@@ -6,11 +6,12 @@ A command is a function of the session and of what stands behind its name; it gi
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import TITLES, WARNINGS, KlorError
@@ -43,6 +44,7 @@ from klorpy.language.hy_adapter import (
     Symbol,
     as_data,
     dotted_name,
+    mangle,
     new_reader,
     read_forms,
     symbol_name,
@@ -134,7 +136,7 @@ def _bad(message: str, help: str) -> KlorError:
 
 def _usage(name: str) -> KlorError:
     command = COMMANDS[name]
-    return _bad(f",{name} needs something else than that", f"write {command.usage}: {command.summary}")
+    return _bad(f"these are not the arguments of ,{name}", f"write {command.usage}: {command.summary}")
 
 
 def _forms(session: Session, text: str) -> tuple[list[Form], Source]:
@@ -196,7 +198,7 @@ def _sim(session: Session, rest: str) -> Ran:
     :sanitize, are those of simulate-chor. Then ,trace and ,msc show what happened."""
     chor, args, options = _call(session, "sim", rest)
     try:
-        return Ran(session.simulate(chor, *args, **{"check": False, **options}))
+        return Ran(session.simulate(chor, *args, **{"check": False, "detail": True, **options}))
     except TypeError as error:
         raise _wrong_option(error) from None
 
@@ -334,7 +336,9 @@ def _type(session: Session, rest: str) -> Text:
         try:
             value = session.registry.find(name)
         except KeyError:
-            raise asking.unknown(session, name) from None
+            if not hasattr(builtins, mangle(name)):
+                raise asking.unknown(session, name) from None
+            value = getattr(builtins, mangle(name))
     else:
         value = session.value_of(forms[0], source)
     if isinstance(value, Choreography):
@@ -500,7 +504,4 @@ def _quit(session: Session, rest: str) -> Request:
     return Request("quit")
 
 
-#: Commands in the order of their names.
-NAMES: Final = tuple(sorted(COMMANDS))
-
-__all__ = ["COMMANDS", "NAMES", "Command", "arguments_of", "find", "run", "split"]
+__all__ = ["COMMANDS", "Command", "arguments_of", "find", "run", "split"]

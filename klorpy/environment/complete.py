@@ -287,7 +287,8 @@ def _parameters(function: Any) -> list[inspect.Parameter]:
 
 def _described(name: str, start: int, value: Any) -> Completion:
     if isinstance(value, Choreography):
-        return Completion(name, start, "choreography", value.signature.text, _first_line(value))
+        doc = value.definition.doc if value.definition else None
+        return Completion(name, start, "choreography", value.signature.text, _first_line_of(doc))
     if isinstance(value, types.ModuleType):
         return Completion(name, start, "module", doc=_first_line(value))
     if isinstance(value, type):
@@ -303,6 +304,9 @@ def _described(name: str, start: int, value: Any) -> Completion:
 
 
 def _first_line(value: Any) -> str:
-    doc = getattr(value, "__doc__", None)
+    return _first_line_of(getattr(value, "__doc__", None))
+
+
+def _first_line_of(doc: Any) -> str:
     lines = doc.strip().splitlines() if isinstance(doc, str) else []
     return lines[0] if lines else ""

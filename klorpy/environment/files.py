@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -74,11 +75,16 @@ def load(session: Session, path: str) -> Loaded:
 
 
 def reload(session: Session) -> Loaded:
-    """Evaluate again the files, loaded or imported, whose text is another than it was. Raises what went wrong."""
+    """Evaluate again the files, loaded or imported, whose text is another than it was. Raises what went wrong.
+
+    What a file no longer defines stays defined, as does everything from a file that is gone.
+    """
     done: list[tuple[str, tuple[str, ...]]] = []
     session.files.notice_imports()
     for module in _in_order(session, [name for name in session.files.imported if name in sys.modules]):
         path = str(module.__file__)
+        if not os.path.exists(path):
+            continue
         text = _read(path)
         if _digest(text) == session.files.imported[module.__name__]:
             continue
@@ -89,7 +95,7 @@ def reload(session: Session) -> Loaded:
         after = _definitions(module)
         done.append((path, tuple(name for name in after if after[name] is not before.get(name))))
     for path, digest in list(session.files.loaded.items()):
-        if _digest(_read(path)) != digest:
+        if os.path.exists(path) and _digest(_read(path)) != digest:
             try:
                 done += load(session, path).files
             except BaseException:
@@ -173,8 +179,10 @@ def _beside(path: str) -> Iterator[None]:
 #: Forms that change what is defined; others only do something.
 DEFINING = frozenset((
     "defchor", "defn", "defmacro", "defclass", "deftype", "defreader", "setv", "import", "require", "with-opts",
-    "alter-opts!", "do", "eval-and-compile", "eval-when-compile", "pragma",
+    "alter-opts!", "eval-and-compile", "eval-when-compile", "pragma",
 ))  # fmt: skip
+#: A definition inside of `do` and the like.
+_INNER = re.compile(r"\((?:def\w*|setv|import|require)\s")
 #: Of these the last version takes the place of the first.
 _REPLACED = frozenset(("defchor", "defn", "defmacro", "defclass"))
 
@@ -195,7 +203,7 @@ class Saved:
 
 def save(session: Session, path: str) -> Saved:
     """Write the definitions of a session, in order, as a file that can be loaded. Raises KlorError `bad-argument`."""
-    entries = [e for e in session.history if e.head in DEFINING or e.defined]
+    entries = [entry for entry in session.history if _defines(entry)]
     broken = tuple(name for name in _broken(session))
     parts = ["(require klorpy *)\n(import klorpy [simulate-chor explore play-role run-role project signature noop])"]
     for entry in _last_versions(entries):
@@ -214,6 +222,10 @@ def write(path: str, text: str) -> None:
         raise KlorError(
             f"cannot write {path}: {error.strerror or error}", slug="bad-argument", help="give another path"
         ) from None
+
+
+def _defines(entry: Evaluated) -> bool:
+    return entry.head in DEFINING or bool(entry.defined) or (entry.head == "do" and bool(_INNER.search(entry.text)))
 
 
 def _broken(session: Session) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from klorpy.core.choreography import Choreography
+from klorpy.core.events import Entered, Left
 from klorpy.core.types import Role
 from klorpy.environment.present import Palette, error_text, event_lines, result_lines
 from klorpy.environment.registry import Recompiled, Registry, StaleCall, callees, place, stale_calls
@@ -79,7 +80,9 @@ class Trace:
 
     def text(self, palette: Palette) -> str:
         own = Palette(self.simulation.choreography.roles, palette.on)
-        out = event_lines(self.simulation.events, own)
+        # When a role enters a choreography, and comes back, is for charts.
+        events = [event for event in self.simulation.events if not isinstance(event, (Entered, Left))]
+        out = event_lines(events, own)
         out += [str(blocked) for blocked in self.simulation.blocked.values()]
         out += [f"{message} was never received" for message in self.simulation.unread]
         return "\n".join(out) or "nothing happened"
@@ -92,7 +95,7 @@ class Explored:
     def text(self, palette: Palette) -> str:
         found = self.exploration
         count = f"{found.schedules} schedule{'' if found.schedules == 1 else 's'}"
-        if not found:
+        if found.different is not None:
             return f"{count}: the last one differs\n  {found.difference}\n  replay it with :seed {_seed(found.seed)}"
         every = ", all there are" if found.complete else ""
         return f"{count}{every}: no difference\n{Ran(found.first).text(palette)}"

@@ -178,10 +178,10 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[py
     """Collect the functions of a file of Hy by the names that the user wrote: `test-ok?`, `test-double`."""
     if collector.getparent(HyModule) is None:
         return None
-    import hy
+    from klorpy.language.hy_adapter import mangle, unmangled
 
-    written = hy.unmangle(name)
-    if hy.mangle(name) != name:
+    written = unmangled(name)
+    if mangle(name) != name:
         return []  # the second name that the function got below; a class inherits it
     if written == name or isinstance(obj, type) or not callable(obj):
         return None
@@ -258,8 +258,8 @@ class SchedulesDiffer(AssertionError):
 class Simulate:
     """The fixture's value: `simulate_chor` as the current test wants it.
 
-    Without a seed of its own, a call runs under the seed of `--klor-seed`, or as the marker says. Under several
-    schedules, each run gets copies of the arguments, all have to do the same, and the first is returned. Raises what
+    A call runs under the seed of `--klor-seed`, else under its own, else as the marker says. Under several schedules,
+    each run gets copies of the arguments, all have to do the same, and the first is returned. Raises what
     `klorpy.simulate_chor` raises, and SchedulesDiffer.
     """
 
@@ -293,9 +293,11 @@ class Simulate:
 
         wish = _wish(self._config.stash[_ITEM])
         replayed = self._config.stash.get(_SEED, None)
-        if seed is None:
-            seed = replayed if replayed is not None else wish.seed
-        elif wish.schedules > 1:
+        if replayed is not None:
+            seed = replayed
+        elif seed is None:
+            seed = wish.seed
+        else:
             wish = Wish()
         if wish.schedules == 1:
             yield simulate_chor(chor, *args, seed=0 if seed is None else seed, **options)

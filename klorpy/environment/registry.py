@@ -93,7 +93,7 @@ class Registry:
     def all(self) -> list[Choreography]:
         """Every choreography that is known: those of the namespace and of the modules it imported, and all that
         these call or are called by."""
-        found: dict[Choreography, None] = dict.fromkeys(self._known)
+        found: dict[Choreography, None] = {}
         todo: list[object] = list(vars(self._module).values())
         modules = {id(self._module)}
         while todo:

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import hy
 import hy.macros
@@ -31,7 +31,8 @@ from klorpy.environment import commands, complete
 from klorpy.environment.complete import Completion
 from klorpy.environment.files import Files
 from klorpy.environment.outcome import NOTHING, Outcome, Status
-from klorpy.environment.present import Palette, error_text, result_lines
+from klorpy.environment.outputs import Explored, Ran
+from klorpy.environment.present import Palette, error_text
 from klorpy.environment.registry import Note, Registry
 from klorpy.environment.step import Stepper
 from klorpy.language.evaluate import new_module, python_code
@@ -52,6 +53,9 @@ from klorpy.language.pipeline import collecting
 from klorpy.runtime.loop import LoopThread
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation
 from klorpy.simulator.schedule import Seed
+
+#: What a session's namespace has from the beginning, besides klorpy's macros.
+GIVEN: Final = ("simulate_chor", "explore", "play_role", "run_role", "project", "signature", "noop")
 
 __all__ = ["NOTHING", "Completion", "Note", "Outcome", "Session", "Status", "render"]
 
@@ -107,13 +111,13 @@ class Session:
         self._told: tuple[list[Warning], list[str]] | None = None
         self._options = alter_opts({})
         alter_opts(self._options)
-        for function in (klorpy.play_role, klorpy.run_role, klorpy.project, klorpy.signature, klorpy.noop):
-            vars(module).setdefault(getattr(function, "__name__", "noop"), function)
         #: `simulate_chor` and `explore` with the session's seed; the run is remembered.
         self.simulate = self._recording(klorpy.simulate_chor)
         self.explore = self._recording(klorpy.explore)
-        vars(module).setdefault("simulate_chor", self.simulate)
-        vars(module).setdefault("explore", self.explore)
+        given = {"simulate_chor": self.simulate, "explore": self.explore}
+        given |= {name: getattr(klorpy, name) for name in GIVEN if name not in given}
+        for name, function in given.items():
+            vars(module).setdefault(name, function)
 
     def close(self) -> None:
         """End the thread of `await`, if there is one. The session can go on, and makes another when it needs one."""
@@ -151,7 +155,9 @@ class Session:
                 pass
         except _Incomplete:
             return Status.INCOMPLETE
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a reader macro can raise anything
             return Status.WRONG
         return Status.COMPLETE
 
@@ -178,7 +184,9 @@ class Session:
                 form = next(forms)
             except StopIteration:
                 return
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a reader macro can raise anything
                 yield self._failed(text, error)
                 return
             outcome = self._evaluate(form, source)
@@ -209,7 +217,7 @@ class Session:
         error: BaseException | None = None
         with self._watching() as seen:
             try:
-                value = self._run(form, source)
+                value = self.value_of(form, source)
             except KeyboardInterrupt:
                 raise
             except BaseException as raised:
@@ -225,8 +233,8 @@ class Session:
         self._remember(value)
         return Outcome(text, value, warnings=notes, defined=changes.defined)
 
-    def _run(self, form: Form, source: Source) -> Any:
-        """The value of a form; what it awaits is awaited."""
+    def value_of(self, form: Form, source: Source) -> Any:
+        """The value of a form of `source`; what it awaits is awaited. Raises what it raises."""
         try:
             body, value = compile_toplevel(form, self.module, source, self._reader)
             statements, expression = python_code(body, value, form, source, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -235,10 +243,6 @@ class Session:
             raise error.with_traceback(None) from None
         self._execute(statements)
         return self._execute(expression)
-
-    def value_of(self, form: Form, source: Source) -> Any:
-        """The value of a form of `source`. Raises what it raises."""
-        return self._run(form, source)
 
     def _execute(self, code: types.CodeType) -> Any:
         value = eval(code, vars(self.module))
@@ -439,7 +443,9 @@ def warning_text(warning: Warning) -> str:
 def value_text(value: Any, palette: Palette) -> str:
     """A value as the prompt shows it: as Hy writes it, and a simulation as a table of roles."""
     if isinstance(value, Simulation):
-        return "\n".join(result_lines(value, Palette(value.choreography.roles, palette.on)))
+        return Ran(value).text(palette)
+    if isinstance(value, Exploration):
+        return Explored(value).text(palette)
     try:
         return str(hy.repr(value))
     except Exception as error:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import inspect
 import os
 import types
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from klorpy.core.choreography import Choreography, Definition
 from klorpy.core.diagnostics import KlorError
-from klorpy.core.events import Exited, Failed, Printed
+from klorpy.core.events import Exited, Failed, Printed, describe_error
 from klorpy.core.spans import Span
 from klorpy.core.types import Role
 from klorpy.core.values import NotCopyable, isolate, noop, show
@@ -85,6 +84,8 @@ class View:
     #: How the run ended; None as long as it goes on.
     simulation: Simulation | None = None
     note: str = ""
+    #: What roles have printed since the view before.
+    printed: tuple[Printed, ...] = ()
 
     def text(self, palette: Palette) -> str:
         own = Palette(self.choreography.roles, palette.on)
@@ -92,6 +93,7 @@ class View:
         out = [f"{palette.strong(self.choreography.name)} after {self.moves} move{'' if self.moves == 1 else 's'}"]
         if self.note:
             out.append(self.note)
+        out += [f"{own.role(line.role)} prints: {line.text}" for line in self.printed]
         for position in self.positions:
             mark = ">" if position.can_move else " "
             out.append(f"{mark} {own.role(position.role, position.role.ljust(width))}  {_where(position)}")
@@ -111,7 +113,7 @@ def _where(position: Position) -> str:
     if position.doing == "ended":
         return f"ended with {show(position.end, 60)}"
     if position.doing == "failed":
-        return f"failed: {type(position.end).__name__}: {position.end}"
+        return f"failed: {describe_error(position.end)}"
     if position.doing == "starts":
         return f"at the start of {position.name}"
     place = f"{os.path.basename(position.filename)}:{position.span}"
@@ -152,7 +154,7 @@ class Stepper:
             self.choreography, self._definition, args, self._guide, [], sanitize=self._sanitize, pausing=True
         )
         #: How much of the trace was looked at, and what of it belongs to messages.
-        self._looked = self._noted = 0
+        self._looked = self._noted = self._shown = 0
         self._code = dict(_code_of(self._scheduler.pinned.values()))
 
     @property
@@ -236,6 +238,7 @@ class Stepper:
                 if role in self.ready:
                     self._advance(role)
             self._moves.append((role, count))
+        self._shown = len(self._scheduler.trace or [])
 
     def run(self, until: Role | int | str | None = None) -> str:
         """Move on until the end, a breakpoint, or `until`; give why it stopped."""
@@ -266,12 +269,17 @@ class Stepper:
     # --- Looking ---
 
     def view(self, note: str = "") -> View:
+        """Where all roles are now."""
+        trace = self._scheduler.trace or []
+        printed = tuple(entry for entry in trace[self._shown :] if isinstance(entry, Printed))
+        self._shown = len(trace)
         return View(
             self.choreography,
             len(self._moves),
             tuple(self.position(role) for role in self.roles),
             self.simulation() if self.ended else None,
             note,
+            printed,
         )
 
     def position(self, role: Role) -> Position:
@@ -397,12 +405,12 @@ def _span(generator: Any) -> Span | None:
 
 def _user_names(definition: Definition) -> dict[str, str]:
     """The user's names of locals, by those that they have in the program; without those that the user did not name."""
+    written = set(_words(definition.source.text))
     try:
         names = recompile(definition).emitter.names.spelled()
-    except KlorError:  # the text no longer compiles
-        return {}
-    made = Counter(_words(definition.source.text))
-    return {python: name for python, name in names.items() if made[name]}
+    except KlorError:  # the text no longer compiles; most names are those of the program
+        return {word.replace("-", "_"): word for word in written - {*definition.roles, "cast"}}
+    return {python: name for python, name in names.items() if name in written}
 
 
 def _words(text: str) -> list[str]:

@@ -87,32 +87,29 @@ greet is C, and what was B is A.""",
     Step(
         "Change it while it lives",
         """\
-greet gets another argument. klorpy warns: welcome was written for the old one.
-Calling welcome would fail now, with an error and not with a confused conversation.""",
-        """\
-(defchor greet [A B] (-> A B B) [name word]
-  (B (+ word ", " (A->B name) "!")))""",
+Now A learns its greeting, too: #{A B} says that both have the same. The signature is
+another, so klorpy warns: welcome was compiled against the old one. To run it now would
+be an error, and not a conversation in which nobody understands the other.""",
+        '''(defchor greet [A B] (-> A #{A B}) [name]
+  (B=>A (B (+ "Hello, " (A->B name)))))''',
     ),
     Step(
         "Mend what depends on it",
         """\
-welcome needs a word for A. Written anew, it fits again. Had only the types moved,
-,recompile would have done this for everything that is stale.""",
-        """\
-(defchor welcome [A B C] (-> C A B) [name word]
-  (A->B (greet [C A] name word)))""",
+What is stale is compiled again from its own text, callees first. welcome still fits.""",
+        ",recompile",
     ),
     Step(
         "Every order",
         """\
-Roles run at the same time, so events may happen in many orders. explore tries them,
-and tells whether they all come to the same.""",
-        '(explore welcome "Ada" "Welcome")',
+Roles run at the same time, so things may happen in many orders. This tries them, and
+tells whether they all come to the same.""",
+        ',explore welcome "Ada"',
     ),
 )
 
 END: Final = """\
-That was the tour. ,step greet "Ada" "Good evening" runs a choreography message by
+That was the tour. ,step welcome "Ada" runs a choreography message by
 message; ,help lists everything else. Larger choreographies are in klorpy.examples."""
 
 

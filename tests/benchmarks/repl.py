@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from prompt_toolkit.application import create_app_session
@@ -96,11 +99,20 @@ def keypress(lines: int, count: int, repeats: int) -> Contest:
     return Contest(f"a key in a text of {lines} lines", subject, KEY, 1.0, "ms", 1e3, repeats)
 
 
+@cache
+def _bytecode() -> str:
+    """A folder for the bytecode, which the first process fills; removed at the end."""
+    folder = tempfile.mkdtemp(prefix="klorpy-bytecode-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def start() -> tuple[float, Any]:
-    """From the command to the prompt, in a terminal of its own."""
+    """From the command to the prompt, in a terminal of its own, with the bytecode that an installed klorpy has."""
     with tempfile.TemporaryDirectory() as folder:
-        environ = {**os.environ, "XDG_STATE_HOME": folder, "XDG_CONFIG_HOME": folder, "PROMPT_TOOLKIT_NO_CPR": "1"}
-        environ["TERM"] = "xterm-256color"
+        environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        environ |= {"XDG_STATE_HOME": folder, "XDG_CONFIG_HOME": folder, "PROMPT_TOOLKIT_NO_CPR": "1"}
+        environ |= {"TERM": "xterm-256color", "PYTHONPYCACHEPREFIX": _bytecode()}
         master, slave = pty.openpty()
         begin = time.perf_counter()
         process = subprocess.Popen(

@@ -127,16 +127,21 @@ class _Page:
         return file.getvalue()
 
     def cell(self, body: str) -> str:
-        """Run a cell and give its value as text; klorpy's extension is loaded by its own module."""
+        """Run a cell of a notebook and give its value as text."""
         from IPython.core.interactiveshell import InteractiveShell
+        from traitlets.config import Config
 
         if self._shell is None:
-            self._shell = InteractiveShell()
-        file = io.StringIO()
-        with redirect_stdout(file):
+            settings = Config()
+            settings.HistoryManager.enabled = False
+            # The shell takes the place of the main module, which is not its own here.
+            main_module = sys.modules["__main__"]
+            self._shell = InteractiveShell(config=settings, ipython_dir=str(self.folder / "ipython"))
+            sys.modules["__main__"] = main_module
+        with redirect_stdout(io.StringIO()):
             result = self._shell.run_cell(body)
         result.raise_error()
-        return f"{result.result}\n" if result.result is not None else ""
+        return "" if result.result is None else f"{result.result}\n"
 
     def console(self, body: str) -> str:
         out = []

@@ -28,7 +28,7 @@ def escape(text: str, limit: int = _LABEL) -> str:
     return "".join(
         char if (char.isalnum() or char in safe or ord(char) > 0x7F) and i not in first_letters else f"#{ord(char)};"
         for i, char in enumerate(text)
-    ) or " "
+    ) or "#160;"
 
 
 def render(model: Model) -> str:

@@ -102,7 +102,7 @@ class Sheet:
         return "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" class="klorpy" role="img" aria-label="{name}" width="{w}" '
-                f'height="{h}" viewBox="0 0 {w} {h}" style="max-width:100%;height:auto">',
+                f'height="{h}" viewBox="0 0 {w} {h}">',
                 f"<title>{escape(title, quote=False)}</title>",
                 f"<desc>{escape(description, quote=False)}</desc>",
                 f"<style>{STYLE}</style>",

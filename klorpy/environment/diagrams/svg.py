@@ -18,6 +18,8 @@ from klorpy.environment.diagrams.sheet import Sheet, mono_width, number, role_cl
 #: How long texts may be, in cells, before they are shortened.
 _LABEL, _GUARD, _NOTE, _RESULT, _NAME = 40, 26, 30, 24, 18
 _MARGIN: Final = 24
+#: How far the sides of a frame are from its first and its last lifeline.
+_INSET: Final = 26
 _CLOSEST: Final = 104
 #: With more rows than this the roles are named once more below.
 _LONG: Final = 25
@@ -38,6 +40,10 @@ class _Box:
     right: float
     bottom: float = 0
 
+    def hold(self, left: float, right: float) -> None:
+        """Be wide enough for what is in it."""
+        self.left, self.right = min(self.left, left - 9), max(self.right, right + 9)
+
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
@@ -48,7 +54,8 @@ class _Placed:
 class _Picture:
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.names = [wrap(line.role, _NAME, 2) for line in model.lifelines]
+        self.items = framed(model)
+        self.names = [wrap(line.role, _NAME, 3) for line in model.lifelines]
         self.x = self._columns()
         self.sheet = Sheet()
         self.boxes: list[_Box] = []
@@ -76,8 +83,8 @@ class _Picture:
                             gaps[i] = max(gaps[i], half)
                 case Arrow():
                     low, high = sorted(row.columns)
-                    wide_text = max(mono_width(_label(row)), mono_width(shorten(row.guard or "", _GUARD), 11) - 14)
-                    missing = wide_text + 44 - sum(gaps[low:high])
+                    label, guard = mono_width(_label(row)) + 44, mono_width(shorten(row.guard or "", _GUARD), 11) + 30
+                    missing = max(label + 36 * row.lost, guard) - sum(gaps[low:high])
                     for i in range(low, high):
                         gaps[i] += max(missing / (high - low), 0)
         x = [0.0]
@@ -132,7 +139,7 @@ class _Picture:
         return wrap(self.model.trouble, max(int(width / 6.7), 20), 4)
 
     def _sides(self) -> tuple[float, float]:
-        """How far to the left and to the right anything reaches; frames know their sides then."""
+        """How far to the left and to the right anything reaches."""
         left, right = [0.0], [self.x[-1]]
         for column, x in enumerate(self.x):
             half = max(self._name_width(column), mono_width(self._result(column)) + 16) / 2
@@ -142,35 +149,35 @@ class _Picture:
             if isinstance(row, Note):
                 left.append(self.x[row.column] - _note_width(row) / 2)
                 right.append(self.x[row.column] + _note_width(row) / 2)
-        for item in framed(self.model):
-            if isinstance(item, Opened):
-                low, high = self._frame_sides(item)
-                left.append(low)
-                right.append(max(high, low + sans_width(_continued(item), 11) + 24))
+        self._place(0)
+        for box in self.boxes:
+            left.append(box.left)
+            right.append(box.right)
         numbers = 10 + 7 * len(str(max((row.number for row in self.model.rows if not isinstance(row, Gap)), default=0)))
         return min(left) - (numbers if self.model.numbered else 0), max(right)
 
-    def _frame_sides(self, opened: Opened) -> tuple[float, float]:
-        low, high = opened.columns
-        inset = 26 + 9 * min(opened.height, 12)
-        return self.x[low] - inset, self.x[high] + inset
-
     def _place(self, y: float) -> float:
-        """Give every row its place, from `y` on; the place where the lifelines end."""
+        """Give every row and every frame its place, from `y` on; the place where the lifelines end."""
+        self.boxes, self.placed = [], []
         stack: list[_Box] = []
-        for item in framed(self.model):
+        for item in self.items:
             match item:
-                case Opened():
-                    y += 4
-                    left, right = self._frame_sides(item)
-                    box = _Box(item, y, left, max(right, left + sans_width(_continued(item), 11) + 24))
-                    self.boxes.append(box)
-                    stack.append(box)
-                    y += 26
+                case Opened(columns=(low, high)):
+                    left = self.x[low] - _INSET
+                    right = max(self.x[high] + _INSET, left + sans_width(_continued(item), 11) + 24)
+                    stack.append(_Box(item, y + 4, left, right))
+                    self.boxes.append(stack[-1])
+                    y += 30
                 case Closed():
-                    stack.pop().bottom = y + 6
+                    box = stack.pop()
+                    box.bottom = y + 6
+                    if stack:
+                        stack[-1].hold(box.left, box.right)
                     y += 14
                 case _:
+                    if isinstance(item, Note) and stack:
+                        half = _note_width(item) / 2
+                        stack[-1].hold(self.x[item.column] - half, self.x[item.column] + half)
                     self.placed.append(_Placed(item, y))
                     y += _height(item)
         return y + 10
@@ -244,7 +251,7 @@ class _Picture:
             extra=f'fill="none" stroke="currentColor" stroke-width="1.6"{dashes}',
         )
         label = _label(row)
-        middle = (start + end) / 2
+        middle = (start + tip - 8 * sign) / 2 if row.lost else (start + end) / 2
         if row.lost:
             cross = f"M{number(tip - 5)} {number(line - 5)}l10 10m0 -10l-10 10"
             sheet.path(cross, "bad", 'fill="none" stroke="currentColor" stroke-width="2"')
@@ -257,6 +264,8 @@ class _Picture:
         else:
             sheet.text(middle, y + 17, label, "ink m")
         if row.lost:
+            if abs(row.source - row.target) > 1:
+                self._halo(middle, line + 4, sans_width("never received", 11))
             sheet.text(middle, line + 15, "never received", "bad s")
         sheet.close()
         self._number(row.number, line)
@@ -302,9 +311,9 @@ class _Picture:
         sheet = self.sheet
         wide = max(sans_width(row.text, 12), mono_width(f"see {row.more}", 11)) + 20
         middle = min(max((self.x[0] + self.x[-1]) / 2, wide / 2 + 8), width - wide / 2 - 8)
-        sheet.rect(middle - wide / 2, y + 10, wide, 42, "page", 'fill="currentColor"')
-        sheet.text(middle, y + 28, row.text, "ink")
-        sheet.text(middle, y + 45, f"see {row.more}", "dim m s")
+        sheet.rect(middle - wide / 2, y + 16, wide, 42, "page", 'fill="currentColor"')
+        sheet.text(middle, y + 34, row.text, "ink")
+        sheet.text(middle, y + 51, f"see {row.more}", "dim m s")
 
     def _number(self, value: int, y: float) -> None:
         if self.model.numbered:
@@ -372,4 +381,4 @@ def _height(row: Row) -> float:
         case Note():
             return 16.0 * len(_note_lines(row)) + (30 if row.kind == "failed" else 16)
         case Gap():
-            return 62
+            return 74

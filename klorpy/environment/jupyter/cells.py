@@ -9,6 +9,7 @@ import linecache
 import os
 import re
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterable
 from typing import Any, Final
@@ -26,7 +27,9 @@ from klorpy.environment.session import NOTHING, Outcome, Session, warning_text
 from klorpy.language.hy_adapter import mangle
 
 #: Folders whose frames say nothing to the user.
-_NOT_THE_USERS: Final = tuple(os.path.dirname(str(package.__file__)) for package in (klorpy, hy, IPython))
+_OURS: Final = tuple(os.path.dirname(str(package.__file__)) for package in (klorpy, hy, IPython))
+#: Folders of what is installed; where in there an interrupt hits is chance.
+_INSTALLED: Final = (*_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
 #: What evaluating leaves in the namespace, besides what the user defines.
 _RESULTS: Final = ("hy", *map(mangle, ("*1", "*2", "*3", "*e")))
 
@@ -100,15 +103,27 @@ class Cells:
 
     def _note(self, error: BaseException) -> None:
         if self._raised is None or self._raised[0] is not error:
-            self._raised = (error, self._lines(error_text(error)))
+            text = _interrupted_text(error) if isinstance(error, KeyboardInterrupt) else error_text(error)
+            self._raised = (error, self._lines(text))
 
-    def lines_for(self, error: BaseException) -> list[str] | None:
+    def show_error(self, exc_tuple: Any) -> bool:
+        """Show an error (None: the present one) in place of IPython, and say whether that was done."""
+        try:
+            kind, error, _ = self.shell._get_exc_info(exc_tuple)
+        except ValueError:  # there is none, as IPython will say
+            return False
+        lines = self._lines_for(error)
+        if lines is not None:
+            self.shell._showtraceback(kind, error, lines)
+        return lines is not None
+
+    def _lines_for(self, error: BaseException) -> list[str] | None:
         """How an error is shown that a cell raised, or that klorpy raised in Python code; None for any other."""
         if self._raised is not None and self._raised[0] is error:
             return self._raised[1]
         if not isinstance(error, KlorError):
             return None
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_NOT_THE_USERS)]
+        frames = _frames_outside(error, _OURS)
         head = "Called from:\n" + "".join(traceback.format_list(frames)) + "\n" if len(frames) > 1 else ""
         return self._lines(head + error_text(error))
 
@@ -119,3 +134,14 @@ class Cells:
         """Files in which IPython keeps cells go by their prompts."""
         known = self.shell.compile.format_code_name(file[1])
         return f'File "{" ".join(known)}"' if known else file[0]
+
+
+def _interrupted_text(error: KeyboardInterrupt) -> str:
+    """Where the user's own code was when it was interrupted."""
+    frames = [frame for frame in _frames_outside(error, _INSTALLED) if frame.line]
+    head = "Traceback (most recent call last):\n" if frames else ""
+    return f"{head}{''.join(traceback.format_list(frames))}KeyboardInterrupt"
+
+
+def _frames_outside(error: BaseException, folders: tuple[str, ...]) -> list[traceback.FrameSummary]:
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(folders)]

@@ -18,6 +18,7 @@ from IPython.display import display
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.events import describe_error
 from klorpy.core.values import show
 from klorpy.environment.diagrams import chart
 from klorpy.environment.present import Palette, error_text, result_lines
@@ -63,7 +64,8 @@ def exploration_bundle(found: Exploration) -> Bundle:
         text = f"{count}{', all there are' if found.complete else ''}: no difference"
         shown = found.first
     else:
-        text = f"{count}: the last one differs\n{found.difference}\nreplay it with seed={found.seed!r}"
+        seed = f'"{found.seed}"' if isinstance(found.seed, str) else found.seed
+        text = f"{count}: the last one differs\n{found.difference}\nreplay it with the seed {seed}"
         assert found.different is not None
         shown = found.different
     bundle = simulation_bundle(shown)
@@ -109,7 +111,7 @@ def _outcome(simulation: Simulation, role: str) -> str:
     if role in simulation.results:
         return f"<code>{escape(show(simulation.results[role], 500))}</code>"
     if role in simulation.failures:
-        return f"failed: {escape(repr(simulation.failures[role]))}"
+        return f"failed: {escape(describe_error(simulation.failures[role]))}"
     if role in simulation.blocked:
         return f"waits for {escape(simulation.blocked[role].waits_for or 'host code')}"
     return "was stopped"

@@ -10,7 +10,6 @@ import re
 from fractions import Fraction
 from typing import Any
 
-import hy
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.interactiveshell import InteractiveShellABC
@@ -19,6 +18,7 @@ from traitlets import Type
 import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.values import show
 from klorpy.environment import commands
 from klorpy.environment.jupyter.cells import Cells
 from klorpy.environment.jupyter.display import choreography_bundle
@@ -60,12 +60,8 @@ class KlorpyShell(ZMQInteractiveShell):  # type: ignore[misc]
         return self.klorpy.run(text)
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
-        kind, error, _ = self._get_exc_info(exc_tuple)
-        lines = self.klorpy.lines_for(error)
-        if lines is None:
+        if not self.klorpy.show_error(exc_tuple):
             super().showtraceback(exc_tuple, *args, **kwargs)
-        else:
-            self._showtraceback(kind, error, lines)
 
     def reset(self, *args: Any, **kwargs: Any) -> None:
         super().reset(*args, **kwargs)
@@ -77,12 +73,13 @@ class KlorpyShell(ZMQInteractiveShell):  # type: ignore[misc]
 
 InteractiveShellABC.register(KlorpyShell)
 
-#: Values that are shown as Hy writes them.
+#: Values that are shown as Hy writes them, and how many characters of them.
 _AS_HY = (list, tuple, dict, set, frozenset, str, bytes, complex, Fraction, Keyword, Object)
+_LONGEST = 10_000
 
 
 def _pretty(value: Any, printer: Any, cycle: bool) -> None:
-    printer.text(hy.repr(value))
+    printer.text(show(value, _LONGEST))
 
 
 def _is_ipython_line(line: str) -> bool:

@@ -79,12 +79,8 @@ def _showing(cells: Cells, plain: Callable[..., None]) -> Callable[..., None]:
     """IPython's way to show an error, but for those that klorpy shows better."""
 
     def showtraceback(exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
-        kind, error, _ = cells.shell._get_exc_info(exc_tuple)
-        lines = cells.lines_for(error)
-        if lines is None:
+        if not cells.show_error(exc_tuple):
             plain(exc_tuple, *args, **kwargs)
-        else:
-            cells.shell._showtraceback(kind, error, lines)
 
     return showtraceback
 

@@ -41,14 +41,16 @@ class SessionCompleter(Completer):
                     yield Completion(name, start, "command", doc=summary)
 
 
+#: The width of the longest kind.
+_KIND = len("choreography")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz-"
 
 
 def _meta(item: Completion) -> StyleAndTextTuples:
     """What stands beside a name."""
-    meta: StyleAndTextTuples = [("class:completion-kind", item.kind)]
+    meta: StyleAndTextTuples = [("class:completion-kind", item.kind.ljust(_KIND))]
     if item.signature:
         meta.append(("class:completion-signature", f"  {item.signature}"))
-    if item.doc:
-        meta.append(("class:completion-doc", f"  {item.doc.strip().splitlines()[0]}" if item.doc.strip() else ""))
+    if item.doc.strip():
+        meta.append(("", f"  {item.doc.strip().splitlines()[0]}"))
     return meta

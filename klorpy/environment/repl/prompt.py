@@ -112,7 +112,7 @@ class Prompt(PromptSession[str]):
         mode = self.mode
         if mode == "vi":
             mode += f" {_MODES[get_app().vi_state.input_mode]}"
-        told = [session.module.__name__, f"seed {session.seed}", *_options(getattr(session, "options", None) or session._options), mode]
+        told = [session.module.__name__, f"seed {session.seed}", *_options(session.options), mode]
         return [("", " " * len(PROMPT) + " · ".join(told) + " · Tab completes, ,help explains")]
 
 

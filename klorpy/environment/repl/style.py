@@ -26,6 +26,8 @@ _BASE: Final = {
     "completion-menu.completion.current": "noreverse bg:#5f5f87 #ffffff bold",
     "completion-menu.meta.completion": "bg:#262626 #a8a8a8",
     "completion-menu.meta.completion.current": "bg:#3a3a56 #e4e4e4",
+    "scrollbar.background": "bg:#303030",
+    "scrollbar.button": "bg:#5f5f87",
     "completion-kind": "italic",
     "completion-signature": "bold",
     "search": "bg:ansiyellow ansiblack",

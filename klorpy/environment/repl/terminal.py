@@ -21,7 +21,7 @@ from pygments.console import colorize
 
 import klorpy
 from klorpy.environment.outputs import Request
-from klorpy.environment.present import Palette
+from klorpy.environment.present import Palette, error_text
 from klorpy.environment.repl.config import Config
 from klorpy.environment.repl.progress import Reporter
 from klorpy.environment.repl.prompt import Prompt
@@ -33,6 +33,12 @@ WELCOME: Final = """\
 {name} · programs for several roles, written as one
 New here? Type ,tour and press Enter: it takes five minutes.
 Tab completes, ,help lists the commands, Ctrl-C cancels, Ctrl-D leaves."""
+
+KEYS: Final = """\
+Enter evaluates a form that is complete, and else begins a line, as Alt-Enter always does.
+Tab completes, and indents an empty line; Alt-q indents all lines. Ctrl-R searches the history.
+Ctrl-Alt-f and -b move over forms, Ctrl-Alt-k deletes one. F4 changes between emacs and vi.
+,opts :editing vi and ,opts :auto-close True change how this prompt works."""
 
 #: The commands of the terminal, which a session knows nothing of.
 COMMANDS: Final[Mapping[str, str]] = {
@@ -62,10 +68,12 @@ class Terminal:
         self.session = session
         self.config = config
         self.problems: list[str] = []
-        self._stdout = stdout
+        self._stdout = stdout or sys.stdout
         self._state = state
         self._palette = Palette((), colour)
         self._tour: Tour | None = None
+        #: The steps of the tour that were tried in this session.
+        self._tried: set[int] = set()
         #: What the next prompt begins with.
         self._typed = ""
         self.prompt = Prompt(
@@ -80,15 +88,26 @@ class Terminal:
             self.write("\n".join([self._palette.strong(first), *rest, ""]))
         while not self.session.ended:
             try:
-                text = self._ask()
-            except EOFError:
-                break
-            except KeyboardInterrupt:
+                if not self._round():
+                    break
+            except KeyboardInterrupt:  # another one, while the first is reported
                 continue
-            try:
-                self._answer(text)
-            except KeyboardInterrupt:
-                self.write(self._dim("interrupted"))
+
+    def _round(self) -> bool:
+        """Ask once, and show what comes of it; says whether the user stays."""
+        try:
+            text = self._ask()
+        except EOFError:
+            return False
+        except KeyboardInterrupt:
+            return True
+        try:
+            self._answer(text)
+        except KeyboardInterrupt:
+            self.write(self._dim("interrupted"))
+        except Exception as error:  # of ours, since the session reports the user's
+            self.write(error_text(error))
+        return True
 
     def load(self, files: Sequence[str]) -> None:
         """Load files, before the first prompt; one that is wrong does not keep the next from being loaded."""
@@ -100,9 +119,8 @@ class Terminal:
 
     def write(self, text: str) -> None:
         """Write a line, or several."""
-        stdout = self._stdout or sys.stdout
-        stdout.write(text + "\n")
-        stdout.flush()
+        self._stdout.write(text + "\n")
+        self._stdout.flush()
 
     # --- A round ---
 
@@ -117,7 +135,7 @@ class Terminal:
         words = text.split()
         command = self._commands.get(words[0])
         if command is not None:
-            command(words[1:])
+            command(words[1:], text)
         else:
             good = self.evaluate(text)
             self._after_step(text, good)
@@ -125,7 +143,7 @@ class Terminal:
     def evaluate(self, text: str) -> bool:
         """Evaluate and show; says whether all went well."""
         good = True
-        with Reporter(self._stdout or sys.stdout, self._dim) as reporter, watching(reporter.watch):
+        with Reporter(self._stdout, self._dim) as reporter, watching(reporter.watch):
             for outcome in self.session.evaluate(text):
                 good = good and outcome.error is None
                 reporter.clear()
@@ -147,13 +165,13 @@ class Terminal:
     # --- The terminal's own commands ---
 
     @property
-    def _commands(self) -> Mapping[str, Callable[[list[str]], None]]:
+    def _commands(self) -> Mapping[str, Callable[[list[str], str], None]]:
         return {
             ",tour": self._begin_tour, ",next": self._next, ",back": self._back, ",quit-tour": self._quit_tour,
-            ",opts": self._opts,
+            ",opts": self._opts, ",help": self._help,
         }  # fmt: skip
 
-    def _opts(self, words: list[str]) -> None:
+    def _opts(self, words: list[str], text: str) -> None:
         """Settings of the terminal are set here; the rest is the session's."""
         prompt = self.prompt
         match words:
@@ -166,11 +184,15 @@ class Terminal:
                 self.write(f"{name} is {values}")
                 return
             case _:
-                if not self.evaluate(" ".join([",opts", *words])) or words:
+                if not self.evaluate(text) or words:
                     return
         self.write(f":editing {prompt.mode}\n:auto-close {prompt.auto_close}")
 
-    def _begin_tour(self, words: list[str]) -> None:
+    def _help(self, words: list[str], text: str) -> None:
+        if self.evaluate(text) and not words:
+            self.write(f"\n{KEYS}")
+
+    def _begin_tour(self, words: list[str], text: str) -> None:
         if words and words[0].isdecimal():
             self._tour = Tour().moved(int(words[0]) - 1)
         else:
@@ -178,15 +200,15 @@ class Terminal:
             self._tour = kept if kept.step is not None else Tour()
         self._show_step()
 
-    def _next(self, words: list[str]) -> None:
+    def _next(self, words: list[str], text: str) -> None:
         self._tour = Tour() if self._tour is None else self._tour.moved(1)
         self._show_step()
 
-    def _back(self, words: list[str]) -> None:
+    def _back(self, words: list[str], text: str) -> None:
         self._tour = Tour() if self._tour is None else self._tour.moved(-1)
         self._show_step()
 
-    def _quit_tour(self, words: list[str]) -> None:
+    def _quit_tour(self, words: list[str], text: str) -> None:
         if self._tour is None:
             self.write("You are not in the tour. ,tour begins it.")
             return
@@ -196,6 +218,7 @@ class Terminal:
     def _show_step(self) -> None:
         assert self._tour is not None
         self._keep()
+        self._catch_up(self._tour.at)
         step = self._tour.step
         heading = self._palette.strong(self._tour.heading())
         if step is None:
@@ -207,16 +230,25 @@ class Terminal:
             self.write(self._dim("The form stands at your prompt: press Enter. ,next, ,back and ,quit-tour lead around.\n"))
         self._typed = step.form
 
+    def _catch_up(self, at: int) -> None:
+        """Do what steps before `at` do, if that was not done in this session: the next ones build on it."""
+        for number in range(at):
+            if number not in self._tried:
+                self._tried.add(number)
+                for _ in self.session.evaluate(STEPS[number].form):
+                    pass
+
     def _after_step(self, text: str, good: bool) -> None:
         """Lead on when the step's own form was tried, or when anything went as it should."""
         if self._tour is None or self._tour.step is None:
             return
         step = self._tour.step
-        if text.strip() == step.form:
+        if text.strip() == step.form and good is not step.goes_wrong:
+            self._tried.add(self._tour.at)
             last = self._tour.at + 1 == len(STEPS)
             self.write(self._dim("\n" + ("Enter ends the tour." if last else "Enter goes on; or try something else first.")))
             self._typed = ",next"
-        elif not good and not step.goes_wrong:
+        elif not good:
             self.write(self._dim("\n,tour shows the step again."))
 
     # --- What is kept ---

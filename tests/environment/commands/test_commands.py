@@ -197,6 +197,7 @@ def test_time(session: Session) -> None:
         ("[P Q] (tell [Q P] (Q 1))", "P"),
         ("[A B] 1 (A 2)", "A"),
         ("1", "int"),
+        ("len", "builtin_function_or_method"),
         ('(+ "a" "b")', "str"),
         ("klorpy.core.values", "module"),
     ],

@@ -187,6 +187,17 @@ def test_stale_choreographies_of_modules_are_recompiled(
     assert value(session, "(simulate-chor stale-shop.main 3)")["B"] == 3
 
 
+def test_a_file_that_is_gone_is_left_alone(session: Session) -> None:
+    write("a.hy", LEAF)
+    write("b.hy", MAIN)
+    shown(session, ",load a.hy")
+    shown(session, ",load b.hy")
+    Path("a.hy").unlink()
+    write("b.hy", MAIN, "(setv more 1)")
+    assert shown(session, ",reload") == "b.hy: main"
+    assert value(session, "(simulate-chor main 3)")["B"] == 3
+
+
 # --- Save -------------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from klorpy.core.choreography import Choreography, Site
@@ -9,6 +10,11 @@ from klorpy.core.events import Blocked, Entered, Event, Exited, Failed, Left, Me
 from klorpy.core.spans import Source, Span
 from klorpy.core.types import Agreement, Arrow, Signature
 from klorpy.simulator import Simulation
+
+#: The same examples every time, however slow the machine is.
+relaxed = settings(
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 PIECES = (
     "<", ">", "&", "&amp;", "]]>", "<!--", "</svg>", "<script>alert(1)</script>", '"', "'", "\\", "`", "%%", "%%{init", "$$",

@@ -15,8 +15,10 @@ from klorpy.simulator import Simulation
 DATA = Path(klorpy.__file__).parent / "examples" / "data"
 
 TEXT = """
+(defn refuse [x] (raise (ValueError f"{x} is not accepted; <ask> again & again, or ask somebody else")))
+
 (defchor divide [A B C] (-> A C C) [x y]
-  (C (+ y (B->C (B (// 10 (A->B x)))))))
+  (C (+ y (B->C (B (refuse (A->B x)))))))
 
 (defchor crossed [Alice Bob Carol] (-> Alice Bob Carol Bob) [a b c]
   (if (agree! a b c)

@@ -15,7 +15,7 @@ from klorpy.environment.diagrams import Chart, chart, check_path
 from klorpy.environment.diagrams.measure import plain
 from klorpy.environment.diagrams.model import Arrow, Closed, Gap, Note, Opened, Row, framed
 from klorpy.simulator import Simulation
-from tests.environment.diagrams.nasty import simulations
+from tests.environment.diagrams.nasty import relaxed, simulations
 from tests.environment.diagrams.runs import RUNS, data, example, run, texts
 
 
@@ -43,6 +43,7 @@ def test_every_message_appears_once_and_in_order(name: str) -> None:
     assert bool(simulation.messages or simulation.unread) == (name != "alone")
 
 
+@relaxed
 @given(simulations())
 def test_every_message_of_any_run_appears_once_and_in_order(simulation: Simulation) -> None:
     found = chart(simulation)
@@ -76,7 +77,7 @@ def test_a_failure_and_who_waits_for_it() -> None:
     found = chart(RUNS["failed"]())
     (_, failed, failure), (_, waiting, what) = notes(found)
     assert (failed, waiting) == ("failed", "waits")
-    assert failure.startswith("ZeroDivisionError")
+    assert failure.startswith("ValueError: 0 is not accepted")
     assert what == "waits for B"
     assert endings(found) == {"A": "end", "B": "failed", "C": "blocked"}
     assert found.model.trouble.startswith("divide failed at B")
@@ -201,6 +202,7 @@ def test_the_same_call_is_one_frame_at_all_its_roles(seed: int) -> None:
     assert sorted(frame.label for frame in found.model.frames.values()) == ["buy-together [Ann Bob Shop]", "chor"]
 
 
+@relaxed
 @given(simulations(least=4, most=20))
 def test_frames_are_properly_nested_and_lose_no_row(simulation: Simulation) -> None:
     model = chart(simulation).model
@@ -248,7 +250,7 @@ def test_what_is_left_out_can_be_seen(long: Simulation) -> None:
     assert isinstance(second, Note)
     assert isinstance(third, Arrow)
     assert (second.number, third.number) == (141, 142)
-    parts = [chart(long, first=n, last=n + 199) for n in range(1, 20_002, 200)]
+    parts = [chart(long, first=n, last=n + 3999, steps=4000) for n in range(1, 20_002, 4000)]
     rows = [row for part in parts for row in part.model.rows if not isinstance(row, Gap)]
     assert [row.number for row in rows] == list(range(1, 20_002))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import klorpy
 from klorpy.environment.diagrams import Drawing, chart, role_graph
 from tests.environment.diagrams.runs import RUNS, example, texts
 
@@ -42,8 +43,13 @@ def test_no_golden_file_is_left_over() -> None:
     assert {path.stem for path in HERE.iterdir()} == wanted
 
 
-def compare(drawing: Drawing, name: str, refresh: bool, tmp_path: Path) -> None:
-    path = HERE / name
+def test_the_picture_of_the_readme(refresh_golden: bool, tmp_path: Path) -> None:
+    folder = Path(klorpy.__file__).parent.parent / "docs" / "images"
+    compare(chart(RUNS["bookseller"]()), "bookseller.svg", refresh_golden, tmp_path, folder)
+
+
+def compare(drawing: Drawing, name: str, refresh: bool, tmp_path: Path, folder: Path = HERE) -> None:
+    path = folder / name
     if refresh:
         drawing.save(path)
     drawing.save(tmp_path / name)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klorpy.environment.diagrams.measure import LONGEST, cells, plain, shorten, wrap
-from tests.environment.diagrams.nasty import nasty
+from tests.environment.diagrams.nasty import nasty, relaxed
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ def test_plain(text: str, shown: str) -> None:
     assert plain(text) == shown
 
 
+@relaxed
 @given(nasty | st.text())
 def test_plain_texts_can_be_seen_and_stay_so(text: str) -> None:
     shown = plain(text)
@@ -44,6 +45,7 @@ def test_cells(text: str, width: int) -> None:
     assert cells(text) == width
 
 
+@relaxed
 @given(nasty, st.integers(1, 30))
 def test_shortened_texts_fit(text: str, limit: int) -> None:
     short = shorten(plain(text), limit)
@@ -51,6 +53,7 @@ def test_shortened_texts_fit(text: str, limit: int) -> None:
     assert short == plain(text) or short.endswith("…")
 
 
+@relaxed
 @given(nasty, st.integers(2, 30), st.integers(1, 4))
 def test_wrapped_texts_fit_and_lose_no_word_in_the_middle(text: str, limit: int, lines: int) -> None:
     parts = wrap(plain(text), limit, lines)

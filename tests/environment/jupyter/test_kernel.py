@@ -31,7 +31,14 @@ def test_no_value_is_no_output(kernel: Kernel) -> None:
 
 
 def test_values_are_shown_as_hy_writes_them(kernel: Kernel) -> None:
-    assert kernel.run("[1 #(2 3) {\"a\" :b} 'c]").text == "[1 #(2 3) {\"a\" :b} 'c]"
+    assert kernel.run('[1 #(2 3) {"a" :b} \'c]').text == '[1 #(2 3) {"a" :b} \'c]'
+
+
+def test_values_that_are_long_or_cannot_be_shown(kernel: Kernel) -> None:
+    assert len(kernel.run("(list (range 100000))").text) < 11_000
+    ran = kernel.run("(defclass Shy [] (defn __repr__ [self] (/ 1 0)))\n[(Shy)]")
+    assert ran.status == "ok"
+    assert ran.text == "<list>"
 
 
 def test_ipythons_names_for_values(kernel: Kernel) -> None:
@@ -76,7 +83,9 @@ def test_an_exploration_says_how_many_schedules_agree(kernel: Kernel) -> None:
 
 
 def test_html_is_escaped(kernel: Kernel) -> None:
-    shown = kernel.run('(defchor tell [A B] (-> A B) [x] (do (A (print "<i>")) (A->B x)))\n(simulate-chor tell "<b>")').value
+    shown = kernel.run(
+        '(defchor tell [A B] (-> A B) [x] (do (A (print "<i>")) (A->B x)))\n(simulate-chor tell "<b>")'
+    ).value
     assert "&lt;b&gt;" in shown["text/html"]
     assert "&lt;i&gt;" in shown["text/html"]
     assert "<i>" not in shown["text/html"]
@@ -172,7 +181,7 @@ def test_who_shows_what_the_user_defined(kernel: Kernel) -> None:
 def test_reset_leaves_a_session_that_works(kernel: Kernel) -> None:
     kernel.run("%reset -f")
     assert kernel.run("double").kind == "NameError"
-    assert kernel.run(DOUBLE + "(get (simulate-chor double 4) \"A\")").text == "8"
+    assert kernel.run(DOUBLE + '(get (simulate-chor double 4) "A")').text == "8"
 
 
 def test_commands_work_in_cells(kernel: Kernel) -> None:
@@ -289,8 +298,8 @@ def interrupted(kernel: Kernel, what: str) -> Ran:
 def test_interrupt(kernel: Kernel, what: str) -> None:
     ran = interrupted(kernel, what)
     assert (ran.status, ran.kind) == ("error", "KeyboardInterrupt")
-    assert "klorpy/" not in ran.error
-    assert len(ran.error.splitlines()) < 15
+    files = re.findall(r'File "(.*?)"', ran.error)
+    assert all(file.startswith("Cell In[") for file in files)
     assert kernel.run("(+ 1 1)").text == "2"
 
 

@@ -13,7 +13,7 @@ import pexpect
 import pyte
 import pytest
 
-from tests.environment.repl.screen import CTRL_C, CTRL_D, ENTER
+from tests.environment.repl.screen import BACKSPACE, CTRL_C, CTRL_D, END, ENTER, LEFT, TAB, UP
 
 COLUMNS, ROWS = 100, 50
 PATIENCE = 30
@@ -110,6 +110,16 @@ def test_ctrl_c_ends_what_is_evaluated_and_not_the_session(terminal: Terminal, w
     terminal.until("\n42")
 
 
+def test_ctrl_c_again_and_again(terminal: Terminal) -> None:
+    terminal.say('(do (print "be" "gun") (while True))')
+    terminal.until("be gun")
+    for _ in range(30):
+        terminal.child.send(CTRL_C)
+    terminal.until("interrupted")
+    terminal.say("(+ 40 2)")
+    terminal.until("\n42")
+
+
 def test_an_endless_simulation_tells_of_itself_and_can_be_ended(terminal: Terminal) -> None:
     terminal.say("(defchor forever [A B] (-> A B) [x] (loop [y x] (recur (B->A (A->B y)))))")
     terminal.say("(simulate-chor forever 1)")
@@ -134,6 +144,24 @@ def test_what_others_print_stands_above_the_line_that_is_typed(terminal: Termina
     terminal.until("klor> (half a line)")
     shown = [line for line in terminal.text.split("\n") if line in ("from elsewhere", "klor> (half a line)")]
     assert shown == ["from elsewhere", "klor> (half a line)"]
+
+
+def test_a_role_is_completed_and_a_form_of_several_lines_edited(terminal: Terminal) -> None:
+    terminal.say("(defchor greet [Alice Bob] (-> Alice Bob) [name]")
+    terminal.child.send("(Bo" + TAB)
+    terminal.until("Bob->Alice")  # the menu is open
+    terminal.child.send(TAB)
+    terminal.until("        (Bob\n")
+    terminal.child.send(' (+ "Hi, " (Alice->Bob name))))' + ENTER)
+    terminal.until("<choreography greet")
+    # The same again, with another word in its second line.
+    terminal.until_prompt()
+    terminal.child.send(UP)
+    terminal.until('(+ "Hi, "', 2)
+    terminal.child.send(LEFT * len(', " (Alice->Bob name))))') + BACKSPACE * 2 + "Ho" + END + ENTER)
+    terminal.until("<choreography greet", 2)
+    terminal.say('(simulate-chor greet "Ada")')
+    terminal.until('Bob    "Ho, Ada"')
 
 
 def test_files_are_loaded_first(tmp_path: Path) -> None:

@@ -149,10 +149,14 @@ def test_completions_stand_with_kind_signature_and_doc(tmp_path: Path) -> None:
 
 
 def test_roles_are_completed(tmp_path: Path) -> None:
-    _screen, _ = typed(
-        "(defchor greet [Ann Bob] (-> Ann Bob) [x] (Bo" + TAB, Until("(Bob"),
+    typed(
+        "(defchor greet [Ann Bob] (-> Ann Bob) [x] (Bo" + TAB, Until("Bob->Ann"), TAB, Until("[x] (Bob\n"),
         " (Ann->Bob x)))" + ENTER, Until("<choreography"), state=tmp_path,
     )  # fmt: skip
+
+
+def test_commands_of_the_terminal_are_completed_and_explained(tmp_path: Path) -> None:
+    typed(",nex" + TAB, Until("klor> ,next"), CTRL_C, ",help" + ENTER, Until("F4 changes"), state=tmp_path)
 
 
 def test_history_is_kept_and_searched(tmp_path: Path) -> None:

@@ -98,6 +98,20 @@ def test_a_simulation_is_shown_as_a_table_of_roles(session: Session) -> None:
     assert render(outcome, PLAIN) == 'A  noop\nB  "hi"'
 
 
+def test_a_simulation_that_failed_says_why(session: Session) -> None:
+    text = "(defchor f [A B] (-> A B) [x] (A->B (A (/ x 0)))) (simulate-chor f 1 :check False)"
+    shown = render(all_of(session, text)[-1], PLAIN)
+    assert shown.startswith("A  failed")
+    assert "error[choreography-failed]" in shown
+
+
+def test_an_exploration_is_shown_by_what_it_found(session: Session) -> None:
+    shown = render(all_of(session, TELL + " (explore tell 5)")[-1], PLAIN)
+    assert "no difference" in shown
+    assert shown.endswith("B  5")
+    assert session.simulation is not None
+
+
 def test_values_are_shown_as_hy_writes_them(session: Session) -> None:
     assert render(all_of(session, '{"a" [1 None]}')[0], PLAIN) == '{"a" [1 None]}'
 
