@@ -1,9 +1,11 @@
 """The command `klorpy`: check, show and run the choreographies of a file.
 
+    klorpy                           the REPL; `klorpy repl FILE …` loads files first
     klorpy run FILE CHOR [ARG …]     simulate a choreography; an ARG is a Hy literal or @file.json
     klorpy check FILE …              all errors of files, forms underlined; status 1 when there are any
     klorpy project FILE CHOR         the program of each role as Python
     klorpy signature FILE            the types of a file's choreographies
+    klorpy graph FILE CHOR           who talks to whom, without running it
 """
 
 from __future__ import annotations
@@ -57,7 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="klorpy", description="Choreographic programming for Python.")
     parser.add_argument("--version", action="version", version=f"klorpy {klorpy.__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser.set_defaults(command=_repl, files=[])
+    commands = parser.add_subparsers(title="commands, without one the REPL", metavar="COMMAND")
+
+    repl = commands.add_parser("repl", help="open the REPL", description="Open the REPL.")
+    repl.add_argument("files", metavar="FILE", nargs="*", help="a .hy file to load first")
+    repl.set_defaults(command=_repl)
 
     run = commands.add_parser("run", help="simulate a choreography", description="Simulate a choreography of a file.")
     _file_and_chor(run)
@@ -65,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=_seed, default=0, help="the order in which roles move (default 0)")
     run.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time")
     run.add_argument("--explore", type=int, metavar="N", help="run under N schedules and compare them")
+    run.add_argument("--chart", metavar="PATH", help="write a message sequence chart: .svg, .txt or .mmd")
     run.add_argument("--project", action="store_true", help="show each role's program first")
     run.add_argument("--all", action="store_true", help="show all messages, also when there are many")
     run.add_argument("--quiet", action="store_true", help="show the results only")
@@ -78,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     _file_and_chor(project)
     project.add_argument("--role", help="this role only")
     project.set_defaults(command=_project)
+
+    graph = commands.add_parser("graph", help="show who talks to whom", description="Show who talks to whom.")
+    _file_and_chor(graph)
+    graph.add_argument("--output", metavar="PATH", help="write it to a file: .svg, .txt or .mmd")
+    graph.set_defaults(command=_graph)
 
     signature = commands.add_parser("signature", help="show types", description="Show the types of choreographies.")
     signature.add_argument("file", metavar="FILE")
@@ -101,6 +114,26 @@ def _seed(text: str) -> int | str:
 _LINES_SHOWN = 200
 
 
+def _repl(arguments: argparse.Namespace) -> int:
+    # prompt_toolkit is for those who type; the other commands start without it.
+    from klorpy.environment import repl
+
+    return repl.main(arguments.files)
+
+
+def _graph(arguments: argparse.Namespace) -> int:
+    from klorpy.environment.diagrams import check_path, role_graph
+
+    if arguments.output is not None:
+        check_path(arguments.output)
+    graph = role_graph(_find(klorpy.load(arguments.file), arguments.chor, arguments.file))
+    if arguments.output is None:
+        print(graph.text())
+    else:
+        graph.save(arguments.output)
+    return 0
+
+
 def _run(arguments: argparse.Namespace) -> int:
     chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
     args = [_argument(text) for text in arguments.args]
@@ -111,7 +144,15 @@ def _run(arguments: argparse.Namespace) -> int:
         _print_projections(chor, chor.roles, palette)
     if arguments.explore is not None:
         return _explore(chor, args, arguments)
-    simulation = klorpy.simulate_chor(chor, *args, seed=arguments.seed, timeout=arguments.timeout, check=False)
+    if arguments.chart is not None:
+        from klorpy.environment.diagrams import chart, check_path
+
+        check_path(arguments.chart)
+    simulation = klorpy.simulate_chor(
+        chor, *args, seed=arguments.seed, timeout=arguments.timeout, check=False, detail=arguments.chart is not None
+    )
+    if arguments.chart is not None:
+        chart(simulation).save(arguments.chart)
     if not arguments.quiet:
         lines = event_lines(simulation.events, palette)
         if len(lines) > _LINES_SHOWN and not arguments.all:

@@ -15,10 +15,10 @@ import inspect
 import linecache
 import types
 import warnings
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import hy
 import hy.macros
@@ -56,6 +56,9 @@ from klorpy.simulator.schedule import Seed
 
 #: What a session's namespace has from the beginning, besides klorpy's macros.
 GIVEN: Final = ("simulate_chor", "explore", "play_role", "run_role", "project", "signature", "noop")
+
+#: A computation that yields what is to be awaited, and is sent what that gave.
+Steps: TypeAlias = Generator[Awaitable[Any], Any, Any]
 
 __all__ = ["NOTHING", "Completion", "Note", "Outcome", "Session", "Status", "render"]
 
@@ -176,9 +179,27 @@ class Session:
 
     def evaluate_text(self, text: str, filename: str | None = None) -> Iterator[Outcome]:
         """As `evaluate`, for text that is no command."""
+        for steps in self._forms(text, filename):
+            outcome: Outcome = self._finish(steps)
+            yield outcome
+            if outcome.error is not None:
+                return
+
+    async def evaluate_async(self, text: str, *, filename: str | None = None) -> AsyncIterator[Outcome]:
+        """As `evaluate`; what `await` outside of any function needs is awaited on the loop that runs this."""
+        if is_command(text):
+            yield self._command(text.strip())
+            return
+        for steps in self._forms(text, filename):
+            outcome: Outcome = await _finish_here(steps)
+            yield outcome
+            if outcome.error is not None:
+                return
+
+    def _forms(self, text: str, filename: str | None) -> Iterator[Steps]:
+        """The evaluation of each form in turn; the next is read when the one before is done."""
         source = self.source_of(text, filename)
-        filename = source.filename
-        forms = read_forms(text, filename, self._reader)
+        forms = read_forms(text, source.filename, self._reader)
         while True:
             try:
                 form = next(forms)
@@ -187,19 +208,33 @@ class Session:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # a reader macro can raise anything
-                yield self._failed(text, error)
+                yield _nothing_to_await(self._failed(text, error))
                 return
-            outcome = self._evaluate(form, source)
-            if outcome.error is None:
-                self.history.append(
-                    Evaluated(outcome.text, filename, head_name(form), _defined_name(form), outcome.defined)
-                )
-            if self._told is not None:
-                self._told[0].extend(outcome.warnings)
-                self._told[1].extend(outcome.defined)
-            yield outcome
-            if outcome.error is not None:
-                return
+            yield self._form(form, source)
+
+    def _form(self, form: Form, source: Source) -> Steps:
+        outcome: Outcome = yield from self._evaluate(form, source)
+        if outcome.error is None:
+            self.history.append(
+                Evaluated(outcome.text, source.filename, head_name(form), _defined_name(form), outcome.defined)
+            )
+        if self._told is not None:
+            self._told[0].extend(outcome.warnings)
+            self._told[1].extend(outcome.defined)
+        return outcome
+
+    def _finish(self, steps: Steps) -> Any:
+        """The result of `steps`; what they await is awaited by `await_`."""
+        resume = functools.partial(next, steps)
+        while True:
+            try:
+                awaitable = resume()
+            except StopIteration as stop:
+                return stop.value
+            try:
+                resume = functools.partial(steps.send, self._await(awaitable))
+            except BaseException as error:
+                resume = functools.partial(steps.throw, error)
 
     def source_of(self, text: str, filename: str | None = None) -> Source:
         """An input under the name by which tracebacks find its lines."""
@@ -211,13 +246,13 @@ class Session:
         linecache.cache[filename] = (len(text), None, [line + "\n" for line in text.split("\n")], filename)
         return Source(filename, text)
 
-    def _evaluate(self, form: Form, source: Source) -> Outcome:
+    def _evaluate(self, form: Form, source: Source) -> Steps:
         text = source.slice(span_of(form))
         value: Any = None
         error: BaseException | None = None
         with self._watching() as seen:
             try:
-                value = self.value_of(form, source)
+                value = yield from self._value(form, source)
             except KeyboardInterrupt:
                 raise
             except BaseException as raised:
@@ -235,19 +270,22 @@ class Session:
 
     def value_of(self, form: Form, source: Source) -> Any:
         """The value of a form of `source`; what it awaits is awaited. Raises what it raises."""
+        return self._finish(self._value(form, source))
+
+    def _value(self, form: Form, source: Source) -> Steps:
         try:
             body, value = compile_toplevel(form, self.module, source, self._reader)
             statements, expression = python_code(body, value, form, source, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         except KlorError as error:
             # The frames of Hy's compiler, and of klorpy's, say nothing to the user.
             raise error.with_traceback(None) from None
-        self._execute(statements)
-        return self._execute(expression)
+        yield from self._execute(statements)
+        return (yield from self._execute(expression))
 
-    def _execute(self, code: types.CodeType) -> Any:
+    def _execute(self, code: types.CodeType) -> Steps:
         value = eval(code, vars(self.module))
         if code.co_flags & inspect.CO_COROUTINE:
-            value, error = self._await(_settled(value))
+            value, error = yield _settled(value)
             if error is not None:
                 raise error
         return value
@@ -353,6 +391,30 @@ class Session:
         except BaseException:
             future.cancel()
             raise
+
+
+def _nothing_to_await(outcome: Outcome) -> Steps:
+    yield from ()
+    return outcome
+
+
+async def _finish_here(steps: Steps) -> Any:
+    """The result of `steps`; what they await is awaited here."""
+    resume = functools.partial(next, steps)
+    while True:
+        try:
+            awaitable = resume()
+        except StopIteration as stop:
+            return stop.value
+        try:
+            resume = functools.partial(steps.send, await awaitable)
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                # Not what is awaited was cancelled, but whoever awaits it.
+                steps.close()
+                raise
+            resume = functools.partial(steps.throw, error)
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

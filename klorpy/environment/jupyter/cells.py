@@ -5,13 +5,15 @@ The kernel and the magics share this: how a text is evaluated, and how what come
 
 from __future__ import annotations
 
+import asyncio
 import linecache
 import os
 import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import hy
@@ -21,6 +23,7 @@ from IPython.display import clear_output, display
 import klorpy
 from klorpy.core.diagnostics import KlorError
 from klorpy.environment.jupyter.display import Line, coloured, register_formatters, showing_progress
+from klorpy.environment.jupyter.interrupts import Interruptible
 from klorpy.environment.outputs import Explored, Ran, Request
 from klorpy.environment.present import Palette, error_text
 from klorpy.environment.session import NOTHING, Outcome, Session, warning_text
@@ -49,16 +52,40 @@ class Cells:
     def run(self, text: str) -> Any:
         """Evaluate a cell and give the value of its last form. Raises what the cell raises."""
         value = None
+        with self._evaluating():
+            for outcome in self.session.evaluate(text, filename=self._filename()):
+                value = self._show(outcome)
+        return value
+
+    async def run_async(self, text: str) -> Any:
+        """As `run`, but what the cell awaits is awaited on the loop that runs this, where the notebook's tasks are."""
+
+        async def evaluated() -> Any:
+            value = None
+            async for outcome in self.session.evaluate_async(text, filename=self._filename()):
+                value = self._show(outcome)
+            return value
+
+        with self._evaluating():
+            try:
+                return await Interruptible(evaluated())
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or not task.cancelling():
+                    raise  # of something that the cell awaited
+                task.uncancel()
+                raise KeyboardInterrupt from None
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         try:
             with showing_progress():
-                for outcome in self.session.evaluate(text, filename=self._filename()):
-                    value = self._show(outcome)
+                yield
         except BaseException as error:
             self._note(error)
             raise
         finally:
             self._hide(_RESULTS)
-        return value
 
     def _hide(self, names: Iterable[str]) -> None:
         names_now = self.shell.user_ns

@@ -1,6 +1,6 @@
 """The kernel `klorpy`: an IPython kernel whose cells are Hy with choreographies.
 
-A cell becomes a call of `run_klor` with its text, so that all else is IPython's: prompts and history, rich display,
+A cell becomes a call of `run_klor` (or `run_klor_async`) with its text, so that all else is IPython's: prompts and history, rich display,
 magics (a line that starts with % or !, or a cell that starts with %%) and interrupts.
 """
 
@@ -53,11 +53,22 @@ class KlorpyShell(ZMQInteractiveShell):  # type: ignore[misc]
             own = 0
         rest = "\n".join(["" for _ in lines[:own]] + lines[own:])
         python = str(super().transform_cell("\n".join(lines[:own]) + "\n")) if own else ""
-        return python + (f"get_ipython().run_klor({rest!r})\n" if rest.strip() else "")
+        return python + (self._call(rest) if rest.strip() else "")
+
+    def _call(self, text: str) -> str:
+        # A magic that transforms what it was given, such as %time, runs it and cannot wait.
+        inside = getattr(self.displayhook, "exec_result", None) is not None
+        if "await" in text and self.autoawait and not inside:
+            return f"await get_ipython().run_klor_async({text!r})\n"
+        return f"get_ipython().run_klor({text!r})\n"
 
     def run_klor(self, text: str) -> Any:
         """Evaluate a text and give the value of its last form."""
         return self.klorpy.run(text)
+
+    async def run_klor_async(self, text: str) -> Any:
+        """The same; what the text awaits is awaited on the kernel's loop."""
+        return await self.klorpy.run_async(text)
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
         if not self.klorpy.show_error(exc_tuple):

@@ -30,9 +30,6 @@ def main(argv: Sequence[str] = ()) -> int:
         from klorpy.environment.repl.config import config_file, read_config, state_folder
         from klorpy.environment.repl.terminal import Terminal
 
-        for stream in (sys.stdout, sys.stderr):
-            # A terminal that lacks a character must not end the session.
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
         config, problems = read_config(config_file(os.environ))
         session.seed = config.seed
         terminal = Terminal(session, config, state=state_folder(os.environ), colour=wants_colour(sys.stdout))

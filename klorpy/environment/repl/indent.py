@@ -7,10 +7,11 @@ argument. All questions are asked of the lexer's tokens, so brackets in strings 
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from functools import lru_cache
 from typing import Final
+
+from pygments.token import Comment
 
 from klorpy.environment.repl.lexer import Part, parts, role_index
 
@@ -53,18 +54,9 @@ def is_open(text: str) -> bool:
 
 
 def inside_text(text: str, position: int) -> bool:
-    """Whether `position` is inside of a string or a comment."""
-    # What was typed before decides: a quote that opens a string there does.
-    from_before = parts(text[:position])
-    depth = 0
-    for part in from_before:
-        name = str(part.kind)
-        if name.endswith(".Begin"):
-            depth += 1
-        elif name.endswith(".End"):
-            depth -= bool(part.text)
-    last = str(from_before[-1].kind) if from_before else ""
-    return depth > 0 or last.endswith(("Comment.Single", "Comment.Hashbang"))
+    """Whether `position` is inside of a string or a comment; what stands before decides."""
+    tokens = parts(text[:position])
+    return _in_string(tokens) or (bool(tokens) and tokens[-1].kind in (Comment.Single, Comment.Hashbang))
 
 
 def next_form(text: str, position: int) -> int:
@@ -95,7 +87,7 @@ def indentation(text: str, position: int) -> int:
     """The column for a line that begins at `position`; what follows there does not count."""
     before = text[:position]
     tokens = parts(before)
-    if tokens and _in_string(tokens):
+    if _in_string(tokens):
         return 0
     _, _, opened = _brackets(before)
     if not opened:
@@ -141,7 +133,7 @@ def _elements_on_line(text: str, tokens: tuple[Part, ...], index: int) -> list[P
     for part in tokens[index:]:
         if "\n" in part.text and not part.text.strip() and part.start >= end:
             break
-        if part.start < end or not part.text.strip() or str(part.kind).startswith("Token.Comment"):
+        if part.start < end or not part.text.strip() or part.kind in Comment:
             continue
         if found and part.start == end and not found[-1].is_bracket:
             # The rest of `A->B`, of `'x`, of a string.
@@ -181,11 +173,3 @@ def reindented(text: str) -> str:
         done = before + (line if inside else " " * indentation(before, len(before)) + line.lstrip() if line.strip() else "")
     return done
 
-
-_WORD: Final = re.compile(r"[^\s()\[\]{};\"'`~]*\Z")
-
-
-def word_before(text: str, position: int) -> str:
-    """The identifier that ends at `position`."""
-    found = _WORD.search(text, 0, position)
-    return found[0] if found else ""

@@ -89,7 +89,10 @@ class KlorLexer(RegexLexer):
 
     tokens = {
         "root": [
-            (r"\A#![^\n]*", Comment.Hashbang),
+            (r"#![^\n]*", Comment.Hashbang, "text"),
+            default("text"),
+        ],
+        "text": [
             include("forms"),
             (r"[)\]}]", Punctuation),
         ],
@@ -336,7 +339,7 @@ def chunks(text: str) -> tuple[Chunk, ...]:
         if start < position or not text.startswith(old[i].text, start):
             break
         same[start] = i
-    for chunk in _read(text[position:], (done[-1].after if done else None) or _ROOT):
+    for chunk in _read(text, position, (done[-1].after if done else None) or _ROOT):
         done.append(chunk)
         position += len(chunk.text)
         i = same.get(position, len(old))
@@ -347,13 +350,14 @@ def chunks(text: str) -> tuple[Chunk, ...]:
     return _last
 
 
-def _read(text: str, before: tuple[_Frame, ...]) -> Iterator[Chunk]:
+def _read(text: str, start: int, before: tuple[_Frame, ...]) -> Iterator[Chunk]:
     frames = [replace(frame) for frame in before]
-    start, tokens = 0, list[tuple[int, Any, str]]()
-    for index, kind, value in _in_context(RegexLexer.get_tokens_unprocessed(_LEXER, text), frames):
+    # Where a chunk begins, no string is open, so all that the lexer has to know is whether it is the first.
+    found = RegexLexer.get_tokens_unprocessed(_LEXER, text[start:], ("root", "text") if start else ("root",))
+    text, start, tokens = text[start:], 0, list[tuple[int, Any, str]]()
+    for index, kind, value in _in_context(found, frames):
         tokens.append((index - start, kind, value))
         if kind is Whitespace and "\n" in value and not any(frame.string or frame.vector for frame in frames):
-            # No string is open, so the lexer is in its first state: it can begin anew here.
             end = index + len(value)
             after = tuple(replace(frame) for frame in frames)
             yield Chunk(text[start:end], tuple(tokens), before, after)

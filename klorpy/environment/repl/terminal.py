@@ -35,10 +35,12 @@ New here? Type ,tour and press Enter: it takes five minutes.
 Tab completes, ,help lists the commands, Ctrl-C cancels, Ctrl-D leaves."""
 
 KEYS: Final = """\
-Enter evaluates a form that is complete, and else begins a line, as Alt-Enter always does.
-Tab completes, and indents an empty line; Alt-q indents all lines. Ctrl-R searches the history.
-Ctrl-Alt-f and -b move over forms, Ctrl-Alt-k deletes one. F4 changes between emacs and vi.
-,opts :editing vi and ,opts :auto-close True change how this prompt works."""
+Enter      evaluates a complete form, else begins a line (Alt-Enter: always)
+Tab        completes; indents an empty line (Alt-q: all lines)
+Ctrl-R     searches the history; an arrow to the right takes what is suggested
+Ctrl-Alt-  f and b move over forms, k deletes one
+F4         emacs or vi; so does ,opts :editing vi
+,opts :auto-close True closes brackets as they are opened."""
 
 #: The commands of the terminal, which a session knows nothing of.
 COMMANDS: Final[Mapping[str, str]] = {
@@ -190,7 +192,7 @@ class Terminal:
 
     def _help(self, words: list[str], text: str) -> None:
         if self.evaluate(text) and not words:
-            self.write(f"\n{KEYS}")
+            self.write(f"\n{self._palette.strong('Keys')}\n{KEYS}")
 
     def _begin_tour(self, words: list[str], text: str) -> None:
         if words and words[0].isdecimal():

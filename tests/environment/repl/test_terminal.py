@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from klorpy.environment.repl.config import Config
+from klorpy.environment.repl.terminal import KEYS, WELCOME
 from klorpy.environment.session import Completion, Session
 from tests.environment.repl.screen import (
     ALT_ENTER,
@@ -156,7 +157,7 @@ def test_roles_are_completed(tmp_path: Path) -> None:
 
 
 def test_commands_of_the_terminal_are_completed_and_explained(tmp_path: Path) -> None:
-    typed(",nex" + TAB, Until("klor> ,next"), CTRL_C, ",help" + ENTER, Until("F4 changes"), state=tmp_path)
+    typed(",nex" + TAB, Until("klor> ,next"), CTRL_C, ",help" + ENTER, Until("emacs or vi"), state=tmp_path)
 
 
 def test_history_is_kept_and_searched(tmp_path: Path) -> None:
@@ -205,6 +206,10 @@ def test_leaving(tmp_path: Path, text: str) -> None:
 def test_keyboard_interrupt_ends_the_evaluation_only(tmp_path: Path) -> None:
     screen, _ = typed("(do (raise KeyboardInterrupt)) 2" + ENTER, Until("interrupted"), "(+ 1 1)" + ENTER, Until("\n2"), state=tmp_path)
     assert "Traceback" not in screen.text
+
+
+def test_the_help_fits_on_a_narrow_terminal() -> None:
+    assert max(map(len, [*KEYS.splitlines(), *WELCOME.splitlines()])) < 80
 
 
 def test_the_welcome_has_three_lines_and_leads_to_the_tour(tmp_path: Path) -> None:

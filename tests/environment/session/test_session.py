@@ -459,3 +459,50 @@ def test_completion_copes_with_any_text(session: Session) -> None:
     for cursor in range(len(text) + 1):
         for completion in session.complete(text, cursor):
             assert completion.start <= cursor
+
+
+# --- On a loop that runs already ----------------------------------------------------------------------------------------
+
+
+def on_a_loop(session: Session, *texts: str) -> list[Outcome]:
+    async def main() -> list[Outcome]:
+        return [outcome for text in texts async for outcome in session.evaluate_async(text)]
+
+    return asyncio.run(main())
+
+
+def test_tasks_of_the_loop_are_awaited_on_it(session: Session) -> None:
+    text = "(import asyncio) (setv task (asyncio.create-task (asyncio.sleep 0 5)))"
+    outcomes = on_a_loop(session, text, "(await task)", "(* 2 *1)")
+    assert [o.value for o in outcomes] == [NOTHING, NOTHING, 5, 10]
+
+
+def test_the_same_outcomes_as_without_a_loop(session: Session) -> None:
+    texts = (TELL, "(simulate-chor tell 3)", ",sim tell 3", "(/ 1 0) 5", "(", "(await (asyncio.sleep 0 1))", ",nope")
+    with Session() as other:
+        for text in ("(import asyncio)", *texts):
+            here, there = on_a_loop(session, text), all_of(other, text)
+            assert [render(o, PLAIN) for o in here] == [render(o, PLAIN) for o in there]
+            assert [o.defined for o in here] == [o.defined for o in there]
+
+
+def test_what_is_cancelled_is_an_outcome_and_who_is_cancelled_is_not(session: Session) -> None:
+    text = "(import asyncio) (setv t (asyncio.create-task (asyncio.sleep 100))) (.cancel t) (await t)"
+    assert isinstance(on_a_loop(session, text)[-1].error, asyncio.CancelledError)
+    options = session.options
+
+    async def cancelled() -> None:
+        async for outcome in session.evaluate_async("(await (asyncio.sleep 100))"):
+            raise AssertionError(outcome)
+
+    async def main() -> None:
+        task = asyncio.create_task(cancelled())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert session.options == options
+    assert value(session, "(+ 1 1)") == 2
