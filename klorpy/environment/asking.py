@@ -133,7 +133,7 @@ def source_text(session: Session, name: str) -> list[str]:
     if isinstance(value, Choreography):
         return [f"; {place(value)}", value.defined().source.text]
     for entry in reversed(session.history):
-        if entry.head in _DEFINING and _defined_name(entry.text) == name:
+        if entry.head in _DEFINING and entry.name == mangle(name):
             return [f"; {entry.filename}", entry.text]
     if value is None:
         raise unknown(session, name)
@@ -148,12 +148,6 @@ def source_text(session: Session, name: str) -> list[str]:
 
 
 _DEFINING = frozenset(("defn", "defmacro", "defclass", "setv", "defreader"))
-
-
-def _defined_name(text: str) -> str | None:
-    words = text.strip("()").split()
-    words = [word for word in words[1:] if not word.startswith(":")]
-    return words[0] if words else None
 
 
 def unknown(session: Session, name: str) -> KlorError:

@@ -19,6 +19,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -36,11 +37,20 @@ _SHOWN: Final = 3
 # --- Options ----------------------------------------------------------------------------------------------------------
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    _leave_klorpy_alone(pluginmanager)
     group = parser.getgroup("klorpy")
     group.addoption("--klor-seed", metavar="SEED", help="run simulate_chor under this seed, as a failed test reported it")
     group.addoption("--klor-msc", metavar="DIR", help="write a chart of each simulation of a failed test into DIR")
     parser.addini("klor_hy", "which test_*.hy files to collect: auto (those that use klorpy), true or false", default="auto")
+
+
+def _leave_klorpy_alone(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Take klorpy from what pytest rewrites. It rewrites the packages of plugins, and takes files of Hy for Python."""
+    hook = pluginmanager.rewrite_hook
+    with suppress(AttributeError):  # not documented, so it may go
+        hook._must_rewrite.discard("klorpy")  # type: ignore[attr-defined]
+        hook._marked_for_rewrite_cache.clear()  # type: ignore[attr-defined]
 
 
 def pytest_configure(config: pytest.Config) -> None:

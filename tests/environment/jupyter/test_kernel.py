@@ -265,6 +265,26 @@ def test_top_level_await(kernel: Kernel) -> None:
     assert "klorpy/" not in failed.error
 
 
+def test_tasks_live_on_the_loop_of_the_notebook(kernel: Kernel) -> None:
+    """A task of one cell goes on, and can be awaited in another."""
+    kernel.run("""
+        (import asyncio)
+        (defn :async later [] (await (.wait go)) 42)
+        (setv go (asyncio.Event)  task (asyncio.create-task (later)))""")
+    assert kernel.run("(.done task)").text == "False"
+    assert kernel.run("(.set go)\n(await task)").text == "42"
+
+
+def test_a_task_that_was_cancelled_is_no_interrupt(kernel: Kernel) -> None:
+    ran = kernel.run("(setv task (asyncio.create-task (asyncio.sleep 60)))\n(.cancel task)\n(await task)")
+    assert (ran.status, ran.kind) == ("error", "CancelledError")
+
+
+def test_await_where_ipython_cannot_wait(kernel: Kernel) -> None:
+    assert kernel.run("%time (await (asyncio.sleep 0 7))").text == "7"
+    assert kernel.run('"await"').text == '"await"'
+
+
 #: Something is displayed, by another thread, when the text calls `(.set begun)`; it never ends.
 ENDLESS = {
     "simulation": """
@@ -278,6 +298,13 @@ ENDLESS = {
         (defn spin [] (.set begun) (while True))
         (defchor spinning [A B] (-> A B) [x] (A->B (A (spin))))
         (simulate-chor spinning 1)""",
+    "host loop after an await": """
+        (await (asyncio.sleep 0))
+        (.set begun)
+        (while True)""",
+    "host loop inside of an await": """
+        (defn :async spin [] (.set begun) (while True))
+        (await (spin))""",
     "await": """
         (setv cleaned [])
         (defn :async wait []

@@ -393,6 +393,21 @@ def test_the_module_itself_imports_nothing_but_pytest() -> None:
     assert done.stdout.split() == [PLUGIN]
 
 
+def test_klorpys_own_files_of_hy_are_not_taken_for_python(pytester: pytest.Pytester) -> None:
+    """pytest rewrites the packages of plugins; `move` is a macro of a file of Hy that is imported when it is needed."""
+    pytester.makepyfile(
+        """
+        import klorpy
+
+        def test_it(simulate_chor):
+            ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (move [A B] x))")
+            assert simulate_chor(ns.tell, 5)["B"] == 5
+        """
+    )
+    load = [] if INSTALLED else ["-p", PLUGIN]
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", *load, timeout=60).assert_outcomes(passed=1)
+
+
 # --- Hypothesis -------------------------------------------------------------------------------------------------------
 
 

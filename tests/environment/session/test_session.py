@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 import threading
+import types
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,8 +133,6 @@ def test_the_session_s_seed_is_used_unless_one_is_given(session: Session) -> Non
 
 
 def test_a_namespace_can_be_given() -> None:
-    import types
-
     module = types.ModuleType("shared")
     vars(module)["x"] = 20
     with Session(module=module) as session:
@@ -213,8 +215,6 @@ def test_leaving_is_noted(session: Session) -> None:
 
 
 def test_options_and_output_are_restored_after_an_error(session: Session) -> None:
-    import sys
-
     stdout, before = sys.stdout, klorpy.alter_opts({})
     klorpy.alter_opts(before)
     error(session, "(defchor f [A B] (-> A B) [x] (A->B (A (/ x 0)))) (simulate-chor f 1)")
@@ -234,8 +234,6 @@ def test_a_warning_of_the_compiler_has_its_place(session: Session) -> None:
 
 
 def test_other_warnings_are_collected_too(session: Session) -> None:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         (_, outcome) = all_of(session, '(import warnings) (do (warnings.warn "watch out") 3)')
@@ -322,32 +320,34 @@ def test_an_interruption_passes_through_and_leaves_the_session_usable(session: S
     assert value(session, '(import asyncio) (await (asyncio.sleep 0 "woken"))') == "woken"
 
 
-def test_ctrl_c_cancels_what_is_awaited() -> None:
+def test_ctrl_c_cancels_what_is_awaited(session: Session) -> None:
     ended = threading.Event()
+    main = threading.get_ident()
 
     async def for_ever() -> None:
+        signal.pthread_kill(main, signal.SIGINT)
         try:
             await asyncio.sleep(3600)
         finally:
             ended.set()
 
-    session = Session()
     vars(session.module)["for_ever"] = for_ever
-    main = threading.get_ident()
-    timer = threading.Timer(0.05, _interrupt, (main,))
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
         all_of(session, "(await (for-ever))")
-    timer.join()
     assert ended.wait(5)
     assert value(session, "(+ 1 1)") == 2
-    session.close()
 
 
-def _interrupt(thread: int) -> None:
-    import signal
-
-    signal.pthread_kill(thread, signal.SIGINT)
+@pytest.mark.parametrize("text", ["(do (interrupt) (while True))", "(simulate-chor spin 1)", "(do (interrupt) (time.sleep 3600))"])
+def test_ctrl_c_stops_what_never_ends(session: Session, text: str) -> None:
+    main = threading.get_ident()
+    vars(session.module)["interrupt"] = lambda: signal.pthread_kill(main, signal.SIGINT)
+    all_of(session, "(import time) (defn start [x] (interrupt) x)")
+    all_of(session, "(defchor again [A B] (-> A B) [x] (again [A B] (B->A (A->B x))))")
+    all_of(session, "(defchor spin [A B] (-> A B) [x] (again [A B] (A (start x))))")
+    with pytest.raises(KeyboardInterrupt):
+        all_of(session, text)
+    assert value(session, TELL + " (. (simulate-chor tell 3) results)")["B"] == 3
 
 
 # --- Is a text complete? ----------------------------------------------------------------------------------------------
