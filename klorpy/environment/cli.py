@@ -14,6 +14,7 @@ import argparse
 import io
 import json
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -126,9 +127,10 @@ def _graph(arguments: argparse.Namespace) -> int:
 
     if arguments.output is not None:
         check_path(arguments.output)
-    graph = role_graph(_find(klorpy.load(arguments.file), arguments.chor, arguments.file))
+    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
+    graph = role_graph(chor)
     if arguments.output is None:
-        print(graph.text())
+        print(graph.text(shutil.get_terminal_size().columns, Palette(chor.roles, wants_colour(sys.stdout))))
     else:
         graph.save(arguments.output)
     return 0

@@ -161,7 +161,7 @@ def _chor(session: Session, form: Form | str) -> Choreography:
         value = None
     if isinstance(value, Choreography):
         return value
-    names = [chor.name for chor in session.registry.all()]
+    names = [chor.name for chor in session.registry.all() if chor.name != str(name)]
     close = asking.closest(str(name), names)
     known = ", ".join(names) or "none"
     raise KlorError(

@@ -12,7 +12,7 @@ import sys
 import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from klorpy.core.choreography import Choreography, Definition
@@ -22,6 +22,8 @@ from klorpy.core.types import Signature
 from klorpy.language.evaluate import evaluate_form
 from klorpy.language.hy_adapter import mangle, new_reader, read_forms
 from klorpy.language.options import using
+
+_LAST: Final = frozenset(mangle(name) for name in ("*1", "*2", "*3", "*e"))
 
 
 class Note(KlorWarning):
@@ -94,7 +96,8 @@ class Registry:
         """Every choreography that is known: those of the namespace and of the modules it imported, and all that
         these call or are called by."""
         found: dict[Choreography, None] = {}
-        todo: list[object] = list(vars(self._module).values())
+        # The last values may be choreographies that no name means any more.
+        todo: list[object] = [value for name, value in vars(self._module).items() if name not in _LAST]
         modules = {id(self._module)}
         while todo:
             value = todo.pop(0)

@@ -16,6 +16,7 @@ import linecache
 import types
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -385,11 +386,16 @@ class Session:
     def _in_thread(self, awaitable: Awaitable[Any]) -> Any:
         if self._loop is None:
             self._loop = LoopThread()
-        future = self._loop.start(_awaited, awaitable)
+        future: Future[Any] | None = None
         try:
+            future = self._loop.start(_awaited, awaitable)
             return future.result()
         except BaseException:
-            future.cancel()
+            if future is not None:
+                future.cancel()
+            else:  # interrupted before it could be known what was started: end all that runs there
+                loop, self._loop = self._loop, None
+                loop.close()
             raise
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-import json
 import re
 import types
 import warnings
@@ -18,7 +17,7 @@ import pytest
 
 import klorpy
 from klorpy.core.diagnostics import TITLES
-from klorpy.environment.diagrams import chart
+from klorpy.environment.cli import main
 from klorpy.language.check import check
 from tests.docs.pages import FENCE, play
 
@@ -94,13 +93,18 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert anchors[anchor].search(page.read_text(encoding="utf-8")), target
 
 
-def test_the_picture_is_a_chart_of_the_example(refresh_golden: bool) -> None:
-    examples = Path(klorpy.__file__).parent / "examples"
-    order, catalogue_ = (
-        json.loads((examples / "data" / name).read_text(encoding="utf-8")) for name in ("order.json", "catalogue.json")
-    )
-    simulation = klorpy.simulate_chor(klorpy.load(examples / "bookseller.hy").buy_book, order, catalogue_)
-    compare(DOCS / "images" / "bookseller.svg", chart(simulation).svg(), refresh_golden)
+def test_the_command_line_is_described_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (DOCS / "reference" / "command-line.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    commands = re.findall(r"^    (\w+)", capsys.readouterr().out.partition("COMMAND")[2], re.MULTILINE)
+    assert "run" in commands
+    for command in commands:
+        assert f"klorpy {command}" in page
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        for option in re.findall(r"^  (--\w+)", capsys.readouterr().out, re.MULTILINE):
+            assert option in page, f"{command} {option}"
 
 
 # --- The catalogue of errors ------------------------------------------------------------------------------------------

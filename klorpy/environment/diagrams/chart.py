@@ -138,7 +138,7 @@ class _Builder:
     def _ranges(self, total: int) -> list[range]:
         first = min(self.first or 1, total + 1)
         last = min(self.last if self.last is not None else total, total)
-        if last < first and (self.first is not None and self.last is not None and self.last < self.first):
+        if self.first is not None and self.last is not None and self.last < self.first:
             raise KlorError(f"step {self.last} is before step {self.first}", slug="bad-argument", help="swap the two")
         limit = self.steps
         if limit is None or last - first < limit:

@@ -16,33 +16,33 @@ from pygments.token import Comment
 from klorpy.environment.repl.lexer import Part, parts, role_index
 
 #: Forms whose first line is a head and whose following lines are a body.
-BODY_FORMS: Final = frozenset(
-    ["agree!", "alter-opts!", "case", "chor", "cond", "copy", "do", "do-mac", "else", "eval-and-compile", "eval-when-compile", "except", "except*", "finally", "fn", "for", "if", "let", "lifting", "loop", "match", "narrow", "try", "unpack", "when", "while", "with", "with-opts"]
-)
+BODY_FORMS: Final = frozenset((
+    "agree!", "alter-opts!", "case", "chor", "cond", "copy", "do", "do-mac", "else", "eval-and-compile",
+    "eval-when-compile", "except", "except*", "finally", "fn", "for", "if", "let", "lifting", "loop", "match",
+    "narrow", "try", "unpack", "when", "while", "with", "with-opts",
+))  # fmt: skip
 _PAIRS: Final = {"(": ")", "[": "]", "{": "}", "#(": ")", "#{": "}"}
 
 
 @lru_cache(maxsize=4)
-def _brackets(text: str) -> tuple[tuple[int, ...], dict[int, int], tuple[int, ...]]:
-    """Where brackets stand, the partner of each that has one, and the brackets that stay open."""
-    places: list[int] = []
+def _brackets(text: str) -> tuple[dict[int, int], tuple[int, ...]]:
+    """The partner of each bracket that has one, and the brackets that stay open, by their places."""
     partner: dict[int, int] = {}
     opened: list[Part] = []
     for part in parts(text):
         if not part.is_bracket:
             continue
-        places.append(part.start)
         if part.text in _PAIRS:
             opened.append(part)
         elif opened and _PAIRS[opened[-1].text] == part.text:
             start = opened.pop().start
             partner[start], partner[part.start] = part.start, start
-    return tuple(places), partner, tuple(part.start for part in opened)
+    return partner, tuple(part.start for part in opened)
 
 
 def partner(text: str, position: int) -> int | None:
     """Where the bracket stands that belongs to the one at `position`; of `#(` and `#{`, the `#` counts."""
-    _, pairs, _ = _brackets(text)
+    pairs, _ = _brackets(text)
     if position not in pairs and text[position - 1 : position] == "#":
         position -= 1
     return pairs.get(position)
@@ -50,7 +50,7 @@ def partner(text: str, position: int) -> int | None:
 
 def is_open(text: str) -> bool:
     """Whether a bracket of the text is not closed yet."""
-    return bool(_brackets(text)[2])
+    return bool(_brackets(text)[1])
 
 
 def inside_text(text: str, position: int) -> bool:
@@ -61,7 +61,7 @@ def inside_text(text: str, position: int) -> bool:
 
 def next_form(text: str, position: int) -> int:
     """Where the form ends that begins at or after `position`."""
-    _places, pairs, _ = _brackets(text)
+    pairs, _ = _brackets(text)
     for part in parts(text):
         if part.start + len(part.text) <= position or not part.text.strip():
             continue
@@ -74,7 +74,7 @@ def next_form(text: str, position: int) -> int:
 
 def previous_form(text: str, position: int) -> int:
     """Where the form begins that ends at or before `position`."""
-    _, pairs, _ = _brackets(text)
+    pairs, _ = _brackets(text)
     for part in reversed(parts(text)):
         if part.start >= position or not part.text.strip():
             continue
@@ -89,7 +89,7 @@ def indentation(text: str, position: int) -> int:
     tokens = parts(before)
     if _in_string(tokens):
         return 0
-    _, _, opened = _brackets(before)
+    _, opened = _brackets(before)
     if not opened:
         return 0
     start = opened[-1]
@@ -120,14 +120,14 @@ def _in_string(tokens: tuple[Part, ...]) -> bool:
         name = part.kind[-1] if part.kind else ""
         if name == "Begin":
             depth += 1
-        elif name == "End" and part.text:
+        elif name == "End":
             depth -= 1
     return depth > 0
 
 
 def _elements_on_line(text: str, tokens: tuple[Part, ...], index: int) -> list[Part]:
     """The first tokens of the elements that begin on the line of token `index`, up to two of a form that is open."""
-    _, pairs, _ = _brackets(text)
+    pairs, _ = _brackets(text)
     found: list[Part] = []
     end = 0
     for part in tokens[index:]:

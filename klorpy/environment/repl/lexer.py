@@ -35,17 +35,25 @@ DISCARDED: Final = Comment.Special
 DISCARDED_BRACKET: Final = Comment.Special.Bracket
 
 #: Forms that klorpy knows inside of a choreography, and its macros.
-LANGUAGE_FORMS: Final = frozenset(
-    ["agree", "agree!", "alter-opts!", "bcast", "case", "chor", "copy", "defchor", "gather", "inst", "lifting", "loop", "move", "narrow", "pack", "recur", "scatter", "scatter-seq", "unpack", "with-opts"]
-)
+LANGUAGE_FORMS: Final = frozenset((
+    "agree", "agree!", "alter-opts!", "bcast", "case", "chor", "copy", "defchor", "gather", "inst", "lifting",
+    "loop", "move", "narrow", "pack", "recur", "scatter", "scatter-seq", "unpack", "with-opts",
+))  # fmt: skip
 #: Forms of Hy that are words.
-HY_FORMS: Final = frozenset(
-    ["and", "annotate", "assert", "await", "bnot", "break", "chainc", "cond", "continue", "cut", "defclass", "defmacro", "defn", "defreader", "deftype", "del", "dfor", "do", "do-mac", "else", "eval-and-compile", "eval-when-compile", "except", "except*", "export", "finally", "fn", "for", "get", "get-macro", "gfor", "global", "if", "import", "in", "is", "is-not", "let", "lfor", "local-macros", "match", "nonlocal", "not", "not-in", "or", "pragma", "py", "pys", "quasiquote", "quote", "raise", "require", "return", "setv", "setx", "sfor", "try", "unpack-iterable", "unpack-mapping", "unquote", "unquote-splice", "when", "while", "with", "yield"]
-)
+HY_FORMS: Final = frozenset((
+    "and", "annotate", "assert", "await", "bnot", "break", "chainc", "cond", "continue", "cut", "defclass",
+    "defmacro", "defn", "defreader", "deftype", "del", "dfor", "do", "do-mac", "else", "eval-and-compile",
+    "eval-when-compile", "except", "except*", "export", "finally", "fn", "for", "get", "get-macro", "gfor",
+    "global", "if", "import", "in", "is", "is-not", "let", "lfor", "local-macros", "match", "nonlocal", "not",
+    "not-in", "or", "pragma", "py", "pys", "quasiquote", "quote", "raise", "require", "return", "setv", "setx",
+    "sfor", "try", "unpack-iterable", "unpack-mapping", "unquote", "unquote-splice", "when", "while", "with",
+    "yield",
+))  # fmt: skip
 #: Forms of Hy that are signs.
-OPERATORS: Final = frozenset(
-    ["+", "-", "*", "/", "//", "%", "**", "@", "&", "|", "^", "<<", ">>", "=", "!=", "<", "<=", ">", ">=", ".", "+=", "-=", "*=", "/=", "//=", "%=", "**=", "@=", "&=", "|=", "^=", "<<=", ">>=", "->", "=>"]
-)  # fmt: skip
+OPERATORS: Final = frozenset((
+    "+", "-", "*", "/", "//", "%", "**", "@", "&", "|", "^", "<<", ">>", "=", "!=", "<", "<=", ">", ">=", ".", "+=",
+    "-=", "*=", "/=", "//=", "%=", "**=", "@=", "&=", "|=", "^=", "<<=", ">>=", "->", "=>",
+))  # fmt: skip
 _CONSTANTS: Final = frozenset(("True", "False", "None", "Ellipsis", "..."))
 #: Forms whose second element is the name that they define.
 _DEFINING: Final = {
@@ -163,13 +171,14 @@ class KlorLexer(RegexLexer):
         return 0.9 if re.search(r"^\s*\(defchor\s", text, re.MULTILINE) else 0.0
 
 
+#: More elements of a form than anybody looks at.
 _MANY: Final = 3
 
 
 @dataclass(slots=True)
 class _Frame:
-    """A form or a string that is open: `head` is its first element if that is a symbol, `count` how many began, up to
-    as many as it matters."""
+    """A form or a string that is open: `head` is its first element if that is a symbol, `count` how many began, as far
+    as it matters."""
 
     opener: str
     roles: dict[str, _TokenType]
@@ -275,7 +284,7 @@ def _symbol(frame: _Frame, index: int, value: str) -> Iterator[tuple[int, _Token
         yield index, _DEFINING[frame.head], value
     elif value in OPERATORS or value in ("|", "_"):
         yield index, Operator, value
-    elif index == 0 and value.startswith(",") and frame.opener == "":
+    elif frame.count == 0 and frame.opener == "" and value.startswith(","):
         yield index, Keyword.Pseudo, value
     else:
         yield index, Name, value

@@ -18,20 +18,25 @@ INTERVAL: Final = 0.25
 class Reporter:
     """Tells, on the last line of `file`, what is under way; as a context, the line is gone afterwards.
 
-    Nothing is written when `file` is no terminal.
+    One thread looks after all runs, and only when there is one. Nothing is written when `file` is no terminal.
     """
 
     def __init__(self, file: TextIO, dim: Callable[[str], str]) -> None:
         self._file = file
         self._dim = dim
+        #: What is under way, and since when.
+        self._current: tuple[Progress, float] | None = None
         self._shown = False
         self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
         self._on = file.isatty()
 
     def __enter__(self) -> Reporter:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._over.set()
         self.clear()
 
     @contextmanager
@@ -40,13 +45,14 @@ class Reporter:
         if not self._on:
             yield
             return
-        over = threading.Event()
-        thread = threading.Thread(target=self._tell, args=(progress, over), daemon=True)
-        thread.start()
+        before, self._current = self._current, (progress, time.monotonic())
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._tell, daemon=True)
+            self._thread.start()
         try:
             yield
         finally:
-            over.set()
+            self._current = before
             self.clear()
 
     def clear(self) -> None:
@@ -57,17 +63,17 @@ class Reporter:
                 self._file.write("\r\x1b[K")
                 self._file.flush()
 
-    def _tell(self, progress: Progress, over: threading.Event) -> None:
-        start = time.monotonic()
-        wait = PATIENCE
-        while not over.wait(wait):
-            wait = INTERVAL
+    def _tell(self) -> None:
+        while not self._over.wait(INTERVAL):
+            current = self._current
+            if current is None or time.monotonic() - current[1] < PATIENCE:
+                continue
+            progress, begin = current
             with self._lock:
-                if over.is_set():
-                    return
-                self._shown = True
-                self._file.write("\r\x1b[K" + self._dim(line(progress, time.monotonic() - start)))
-                self._file.flush()
+                if self._current is current and not self._over.is_set():
+                    self._shown = True
+                    self._file.write("\r\x1b[K" + self._dim(line(progress, time.monotonic() - begin)))
+                    self._file.flush()
 
 
 def line(progress: Progress, seconds: float) -> str:

@@ -17,6 +17,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input
 from prompt_toolkit.output import Output
 from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.utils import is_dumb_terminal
 from pygments.console import colorize
 
 import klorpy
@@ -128,8 +129,17 @@ class Terminal:
 
     def _ask(self) -> str:
         typed, self._typed = self._typed, ""
+        self._begin_line()
         with patch_stdout(raw=True):
             return self.prompt.prompt(default=typed)
+
+    def _begin_line(self) -> None:
+        """Begin a line unless one begins here: the prompt would overwrite what was printed without a newline."""
+        if self._stdout.isatty() and not is_dumb_terminal():
+            # A line of spaces goes on to the next line only if it does not begin at the left edge.
+            columns = self.prompt.app.output.get_size().columns
+            self._stdout.write(" " * columns + "\r\x1b[K")
+            self._stdout.flush()
 
     def _answer(self, text: str) -> None:
         if not text.strip():

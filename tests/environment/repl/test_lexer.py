@@ -45,7 +45,7 @@ def test_any_text_is_in_its_tokens(text: str) -> None:
 
 _TEXT = st.lists(
     st.sampled_from([
-        "(defchor f [A B]", "(-> A B) [x]", "(A->B x)", ")", "(", "[", '"', 'f"{', "}", "#_", ";", "\n", "\n  ", " ", "#[x[", "]x]", "A", "#!",
+        "(defchor f [A B]", "(-> A B) [x]", "(A->B x)", ")", "(", "[", '"', 'f"{', "}", "#_", ";", "\n", "\n  ", " ", "#[x[", "]x]", "A", "#!", ",a",
     ]), max_size=25,
 ).map("".join)  # fmt: skip
 

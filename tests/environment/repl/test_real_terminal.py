@@ -146,6 +146,12 @@ def test_what_others_print_stands_above_the_line_that_is_typed(terminal: Termina
     assert shown == ["from elsewhere", "klor> (half a line)"]
 
 
+def test_what_is_printed_without_a_newline_stays(terminal: Terminal) -> None:
+    terminal.say('(print "hel" :end "") (print "lo" :end "")')
+    terminal.say("(+ 1 1)")
+    terminal.until("\nhello\nklor> (+ 1 1)\n2\nklor>")
+
+
 def test_a_role_is_completed_and_a_form_of_several_lines_edited(terminal: Terminal) -> None:
     terminal.say("(defchor greet [Alice Bob] (-> Alice Bob) [name]")
     terminal.child.send("(Bo" + TAB)

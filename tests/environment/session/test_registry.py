@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -205,6 +206,17 @@ def test_what_a_function_defines_cannot_be_recompiled_by_name_and_says_so(sessio
     outcome = last(session, WIDER)
     assert "inner" in render(outcome, PLAIN)
     assert "not defined at the top" in render(last(session, ",recompile"), PLAIN)
+
+
+def test_what_no_name_means_any_more_is_forgotten(session: Session) -> None:
+    value(session, CHAIN)
+    # Its last value, and the last three values, still are what `main` was.
+    last(session, "(setv main 5) 1 2 3")
+    gc.collect()
+    assert "main" not in render(last(session, ",roles"), PLAIN)
+    shown = render(last(session, ",deps main"), PLAIN)
+    assert "main is not a choreography" in shown
+    assert "did you mean main" not in shown
 
 
 def test_mutual_recursion(session: Session) -> None:
