@@ -6,8 +6,8 @@
 Both show themselves in a notebook, and have `svg()`, `text()`, `mermaid()` and `save(path)`.
 """
 
-from klorpy.environment.diagrams.chart import Chart, chart
 from klorpy.environment.diagrams.drawing import Drawing, check_path
 from klorpy.environment.diagrams.graph import Graph, role_graph
+from klorpy.environment.diagrams.sequence import Chart, chart
 
 __all__ = ["Chart", "Drawing", "Graph", "chart", "check_path", "role_graph"]

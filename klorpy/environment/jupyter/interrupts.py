@@ -1,15 +1,15 @@
 """Interrupting asynchronous cells.
 
-While an asynchronous cell runs, the kernel takes Ctrl-C to mean that its task is to be cancelled, which happens when
-the loop runs again: never, if the cell computes without an end instead of waiting.
+While an asynchronous cell runs, ipykernel takes Ctrl-C to mean that the cell's task is to be cancelled when the loop
+runs next. That is never, if the cell computes without an end; and it may be long, because the loop is not woken.
 """
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
-from collections.abc import Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Generator
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -17,33 +17,37 @@ T = TypeVar("T")
 
 
 class Interruptible(Generic[T]):
-    """Awaits a coroutine. While it computes, Ctrl-C raises KeyboardInterrupt there; while it waits, all is as before."""
+    """Awaits a coroutine. Ctrl-C raises KeyboardInterrupt in it while it computes, and cancels the task while it waits.
+
+    Only the main thread is interrupted; elsewhere it is awaited as it is.
+    """
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self._coroutine = coroutine
 
     def __await__(self) -> Generator[Any, Any, T]:
+        if threading.current_thread() is not threading.main_thread():
+            return (yield from self._coroutine.__await__())
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def cancel(*_: object) -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        before = signal.getsignal(signal.SIGINT)
         resume = partial(self._coroutine.send, None)
-        while True:
-            with _raising():
+        try:
+            while True:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
                 try:
                     awaited = resume()
                 except StopIteration as stop:
                     value: T = stop.value
                     return value
-            try:
-                resume = partial(self._coroutine.send, (yield awaited))
-            except BaseException as error:
-                resume = partial(self._coroutine.throw, error)
-
-
-@contextmanager
-def _raising() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # only the main one can be interrupted
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+                signal.signal(signal.SIGINT, cancel)
+                try:
+                    resume = partial(self._coroutine.send, (yield awaited))
+                except BaseException as error:
+                    resume = partial(self._coroutine.throw, error)
+        finally:
+            signal.signal(signal.SIGINT, before)

@@ -133,5 +133,5 @@ def kernel(jupyter_home: Path) -> Iterator[Kernel]:
 def python(jupyter_home: Path) -> Iterator[Kernel]:
     """A kernel of Python in which the extension is loaded."""
     for kernel in started("python3"):
-        assert kernel.run("%load_ext klorpy.environment.jupyter").status == "ok"
+        assert kernel.run("%load_ext klorpy").status == "ok"
         yield kernel

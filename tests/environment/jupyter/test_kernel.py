@@ -276,11 +276,14 @@ def test_tasks_live_on_the_loop_of_the_notebook(kernel: Kernel) -> None:
 
 
 def test_a_task_that_was_cancelled_is_no_interrupt(kernel: Kernel) -> None:
-    ran = kernel.run("(setv task (asyncio.create-task (asyncio.sleep 60)))\n(.cancel task)\n(await task)")
+    ran = kernel.run(
+        "(import asyncio)\n(setv task (asyncio.create-task (asyncio.sleep 60)))\n(.cancel task)\n(await task)"
+    )
     assert (ran.status, ran.kind) == ("error", "CancelledError")
 
 
 def test_await_where_ipython_cannot_wait(kernel: Kernel) -> None:
+    kernel.run("(import asyncio)")
     assert kernel.run("%time (await (asyncio.sleep 0 7))").text == "7"
     assert kernel.run('"await"').text == '"await"'
 

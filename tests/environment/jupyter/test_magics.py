@@ -116,9 +116,9 @@ def test_interrupt(python: Kernel) -> None:
 
 
 def test_unloading_takes_everything_back(python: Kernel) -> None:
-    assert python.run("%unload_ext klorpy.environment.jupyter").status == "ok"
+    assert python.run("%unload_ext klorpy").status == "ok"
     assert "UsageError" in python.run("%klor 1").stderr
     assert "KlorError" in python.run("klorpy.simulate_chor(double)").error
     assert "<choreography double" in python.run("double").text
-    assert python.run("%load_ext klorpy.environment.jupyter").status == "ok"
+    assert python.run("%load_ext klorpy").status == "ok"
     assert python.run('%klor (get (simulate-chor double 4) "A")').text == "8"

@@ -20,7 +20,7 @@ from klorpy.environment.session import Session
 
 COLUMNS, ROWS = 100, 40
 #: Seconds after which a text that does not appear is given up; nothing waits so long when all is well.
-PATIENCE = 10
+PATIENCE = 60
 
 UP, DOWN, LEFT, RIGHT, HOME, END = "\x1b[A", "\x1b[B", "\x1b[D", "\x1b[C", "\x1b[H", "\x1b[F"
 ENTER, TAB, BACKSPACE, ESCAPE = "\r", "\t", "\x7f", "\x1b"
