@@ -24,9 +24,9 @@ from klorpy.language.hy_adapter import (
     KlorSyntaxError,
     String,
     compile_toplevel,
-    head_name,
     new_reader,
     read_forms,
+    shift_columns,
     span_of,
     too_deep,
 )
@@ -95,26 +95,23 @@ def python_code(
 ) -> tuple[types.CodeType, types.CodeType]:
     """What Hy made of `form`, as code of Python, compiled under `flags`. Raises KlorSyntaxError for what Hy lets pass
     and Python does not: a parameter that is named twice, `break` outside of a loop, a lone surrogate."""
+    shift_columns([body, value], source)
     try:
         return compile(body, source.filename, "exec", flags), compile(value, source.filename, "eval", flags)
     except RecursionError:
         raise too_deep(source, span_of(form)) from None
     except (SyntaxError, ValueError, TypeError, OverflowError, MemoryError) as error:
         message = f"Python refuses this form: {getattr(error, 'msg', None) or error}"
-        span = _guilty(error, form)
+        span = _guilty(error, span_of(form))
         help = "look at what Python says of its own form of this"
         raise KlorSyntaxError(Diagnostic("hy-error", message, span, help=help, source=source)) from None
 
 
-def _guilty(error: Exception, form_: Form) -> Span:
+def _guilty(error: Exception, form: Span) -> Span:
     """The place that Python names, if it lies inside of the form."""
-    form = span_of(form_)
     line, column = getattr(error, "lineno", None), getattr(error, "offset", None)
     if line is None or column is None or not (form.line, form.column) < (line, column) <= (form.end_line, 10**9):
         return form
-    # Hy's columns start at 1 where Python's start at 0; klorpy's own code has Python's.
-    if head_name(form_) not in ("defchor", "with-opts"):
-        column -= 1
     end_line, end_column = getattr(error, "end_lineno", None) or line, getattr(error, "end_offset", None) or column
     return Span(line, column, end_line, max(end_column - 1, column))
 

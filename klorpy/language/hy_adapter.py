@@ -623,14 +623,25 @@ def as_klor_error(error: BaseException, source: Source, span: Span) -> KlorError
     return KlorSyntaxError(Diagnostic(slug, message, span, help=help_, source=source))
 
 
+_EXACT = "_klorpy_exact"
+
+
+def exact(node: ast.AST) -> None:
+    """Note that `node`, and all below it, has columns as Python means them."""
+    setattr(node, _EXACT, True)
+
+
 def shift_columns(nodes: Iterable[ast.AST], source: Source) -> None:
-    """Make the columns that Hy gave to `nodes` and all below what Python means: from 0, in bytes of UTF-8."""
+    """Make the columns that Hy gave to `nodes` and all below what Python means: from 0, in bytes of UTF-8.
+
+    Nodes that klorpy emitted (see `exact`) have such columns already, with all below them.
+    """
     lines, plain = source.lines, source.text.isascii()
     seen: set[int] = set()
     todo = list(nodes)
     while todo:
         node = todo.pop()
-        if id(node) in seen:
+        if id(node) in seen or hasattr(node, _EXACT):
             continue
         seen.add(id(node))
         todo.extend(ast.iter_child_nodes(node))

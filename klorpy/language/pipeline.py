@@ -41,6 +41,7 @@ from klorpy.language.hy_adapter import (
     KlorSyntaxError,
     Result,
     compile_toplevel,
+    exact,
     mangle,
     new_reader,
     read_forms,
@@ -227,6 +228,7 @@ def _result(emitter: Emitter, statements: list[ast.stmt], key: str, header: Defc
     value = ast.Name(key, ast.Load())
     for node in (*statements, value):
         emitter.locate(node, header.span)
+        exact(node)
     return Result(stmts=statements, expr=value)
 
 

@@ -100,12 +100,18 @@ def find_place(error: BaseException, definitions: Iterable[Definition]) -> tuple
         code = tb.tb_frame.f_code
         if code.co_filename in filenames:
             source = Source(code.co_filename, "".join(linecache.getlines(code.co_filename)))
-            # Columns of functions that Hy compiled are one too far to the right; klorpy's own are not.
-            place = _position(tb, source, 0 if code in ours else 1)
+            # In files that Hy's own importer compiled, columns are one too far to the right, but for klorpy's code.
+            place = _position(tb, source, 0 if code in ours or _is_exact(code.co_filename) else 1)
             if place is not None:
                 found = place, source
         tb = tb.tb_next
     return found
+
+
+def _is_exact(filename: str) -> bool:
+    """Whether klorpy compiled the text: it then entered it in the cache of lines, with no time of a file."""
+    entry = linecache.cache.get(filename)
+    return entry is not None and len(entry) > 1 and entry[1] is None
 
 
 def _collect(code: types.CodeType, found: set[types.CodeType]) -> None:

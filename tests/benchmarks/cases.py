@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import klorpy
+from klorpy.environment.session import Session
 from klorpy.language import pipeline
-from tests.benchmarks import by_hand, programs
+from tests.benchmarks import by_hand, programs, repl
 from tests.benchmarks.measure import Contest, Run, timed
 
 #: A ratio of two measurements that should be 1, with what a shared machine adds.
@@ -305,6 +306,32 @@ def _python(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *args], env=env, cwd=root, check=True, capture_output=True, text=True)
 
 
+#: Seconds that a redefinition of 40 forms may take in a session.
+REDEFINE: Final = 0.050
+
+
+def redefinition(scale: Scale) -> list[Contest]:
+    """A definition made anew in a session that has choreographies which call it."""
+    text, _ = programs.large(scale.forms, 7)
+    name, roles = text.partition("(defchor ")[2].split(" ", 1)
+    vector = roles[: roles.index("]") + 1]
+    callers = "\n".join(
+        f"(defchor caller{i} {vector} (-> #{{{vector[1:-1]}}} R0) [x] ({name} {vector} x))" for i in range(60)
+    )
+
+    def measure() -> tuple[float, Any]:
+        with Session() as session:
+            made = [*session.evaluate(text), *session.evaluate(callers)]
+            start = time.perf_counter()
+            made += session.evaluate(text)
+            return time.perf_counter() - start, [outcome.error for outcome in made]
+
+    subject = Run("klorpy", measure, 1, [None] * 62)
+    return [
+        Contest(f"redefine, {scale.forms} forms, 60 callers", subject, REDEFINE, 1.0, "ms", 1e3, scale.repeats)
+    ]
+
+
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "ping-pong": ping_pong,
     "linear": linear,
@@ -312,4 +339,6 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "recursion": recursion,
     "defchor": defchor,
     "import": importing,
+    "redefine": redefinition,
+    "repl": lambda scale: [repl.keypress(200, 20, scale.repeats), repl.starting(scale.repeats)],
 }

@@ -10,6 +10,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Coroutine, Generator
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -30,10 +31,6 @@ class Interruptible(Generic[T]):
             return (yield from self._coroutine.__await__())
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-
-        def cancel(*_: object) -> None:
-            loop.call_soon_threadsafe(task.cancel)
-
         before = signal.getsignal(signal.SIGINT)
         resume = partial(self._coroutine.send, None)
         try:
@@ -44,10 +41,21 @@ class Interruptible(Generic[T]):
                 except StopIteration as stop:
                     value: T = stop.value
                     return value
-                signal.signal(signal.SIGINT, cancel)
+                _cancel_by_signal(loop, task)
                 try:
                     resume = partial(self._coroutine.send, (yield awaited))
                 except BaseException as error:
                     resume = partial(self._coroutine.throw, error)
         finally:
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(signal.SIGINT)
             signal.signal(signal.SIGINT, before)
+            self._coroutine.close()
+
+
+def _cancel_by_signal(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+    """Let Ctrl-C cancel `task`, and wake the loop up for it."""
+    try:
+        loop.add_signal_handler(signal.SIGINT, task.cancel)
+    except NotImplementedError:  # Windows
+        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(task.cancel))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pexpect
@@ -39,8 +38,30 @@ class Terminal:
 
     def until(self, text: str, times: int = 1) -> None:
         """Read until the screen shows `text`, `times` over."""
+        self.wait_for(lambda: self.text.count(text) >= times)
+
+    def say(self, text: str) -> None:
+        """Type a line, once the prompt is there, and Enter, once the line is."""
+        self.until_prompt()
+        self.child.send(text)
+        self.wait_for(lambda: self._last().startswith(f"klor> {text}"[:COLUMNS]))
+        self.child.send(ENTER)
+
+    def until_prompt(self) -> None:
+        """Read until the last line is an empty prompt."""
+        self.wait_for(lambda: self._last() == "klor>")
+
+    def _last(self) -> str:
+        """The last line that begins with a prompt, if it is below all that is no toolbar or continued line."""
+        shown = [line for line in self.text.split("\n") if line.strip() and " · Tab completes" not in line]
+        last = next((i for i in range(len(shown) - 1, -1, -1) if shown[i].startswith("klor>")), None)
+        if last is None or (shown[last] == "klor>" and last != len(shown) - 1):
+            return ""
+        return shown[last]
+
+    def wait_for(self, shown: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE
-        while self.text.count(text) < times:
+        while not shown():
             assert time.monotonic() < end, self.text
             try:
                 self._stream.feed(self.child.read_nonblocking(65536, timeout=0.2))
@@ -48,22 +69,6 @@ class Terminal:
                 pass
             except pexpect.EOF:
                 raise AssertionError(f"it left:\n{self.text}") from None
-
-    def say(self, text: str) -> None:
-        """Type a line, once the prompt is there."""
-        self.until_prompt()
-        self.child.send(text + ENTER)
-
-    def until_prompt(self) -> None:
-        """Read until the last line that shows anything but the toolbar is an empty prompt."""
-        end = time.monotonic() + PATIENCE
-        while True:
-            shown = [line for line in self.text.split("\n") if line.strip() and " · Tab completes" not in line]
-            if shown and shown[-1] == "klor>":
-                return
-            assert time.monotonic() < end, self.text
-            with contextlib.suppress(pexpect.TIMEOUT):
-                self._stream.feed(self.child.read_nonblocking(65536, timeout=0.2))
 
 
 @pytest.fixture
