@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -253,7 +254,7 @@ def _last(session: Session, name: str) -> Simulation:
 
 @_command(",msc [FILE]", "the last simulation as a message sequence chart", "file")
 def _msc(session: Session, rest: str) -> Any:
-    """With FILE, writes the chart there: as a picture (.svg), for Mermaid (.mmd) or as text (any other)."""
+    """With FILE, writes the chart there: as a picture (.svg), as text (.txt) or for Mermaid (.mmd)."""
     diagrams: Any = importlib.import_module("klorpy.environment.diagrams")
     return _drawn(diagrams.chart(_last(session, "msc")), rest)
 
@@ -271,8 +272,7 @@ def _graph(session: Session, rest: str) -> Any:
 def _drawn(drawing: Any, path: str) -> Any:
     if not path:
         return Picture(drawing)
-    text = drawing.svg() if path.endswith(".svg") else drawing.mermaid() if path.endswith(".mmd") else drawing.text()
-    files.write(path, text)
+    drawing.save(os.path.expanduser(path))
     return lines(f"written to {path}")
 
 

@@ -16,6 +16,7 @@ import inspect
 import os
 import re
 import sys
+import traceback
 import types
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
 #: A form that requires or imports klorpy, perhaps among others.
 _USES_KLORPY: Final = re.compile(r"\((?:require|import)\b[^()]*\bklorpy\b")
-#: Simulations of a test that are shown when it fails: the last ones.
+#: Simulations of a test that are shown when it fails: the last ones; and how many steps of each.
 _SHOWN: Final = 3
+_STEPS: Final = 30
 
 
 # --- Options ----------------------------------------------------------------------------------------------------------
@@ -247,7 +249,17 @@ def _wish(item: pytest.Item) -> Wish:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        _wish(item)
+        if _wish(item) != Wish() and not _is_heard(item):
+            raise pytest.UsageError(
+                f"{item.nodeid}: the marker klor says how the fixture simulate_chor runs, which this test does not take; "
+                "let it have the parameter simulate_chor"
+            )
+
+
+def _is_heard(item: pytest.Item) -> bool:
+    """Whether something can heed the marker. One of a class or a module may be for others of its tests."""
+    fixtures = getattr(item, "fixturenames", ("simulate_chor",))
+    return not {"simulate_chor", "request"}.isdisjoint(fixtures) or all(m.name != "klor" for m in item.own_markers)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -385,9 +397,13 @@ def _hide_klorpy(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
 
     if isinstance(excinfo.value, (KlorError, SchedulesDiffer)):
         ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-        seen = excinfo.traceback.filter(lambda entry: not str(entry.path).startswith(ours))
-        if seen:
-            excinfo.traceback = seen
+        seen: types.TracebackType | None = None
+        # A chain of its own: pytest cuts a traceback by following the chain, past what has been filtered out.
+        for frame, line in reversed(list(traceback.walk_tb(excinfo.tb))):
+            if not os.path.abspath(frame.f_code.co_filename).startswith(ours):
+                seen = types.TracebackType(seen, frame, frame.f_lasti, line)
+        if seen is not None:
+            excinfo.traceback = type(excinfo.traceback)(seen)
 
 
 def _to_show(item: pytest.Item, error: BaseException) -> list[Simulation]:
@@ -408,7 +424,7 @@ def _section(item: pytest.Item, simulation: Simulation, error: BaseException, nu
         lines.append(f"chart: {_write_chart(Path(folder), item.nodeid, number, simulation)}")
     if isinstance(error, KlorError) and getattr(error, "simulation", None) is simulation:
         lines += ["", error.render()]
-    lines += ["", _chart(simulation, "text")]
+    lines += ["", _chart(simulation, "text", _STEPS)]
     return f"klorpy: {simulation.choreography.name}, seed {simulation.seed}", "\n".join(lines)
 
 
@@ -421,14 +437,14 @@ def _write_chart(folder: Path, nodeid: str, number: int, simulation: Simulation)
     return path
 
 
-def _chart(simulation: Simulation, kind: str) -> str:
+def _chart(simulation: Simulation, kind: str, steps: int = 200) -> str:
     """The chart of a run, or else its log. Never raises: a report must not hide what failed."""
     try:
         from klorpy.environment.diagrams import chart
 
-        return str(getattr(chart(simulation), kind)())
+        return str(getattr(chart(simulation, steps=steps), kind)())
     except Exception:
         try:
-            return "\n".join(simulation.lines())
+            return "\n".join(list(simulation.lines())[-steps:])
         except Exception as error:
             return f"(no chart: {error})"

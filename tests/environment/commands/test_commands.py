@@ -157,6 +157,8 @@ def test_msc_and_graph_draw(session: Session, tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "run.svg").read_text(encoding="utf-8")
     shown(session, f",msc {tmp_path / 'run.mmd'}")
     assert "sequenceDiagram" in (tmp_path / "run.mmd").read_text(encoding="utf-8")
+    assert "let it end in .svg" in refused(session, f",msc {tmp_path / 'run.png'}")
+    assert not (tmp_path / "run.png").exists()
 
 
 def test_explore_compares_schedules(session: Session) -> None:

@@ -214,6 +214,23 @@ def test_agreements_are_compared(pytester: pytest.Pytester) -> None:
     run(pytester, text).assert_outcomes(passed=2)
 
 
+def test_a_call_with_wrong_arguments_shows_the_users_frames_only(pytester: pytest.Pytester) -> None:
+    result = run(pytester, DOUBLE + "(defn test-it [simulate-chor] (simulate-chor double 1 2))")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E   klorpy.KlorError: double takes 1 argument, not 2"])
+    assert "erasure.py" not in result.stdout.str()
+
+
+def test_a_long_run_is_shown_in_short(pytester: pytest.Pytester) -> None:
+    text = DOUBLE + """
+    (defchor count [A B] (-> A B) [x] (loop [i x] (if (A=>B (A (< i 500))) (recur (B->A (A->B (A (+ i 1))))) (A->B i))))
+    (defn test-it [simulate-chor] (assert (= (. (simulate-chor count 0) results) {})))
+    """
+    result = run(pytester, text)
+    result.assert_outcomes(failed=1)
+    assert len(result.outlines) < 100
+
+
 # --- Schedules --------------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +303,23 @@ def test_a_wrong_marker_is_refused(pytester: pytest.Pytester, marker: str) -> No
     result = run(pytester, DOUBLE + f"(defn [(pytest.mark.klor {marker})] test-it [])")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "test_shop.hy::test-it: the marker klor(schedules=N, seed=SEED): " in result.stderr.str() + result.stdout.str()
+
+
+def test_a_marker_that_nothing_heeds_is_refused(pytester: pytest.Pytester) -> None:
+    """Or else a test that calls klorpy.simulate_chor would seem to run under many schedules."""
+    result = run(pytester, DOUBLE + "(defn [(pytest.mark.klor :schedules 50)] test-it [] (klorpy.simulate-chor double 1))")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "let it have the parameter simulate_chor" in result.stderr.str() + result.stdout.str()
+
+
+def test_a_marker_of_a_module_may_be_for_some_of_its_tests(pytester: pytest.Pytester) -> None:
+    text = DOUBLE + """
+    (setv pytestmark (pytest.mark.klor :schedules 3))
+    (defn test-plain [])
+    (defn [(pytest.mark.klor :schedules 2)] test-asks [request]
+      (assert (get ((.getfixturevalue request "simulate_chor") double 1) "A")))
+    """
+    run(pytester, text).assert_outcomes(passed=2)
 
 
 def test_the_arguments_of_the_marker() -> None:
