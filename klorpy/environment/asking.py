@@ -80,6 +80,17 @@ def expansions(module: types.ModuleType, source: Source, form: Form) -> list[str
     return shown
 
 
+#: What ,doc says of words that are no forms of klorpy's own, but mean something of their own in a choreography.
+_NOTES = {
+    "->": ("(-> T … T)", "the type of a choreography: of its parameters, then of its result"),
+    "if": (
+        "(if condition then else)",
+        "in a choreography, all roles that the branches mention have to know the condition: send it with =>, as in",
+        "(if (A=>B (A (pay?))) (A->B x) (B 0))",
+    ),
+}
+
+
 def documentation(session: Session, name: str) -> list[str]:
     """What is known of a name: its kind or signature, and its documentation. Raises KlorError."""
     try:
@@ -91,6 +102,8 @@ def documentation(session: Session, name: str) -> list[str]:
         known = True
     if isinstance(value, Choreography):
         return [f"{value.name}  {value.signature}", *_doc(value.definition.doc if value.definition else None)]
+    if name in _NOTES and not known:
+        return list(_NOTES[name])
     if name in macros.FORMS:
         return [macros.FORMS[name], "a form of the language, for the inside of a defchor"]
     if name.count("->") == 1 or name.count("=>") == 1:
@@ -135,6 +148,8 @@ def source_text(session: Session, name: str) -> list[str]:
     for entry in reversed(session.history):
         if entry.head in _DEFINING and entry.name == mangle(name):
             return [f"; {entry.filename}", entry.text]
+    if value is None:
+        value = find_macro(session.module, name) or getattr(builtins, mangle(name), None)
     if value is None:
         raise unknown(session, name)
     try:

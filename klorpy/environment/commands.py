@@ -94,7 +94,10 @@ def _command(
 def run(session: Session, text: str) -> Any:
     """Run the command that `text` (which starts with a comma) is, and give what it shows."""
     name, rest = split(text)
-    return find(name).run(session, rest)
+    command = find(name)
+    if rest and " " not in command.usage:
+        raise _bad(f",{command.name} takes no arguments", f"write ,{command.name} alone: {command.summary}")
+    return command.run(session, rest)
 
 
 def split(text: str) -> tuple[str, str]:
@@ -232,7 +235,7 @@ def _step(session: Session, rest: str) -> Any:
             return lines("stopped")
         return done
     if not words:
-        raise _usage("step")
+        raise _bad("no choreography is being stepped through", "begin with ,step CHOR ARG …")
     chor, args, options = _call(session, "step", rest)
     stepper = Stepper(chor, args, sanitize=bool(options.get("sanitize")))
     if session.stepper is not None:
@@ -409,7 +412,7 @@ def _errors(session: Session, rest: str) -> Any:
         close = asking.closest(rest, list(TITLES))
         raise _bad(f"there is no error {rest}", f"did you mean {close}?" if close else "type ,errors to see them all")
     kind = "warning" if rest in WARNINGS else "error"
-    return lines(f"{kind}[{rest}]: {TITLES[rest]}")
+    return lines(f"{kind}[{rest}]: {TITLES[rest]}", f"  an example, and its cure: docs/reference/errors.md#{rest}")
 
 
 # --- Changing ---------------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class Ran:
     simulation: Simulation
 
     def text(self, palette: Palette) -> str:
-        own = Palette(self.simulation.choreography.roles, palette.on)
+        own = Palette(self.simulation.roles, palette.on)
         out = result_lines(self.simulation, own)
         if self.simulation.verdict is not None:
             out += ["", error_text(self.simulation.verdict)]
@@ -79,7 +79,7 @@ class Trace:
     simulation: Simulation
 
     def text(self, palette: Palette) -> str:
-        own = Palette(self.simulation.choreography.roles, palette.on)
+        own = Palette(self.simulation.roles, palette.on)
         # When a role enters a choreography, and comes back, is for charts.
         events = [event for event in self.simulation.events if not isinstance(event, (Entered, Left))]
         out = event_lines(events, own)

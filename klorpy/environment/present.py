@@ -97,9 +97,9 @@ def event_lines(events: Sequence[Event], palette: Palette) -> list[str]:
 
 def result_lines(simulation: Simulation, palette: Palette) -> list[str]:
     """A line for each role: its result, or why it has none."""
-    width = max(len(role) for role in simulation.choreography.roles)
+    width = max(len(role) for role in simulation.roles)
     lines = []
-    for role in simulation.choreography.roles:
+    for role in simulation.roles:
         if role in simulation.results:
             what = show(simulation.results[role], 500)
         elif role in simulation.failures:

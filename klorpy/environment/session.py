@@ -118,10 +118,9 @@ class Session:
         #: `simulate_chor` and `explore` with the session's seed; the run is remembered.
         self.simulate = self._recording(klorpy.simulate_chor)
         self.explore = self._recording(klorpy.explore)
-        given = {"simulate_chor": self.simulate, "explore": self.explore}
-        given |= {name: getattr(klorpy, name) for name in GIVEN if name not in given}
-        for name, function in given.items():
-            vars(module).setdefault(name, function)
+        for name in GIVEN:
+            vars(module).setdefault(name, getattr(klorpy, name))
+        self._keep_recording()
 
     def close(self) -> None:
         """End the thread of `await`, if there is one. The session can go on, and makes another when it needs one."""
@@ -260,6 +259,7 @@ class Session:
                 error = raised
         changes = self.registry.refresh()
         self.files.notice_imports()
+        self._keep_recording()
         notes = (*seen, *changes.warnings)
         if error is not None:
             return self._failed(text, error, notes, changes.defined)
@@ -366,6 +366,12 @@ class Session:
         return Outcome(text, output=output, warnings=tuple(notes), defined=names)
 
     # --- What the namespace gives ---
+
+    def _keep_recording(self) -> None:
+        """Let `simulate_chor` and `explore` mean the session's, also when a file has imported klorpy's."""
+        for name, own in (("simulate_chor", self.simulate), ("explore", self.explore)):
+            if vars(self.module).get(name) is getattr(klorpy, name):
+                setattr(self.module, name, own)
 
     def _recording(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`simulate_chor` or `explore` with the session's seed; the run is remembered."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from klorpy.core.choreography import Choreography, Definition
+from klorpy.core.choreography import Choreography, Definition, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import Exited, Failed, Printed, describe_error
 from klorpy.core.spans import Span
@@ -88,8 +88,8 @@ class View:
     printed: tuple[Printed, ...] = ()
 
     def text(self, palette: Palette) -> str:
-        own = Palette(self.choreography.roles, palette.on)
-        width = max(len(role) for role in self.choreography.roles)
+        own = Palette(tuple(position.role for position in self.positions), palette.on)
+        width = max(len(position.role) for position in self.positions)
         out = [f"{palette.strong(self.choreography.name)} after {self.moves} move{'' if self.moves == 1 else 's'}"]
         if self.note:
             out.append(self.note)
@@ -133,6 +133,7 @@ class Stepper:
     def __init__(self, chor: Choreography, args: list[Any], *, sanitize: bool = False) -> None:
         self.choreography = chor
         self._definition = check_playable(chor)
+        self._pinned = reachable(chor)
         check_count(self._definition, tuple(args))
         self._args = args
         self._sanitize = sanitize
@@ -151,7 +152,8 @@ class Stepper:
         # Each run gets copies of the arguments, so that it can be repeated.
         args = tuple(_copied(arg) for arg in self._args)
         self._scheduler = prepare(
-            self.choreography, self._definition, args, self._guide, [], sanitize=self._sanitize, pausing=True
+            self.choreography, self._definition, args, self._guide, [], sanitize=self._sanitize, pausing=True,
+            pinned=self._pinned,
         )
         #: How much of the trace was looked at, and what of it belongs to messages.
         self._looked = self._noted = self._shown = 0

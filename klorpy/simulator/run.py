@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -102,10 +102,14 @@ def _simulate(
 def prepare(
     chor: Choreography, definition: Definition, args: tuple[Any, ...], schedule: Schedule, entries: list[Any] | None, *,
     timeout: float | None = None, sanitize: bool = False, detail: bool = False, pausing: bool = False,
+    pinned: Mapping[Choreography, Definition] | None = None,
 ) -> Scheduler:  # fmt: skip
-    """A run that has not begun: every role stands at its start. What happens will be noted in `entries`."""
+    """A run that has not begun: every role stands at its start. What happens will be noted in `entries`.
+
+    Choreographies are what they are now, or what `pinned` says.
+    """
     roles = definition.roles
-    pinned = reachable(chor)
+    pinned = reachable(chor) if pinned is None else pinned
 
     def line(role: Role, text: str) -> None:
         if entries is not None:
@@ -128,7 +132,7 @@ def conclude(
     chor: Choreography, definition: Definition, scheduler: Scheduler, seed: Seed, timeout: float | None = None
 ) -> Simulation:
     """What a run has done, with its verdict."""
-    simulation = Simulation(chor, seed, _trace=scheduler.trace)
+    simulation = Simulation(chor, seed, _trace=scheduler.trace, roles=definition.roles)
     simulation.outputs = scheduler.capture.outputs()
     meeting = Meeting(scheduler.pinned, timeout)
     result_type = definition.signature.arrow.result
@@ -318,7 +322,7 @@ def _at_least(made: list[tuple[int, int]]) -> int:
 
 def compare(first: Simulation, other: Simulation) -> str | None:
     """What `other` did differently, in words; None when the two did the same but for the order of events."""
-    roles = first.choreography.roles
+    roles = first.roles
     for role in roles:
         a, b = _outcome(first, role), _outcome(other, role)
         if a[0] != b[0] or not same_value(a[1], b[1]):

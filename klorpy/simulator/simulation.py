@@ -34,6 +34,11 @@ class Simulation:
     #: The one cause of failure; None when all went well.
     verdict: ChoreographyFailed | None = None
     _trace: list[Any] | None = field(default=None)
+    #: The roles that ran. (Those of `choreography` change when it is defined anew.)
+    roles: tuple[Role, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.roles = self.roles or self.choreography.roles
 
     def __getitem__(self, role: Role) -> Any:
         """The result of a role. Raises KeyError for a role that has none."""
@@ -62,11 +67,11 @@ class Simulation:
         __tracebackhide__ = True
         source, target = str(source), str(target)
         for role in (source, target):
-            if role not in self.choreography.roles:
+            if role not in self.roles:
                 raise KlorError(
                     f"{role!r} is not a role of {self.choreography.name}",
                     slug="role-not-part",
-                    help=f"its roles are [{' '.join(self.choreography.roles)}]",
+                    help=f"its roles are [{' '.join(self.roles)}]",
                 )
         return [m.value for m in self.messages if m.source == source and m.target == target]
 

@@ -63,7 +63,7 @@ def role_graph(what: Choreography | Simulation, *, title: str | None = None) -> 
 
 
 def _counted(simulation: Simulation) -> Net:
-    roles = simulation.choreography.roles
+    roles = simulation.roles
     columns = {role: column for column, role in enumerate(roles)}
     counts: dict[tuple[int, int], int] = {}
     for message in simulation.messages:

@@ -86,7 +86,7 @@ class _Builder:
     frames: dict[int, Frame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.roles = self.simulation.choreography.roles
+        self.roles = self.simulation.roles
         self.columns = {role: column for column, role in enumerate(self.roles)}
         #: The number of the last step that is an event; what is left over when the run ends comes after it.
         self.events = sum(1 for e in self.simulation.events if isinstance(e, (Message, Printed, Failed)))

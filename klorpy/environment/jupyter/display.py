@@ -36,7 +36,7 @@ _CELL: Final = "text-align:left;vertical-align:top;padding:.15em 1em .15em 0"
 def simulation_bundle(simulation: Simulation) -> Bundle:
     """The result of each role, what it printed, and the chart of the messages."""
     drawing = _chart(simulation)
-    plain = "\n".join(result_lines(simulation, Palette(simulation.choreography.roles, False)))
+    plain = "\n".join(result_lines(simulation, Palette(simulation.roles, False)))
     html = _table(simulation)
     if drawing is not None:
         plain += f"\n\n{drawing.text()}"
@@ -92,7 +92,7 @@ def _chart(simulation: Simulation) -> Any:
 def _table(simulation: Simulation) -> str:
     outputs = any(simulation.outputs.values())
     rows = [_row("th", ["role", "result", *(["printed"] if outputs else [])])]
-    for role in simulation.choreography.roles:
+    for role in simulation.roles:
         printed = [_pre(simulation.outputs.get(role, "").rstrip("\n"))] if outputs else []
         rows.append(_row("td", [f"<b>{escape(role)}</b>", _outcome(simulation, role), *printed]))
     return f'<table style="{_TABLE}">{"".join(rows)}</table>'

@@ -270,10 +270,20 @@ def test_roles(session: Session) -> None:
     assert shown(session, ",roles").splitlines() == ["A  tell, relay", "B  tell, relay", "C  relay"]
 
 
+def test_what_takes_no_arguments_says_so(session: Session) -> None:
+    assert "takes no arguments" in refused(session, ",reload chors.hy")
+
+
+def test_words_of_the_language_are_explained(session: Session) -> None:
+    assert "condition" in shown(session, ",doc if")
+    assert "result" in shown(session, ",doc ->")
+    assert "nothing is known of the text" in refused(session, ",source print")
+
+
 def test_errors(session: Session) -> None:
     table = shown(session, ",errors")
     assert all(slug in table for slug in TITLES)
-    assert shown(session, ",errors no-match") == f"error[no-match]: {TITLES['no-match']}"
+    assert shown(session, ",errors no-match").startswith(f"error[no-match]: {TITLES['no-match']}\n")
     assert shown(session, ",errors unused-role").startswith("warning[")
     assert "did you mean no-match?" in refused(session, ",errors no-mach")
 

@@ -130,6 +130,8 @@ def test_the_session_s_seed_is_used_unless_one_is_given(session: Session) -> Non
     session.seed = 7
     assert value(session, "(. (simulate-chor tell 1) seed)") == 7
     assert value(session, "(. (simulate-chor tell 1 :seed 2) seed)") == 2
+    list(session.evaluate("(import klorpy [simulate-chor])"))  # as the files do that ,save writes
+    assert value(session, "(. (simulate-chor tell 1) seed)") == 7
 
 
 def test_a_namespace_can_be_given() -> None:

@@ -314,6 +314,22 @@ def test_a_redefinition_does_not_change_the_run_under_way(session: Session) -> N
     assert shown(session, ",step run").endswith("B  12")
 
 
+def test_nor_does_one_with_other_roles(session: Session) -> None:
+    shown(session, ",step outer 5")
+    shown(session, ",step")
+    last(session, "(defchor outer [X] (-> X X) [x] x)")
+    for command in (",step", ",step back", ",step show"):
+        assert "\n> B  " in shown(session, command)
+    assert shown(session, ",step run").endswith("B  12")
+    for command in (",trace", ",msc", ",graph"):
+        assert "B" in shown(session, command)
+
+
+def test_stepping_needs_a_choreography(session: Session) -> None:
+    outcome = last(session, ",step")
+    assert "begin with ,step CHOR" in str(getattr(outcome.error, "help", None))
+
+
 def test_the_breakpoints_of_the_command(session: Session) -> None:
     shown(session, ",step outer 5")
     assert "breakpoints: line 2, B" in shown(session, ",step break 2").replace("line 2\n", "line 2, B\n")
