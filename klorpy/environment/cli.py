@@ -119,6 +119,8 @@ def _repl(arguments: argparse.Namespace) -> int:
     # prompt_toolkit is for those who type; the other commands start without it.
     from klorpy.environment import repl
 
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as at Python's own prompt, files of the current folder can be imported
     return repl.main(arguments.files)
 
 

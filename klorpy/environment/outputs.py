@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +113,7 @@ class Picture:
     drawing: Any
 
     def text(self, palette: Palette) -> str:
-        return str(self.drawing.text())
+        return str(self.drawing.text(shutil.get_terminal_size((100, 24)).columns))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         return self.drawing._repr_mimebundle_(include, exclude)

@@ -105,6 +105,23 @@ def _is_ours(path: Path, parent: pytest.Collector) -> bool:
     return bool(which == "true")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Show what is wrong in a file of Hy that a test imports, without the frames of its compilation."""
+    report = yield
+    error = getattr(getattr(getattr(report, "call", None), "excinfo", None), "value", None)
+    if error is not None and "klorpy" in sys.modules and not collector.config.getoption("fulltrace"):
+        from klorpy import KlorError
+        from klorpy.environment.present import error_text
+
+        for shown in (error, error.__cause__):  # pytest wraps what is a SyntaxError too
+            if isinstance(shown, KlorError):
+                report.longrepr = error_text(shown)
+    return report
+
+
 class HyModule(pytest.Module):
     """A file of Hy whose definitions are collected as those of a Python file are."""
 
@@ -244,16 +261,18 @@ def _wish(item: pytest.Item) -> Wish:
     try:
         return Wish() if marker is None else wish_of(*marker.args, **marker.kwargs)
     except (TypeError, ValueError) as error:
-        raise pytest.UsageError(f"{item.nodeid}: the marker klor(schedules=N, seed=SEED): {error}") from None
+        pytest.fail(f"the marker klor(schedules=N, seed=SEED): {error}", pytrace=False)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if _wish(item) != Wish() and not _is_heard(item):
-            raise pytest.UsageError(
-                f"{item.nodeid}: the marker klor says how the fixture simulate_chor runs, which this test does not take; "
-                "let it have the parameter simulate_chor"
-            )
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a marker that says nothing, or that nothing heeds: the test would seem to do more than it does."""
+    if _wish(item) != Wish() and not _is_heard(item):
+        pytest.fail(
+            "the marker klor says how the fixture simulate_chor runs, which this test does not take; "
+            "let it have the parameter simulate_chor",
+            pytrace=False,
+        )
 
 
 def _is_heard(item: pytest.Item) -> bool:

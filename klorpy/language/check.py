@@ -57,6 +57,8 @@ def _check(source: str, filename: str, module: types.ModuleType) -> Checked:
     free: dict[str, Span] = {}
 
     def note(_: str, emitted: Emitted) -> None:
+        if emitted.source.filename != filename:
+            return  # of a file that this one imports
         for code in emitted.emitter.codes:
             for name, span in code.free.items():
                 free.setdefault(name, span)

@@ -68,6 +68,7 @@ class Emitted:
     builder: ast.FunctionDef
     sites: tuple[Site, ...]
     programs: tuple[Program, ...]
+    source: Source
 
 
 _observer: ContextVar[Callable[[str, Emitted], None] | None] = ContextVar("klorpy-observer", default=None)
@@ -195,7 +196,7 @@ def _generate(
     builder = emitter.builder(programs, header.span)
     observer = _observer.get()
     if observer is not None:
-        observer(header.name, Emitted(emitter, builder, tuple(sites.all), tuple(programs)))
+        observer(header.name, Emitted(emitter, builder, tuple(sites.all), tuple(programs), report.source))
     key = mangle(header.name)
     data = {
         "format": ast.Constant(FORMAT),

@@ -19,7 +19,7 @@ from klorpy.simulator.audit import Audit
 from klorpy.simulator.functions import Meeting
 from klorpy.simulator.output import Capture
 from klorpy.simulator.progress import Progress, under_way
-from klorpy.simulator.schedule import Schedule, Scripted, Seed, Seeded, schedule_of
+from klorpy.simulator.schedule import Sampled, Schedule, Scripted, Seed, schedule_of
 from klorpy.simulator.scheduler import Scheduler
 from klorpy.simulator.simulation import Simulation
 from klorpy.simulator.verdict import judge
@@ -271,39 +271,72 @@ def explore(
 def _explore(
     run: Callable[[Schedule, Seed], Simulation], schedules: int, check: bool, progress: Progress
 ) -> Exploration:
+    """First the plain order; then a sample, since neighbours in the tree of choices differ in the last ones only; and
+    when the sample brings little that is new, what is left of the tree. (So a longer exploration finds what a shorter
+    one does.) Runs that repeat a schedule do not count."""
+    tree = _Tree()
     first: Simulation | None = None
     seeds: list[Seed] = []
-    script: tuple[int, ...] | None = ()
-    sampling = False
-    while len(seeds) < schedules and script is not None:
-        if sampling:
-            seed: Seed = len(seeds)
-            simulation = run(Seeded(len(seeds)), seed)
+    repeated = number = 0
+    while len(seeds) < schedules:
+        script: tuple[int, ...] | None = () if first is None else None
+        if first is not None and repeated > len(seeds) + _REPEATED:
+            script = tree.untried()
+            if script is None:
+                break
+        if script is None:
+            number += 1
+            sampled = Sampled(number)
+            simulation = run(sampled, number)
+            new = tree.add(sampled.choices, sampled.made)
         else:
             scripted = Scripted(script)
             simulation = run(scripted, scripted.seed)
-            simulation.seed = seed = scripted.seed
-            script = _next_script(scripted.made)
-            if not seeds and _at_least(scripted.made) > schedules:
-                # Too many to try them all, and neighbours differ in their last choices only: sample instead.
-                sampling = True
-        seeds.append(seed)
-        progress.done = len(seeds)
+            simulation.seed = scripted.seed
+            new = tree.add(script, scripted.made)
         if check and simulation.verdict is not None:
             raise simulation.verdict
         if first is None:
             first = simulation
-        elif (difference := compare(first, simulation)) is not None:
+        difference = compare(first, simulation)
+        if new or difference is not None:
+            seeds.append(simulation.seed)
+            progress.done = len(seeds)
+        else:
+            repeated += 1
+        if difference is not None:
             return Exploration(len(seeds), False, first, simulation, difference, tuple(seeds))
     assert first is not None
-    return Exploration(len(seeds), script is None, first, seeds=tuple(seeds))
+    return Exploration(len(seeds), tree.untried() is None and tree.closed, first, seeds=tuple(seeds))
 
 
-def _copied(value: Any) -> Any:
-    try:
-        return isolate(value)
-    except NotCopyable:
-        return value
+#: How many runs of a sample may repeat a schedule, besides as many as did not.
+_REPEATED: Final = 8
+
+
+class _Tree:
+    """The schedules that were tried, as leaves of the tree of choices. A leaf is named without its last zeros."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        self._next: tuple[int, ...] | None = ()
+        #: Whether the same choices have led to the same ones to make.
+        self.closed = True
+
+    def add(self, choices: tuple[int, ...], made: list[tuple[int, int]]) -> bool:
+        """Note a schedule; says whether it is new."""
+        new = choices not in self._made
+        self._made.setdefault(choices, made)
+        return new
+
+    def untried(self) -> tuple[int, ...] | None:
+        """The first schedule, from the left, that was not tried; None when there is none."""
+        while self._next is not None and self._next in self._made:
+            following = _next_script(self._made[self._next])
+            if following is not None and following <= self._next:
+                self.closed, following = False, None  # host code is not the same in each run: the tree has no end
+            self._next = following
+        return self._next
 
 
 def _next_script(made: list[tuple[int, int]]) -> tuple[int, ...] | None:
@@ -315,9 +348,11 @@ def _next_script(made: list[tuple[int, int]]) -> tuple[int, ...] | None:
     return None
 
 
-def _at_least(made: list[tuple[int, int]]) -> int:
-    """A lower bound for the number of schedules, given the choices of one: each other choice leads somewhere."""
-    return 1 + sum(count - 1 for _, count in made)
+def _copied(value: Any) -> Any:
+    try:
+        return isolate(value)
+    except NotCopyable:
+        return value
 
 
 def compare(first: Simulation, other: Simulation) -> str | None:

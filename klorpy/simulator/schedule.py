@@ -59,10 +59,33 @@ class Scripted:
     @property
     def seed(self) -> str:
         """The seed that replays this schedule."""
-        choices = [choice for choice, _ in self.made]
-        while choices and choices[-1] == 0:
-            choices.pop()
-        return "s" + ".".join(map(str, choices))
+        return "s" + ".".join(map(str, choices_of(self.made)))
+
+
+class Sampled(Seeded):
+    """As `Seeded`, but remembers its choices."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        #: As those of `Scripted`.
+        self.made: list[tuple[int, int]] = []
+
+    def choose(self, count: int) -> int:
+        choice = super().choose(count)
+        self.made.append((choice, count))
+        return choice
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        return choices_of(self.made)
+
+
+def choices_of(made: list[tuple[int, int]]) -> tuple[int, ...]:
+    """The choices, but for the zeros at the end, which are what is chosen after the last."""
+    choices = [choice for choice, _ in made]
+    while choices and choices[-1] == 0:
+        choices.pop()
+    return tuple(choices)
 
 
 def schedule_of(seed: Seed) -> Schedule:

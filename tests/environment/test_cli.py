@@ -164,7 +164,7 @@ def test_explore_says_what_differs_and_how_to_replay_it(
     assert main(["run", "race.hy", "race", "--explore", "50"]) == 1
     out = capsys.readouterr().out
     assert "the last one differs" in out
-    assert "replay it with --seed s" in out
+    assert "replay it with --seed " in out
 
 
 def test_check_reports_all_errors_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +198,18 @@ def test_check_knows_files_beside_it(tmp_path: Path, capsys: pytest.CaptureFixtu
     finally:
         sys.modules.pop("beside_shop", None)
     assert "no errors" in capsys.readouterr().out
+
+
+def test_check_leaves_imported_files_to_themselves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "part.hy").write_text(
+        "(require klorpy *)\n(setv log [])\n(defchor tell [A B] (-> A B) [x] (A->B (A (do (.append log x) x))))"
+    )
+    file = tmp_path / "whole.hy"
+    file.write_text(
+        "(require klorpy *)\n(import part [tell])\n(defchor twice [A B] (-> A B) [x] (tell [A B] x))"
+    )
+    assert main(["check", str(file)]) == 0
+    assert "unknown-name" not in "".join(capsys.readouterr())
 
 
 def test_check_shows_warnings_and_counts_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -426,6 +426,36 @@ def test_roles_that_share_state_are_found_and_the_seed_replays_it() -> None:
     assert [str(e) for e in replayed.events] == [str(e) for e in found.different.events]
 
 
+RACE = """
+(setv log [])
+(defchor race [A B C] (-> A) []
+  (A (.clear log))
+  (A->B (A "go"))
+  (A->C (A "go"))
+  (B (.append log "B"))
+  (C (.append log "C"))
+  (B->A (B "done"))
+  (C->A (C "done"))
+  (A (get log 0)))
+"""
+
+
+def test_more_schedules_find_what_fewer_do() -> None:
+    race = klorpy.evaluate(RACE).race
+    found = [bool(klorpy.explore(race, schedules=schedules)) for schedules in (2, 3, 4, 5, 7, 10, 20, 30, 50, 60, 200)]
+    assert found == sorted(found, reverse=True)
+    assert not found[-1]
+
+
+def test_an_exploration_tries_every_schedule_once() -> None:
+    chor = define("(defchor f [A B C] (-> A B C) [x y] (C (+ (A->C x) (B->C y))))")
+    every = klorpy.explore(chor, 1, 2, schedules=1000)
+    assert klorpy.explore(chor, 1, 2, schedules=every.schedules).complete
+    assert not klorpy.explore(chor, 1, 2, schedules=every.schedules - 1).complete
+    scripts = [klorpy.simulate_chor(chor, 1, 2, seed=seed) for seed in every.seeds]
+    assert len({tuple(map(str, simulation.events)) for simulation in scripts}) > 1
+
+
 def test_a_failure_that_depends_on_the_schedule_is_found() -> None:
     ns = klorpy.evaluate(
         '(setv turn [])\n(defn go [who] (.append turn who) (when (= turn ["B" "A"]) (raise (ValueError "B was first"))))\n'

@@ -43,6 +43,8 @@ Ctrl-Alt-  f and b move over forms, k deletes one
 F4         emacs or vi; so does ,opts :editing vi
 ,opts :auto-close True closes brackets as they are opened."""
 
+_NO_TOUR: Final = "You are not in the tour. ,tour begins it."
+
 #: The commands of the terminal, which a session knows nothing of.
 COMMANDS: Final[Mapping[str, str]] = {
     ",next": "the next step of the tour",
@@ -213,16 +215,21 @@ class Terminal:
         self._show_step()
 
     def _next(self, words: list[str], text: str) -> None:
-        self._tour = Tour() if self._tour is None else self._tour.moved(1)
-        self._show_step()
+        self._move(1)
 
     def _back(self, words: list[str], text: str) -> None:
-        self._tour = Tour() if self._tour is None else self._tour.moved(-1)
+        self._move(-1)
+
+    def _move(self, steps: int) -> None:
+        if self._tour is None:
+            self.write(_NO_TOUR)
+            return
+        self._tour = self._tour.moved(steps)
         self._show_step()
 
     def _quit_tour(self, words: list[str], text: str) -> None:
         if self._tour is None:
-            self.write("You are not in the tour. ,tour begins it.")
+            self.write(_NO_TOUR)
             return
         self._tour = None
         self.write(self._dim(",tour goes on from here."))

@@ -65,12 +65,12 @@ def test_an_exploration_that_differs_shows_the_other_run() -> None:
     assert bundle["text/plain"].startswith(
         "2 schedules: the last one differs\n"
         "B: result 1 in the first run, result 2 in this\n"
-        'replay it with the seed "s0.0.1"\n'
+        'replay it with the seed 1\n'
         "\n"
         "A  noop\n"
         "B  2\n"
     )
-    assert "replay it with the seed &quot;s0.0.1&quot;" in bundle["text/html"]
+    assert "replay it with the seed 1" in bundle["text/html"]
 
 
 def test_an_error_as_a_value() -> None:
