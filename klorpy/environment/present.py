@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Sequence
 from typing import IO
@@ -15,6 +16,7 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import Event, Exited, Failed, Message, Printed
 from klorpy.core.types import Role
 from klorpy.core.values import show
+from klorpy.language.hy_adapter import unmangled
 from klorpy.simulator import ChoreographyFailed, Simulation
 
 COLOURS = ("brightblue", "brightgreen", "brightmagenta", "brightcyan", "brightyellow", "brightred")
@@ -57,7 +59,7 @@ def error_text(error: BaseException) -> str:
 
 
 def exception_text(error: BaseException) -> str:
-    """A traceback with the frames of the user's own files only."""
+    """A traceback with the frames of the user's own files only, and with names as Hy spells them."""
     shown = traceback.TracebackException.from_exception(error)
     pending = [shown]
     while pending:
@@ -65,7 +67,7 @@ def exception_text(error: BaseException) -> str:
         frames = [frame for frame in current.stack if not _is_ours(frame.filename)]
         current.stack = traceback.StackSummary.from_list(frames)
         pending += [part for part in (current.__cause__, current.__context__) if part is not None]
-    return "".join(shown.format()).rstrip()
+    return re.sub(r"\bhyx_\w+", lambda found: unmangled(found[0]), "".join(shown.format()).rstrip())
 
 
 def _is_ours(filename: str) -> bool:

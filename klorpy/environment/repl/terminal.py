@@ -246,7 +246,7 @@ class Terminal:
             return
         self.write(f"\n{heading}\n\n{step.text}\n")
         if self._tour.at == 0:
-            self.write(self._dim("The form stands at your prompt: press Enter. ,next, ,back and ,quit-tour lead around.\n"))
+            self.write(self._dim("The form stands at your prompt: press Enter, or clear it with Ctrl-C.\n,next, ,back and ,quit-tour lead around.\n"))
         self._typed = step.form
 
     def _catch_up(self, at: int) -> None:

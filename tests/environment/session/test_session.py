@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import klorpy
-from klorpy.environment.present import Palette
+from klorpy.environment.present import Palette, exception_text
 from klorpy.environment.registry import Note
 from klorpy.environment.session import NOTHING, Outcome, Session, Status, render
 from klorpy.simulator import Simulation
@@ -123,6 +123,10 @@ def test_values_are_shown_as_hy_writes_them(session: Session) -> None:
 def test_a_value_that_cannot_be_shown_is_no_failure(session: Session) -> None:
     text = "(defclass Odd [] (defn __repr__ [self] (/ 1 0))) (Odd)"
     assert "Odd" in render(all_of(session, text)[-1], PLAIN)
+
+
+def test_names_are_shown_as_they_were_written(session: Session) -> None:
+    assert "name 'paid?!' is not defined" in exception_text(error(session, "(paid?! 3)"))
 
 
 def test_the_session_s_seed_is_used_unless_one_is_given(session: Session) -> None:
