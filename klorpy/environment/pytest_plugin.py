@@ -443,7 +443,7 @@ def _section(item: pytest.Item, simulation: Simulation, error: BaseException, nu
         lines.append(f"chart: {_write_chart(Path(folder), item.nodeid, number, simulation)}")
     if isinstance(error, KlorError) and getattr(error, "simulation", None) is simulation:
         lines += ["", error.render()]
-    lines += ["", _chart(simulation, "text", _STEPS)]
+    lines += ["", _chart(simulation, "text", steps=_STEPS)]
     return f"klorpy: {simulation.choreography.name}, seed {simulation.seed}", "\n".join(lines)
 
 
@@ -456,14 +456,14 @@ def _write_chart(folder: Path, nodeid: str, number: int, simulation: Simulation)
     return path
 
 
-def _chart(simulation: Simulation, kind: str, steps: int = 200) -> str:
+def _chart(simulation: Simulation, kind: str, **options: Any) -> str:
     """The chart of a run, or else its log. Never raises: a report must not hide what failed."""
     try:
         from klorpy.environment.diagrams import chart
 
-        return str(getattr(chart(simulation, steps=steps), kind)())
+        return str(getattr(chart(simulation, **options), kind)())
     except Exception:
         try:
-            return "\n".join(list(simulation.lines())[-steps:])
+            return "\n".join(deque(simulation.lines(), _STEPS))
         except Exception as error:
             return f"(no chart: {error})"

@@ -12,9 +12,9 @@ from klorpy.core.diagnostics import TITLES
 from klorpy.environment import commands
 from klorpy.environment.outputs import Request
 from klorpy.environment.present import Palette
-from klorpy.environment.session import Outcome, Session, render
+from klorpy.environment.session import Session, render
+from tests.environment.asked import PLAIN, last, refused, shown
 
-PLAIN = Palette((), False)
 TELL = '(defchor tell [A B] (-> A B)\n  "Tell it."\n  [x]\n  (A->B x))'
 
 
@@ -23,22 +23,6 @@ def session() -> Iterator[Session]:
     with Session() as made:
         list(made.evaluate(TELL))
         yield made
-
-
-def last(session: Session, text: str) -> Outcome:
-    return list(session.evaluate(text))[-1]
-
-
-def shown(session: Session, text: str) -> str:
-    outcome = last(session, text)
-    assert outcome.error is None, render(outcome, PLAIN)
-    return render(outcome, PLAIN)
-
-
-def refused(session: Session, text: str) -> str:
-    outcome = last(session, text)
-    assert outcome.error is not None
-    return render(outcome, PLAIN)
 
 
 # --- Finding ----------------------------------------------------------------------------------------------------------

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 import klorpy
-from klorpy.environment.present import Palette
-from klorpy.environment.session import Outcome, Session, render
+from klorpy.environment.session import Session, render
+from tests.environment.asked import PLAIN, last, shown
 
-PLAIN = Palette((), False)
 LEAF = "(defchor leaf [A B] (-> A B) [x] (A->B x))"
 MAIN = "(defchor main [A B] (-> A B) [x] (leaf [A B] x))"
 
@@ -22,16 +21,6 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
     monkeypatch.chdir(tmp_path)
     with Session() as made:
         yield made
-
-
-def last(session: Session, text: str) -> Outcome:
-    return list(session.evaluate(text))[-1]
-
-
-def shown(session: Session, text: str) -> str:
-    outcome = last(session, text)
-    assert outcome.error is None, render(outcome, PLAIN)
-    return render(outcome, PLAIN)
 
 
 def value(session: Session, text: str) -> Any:

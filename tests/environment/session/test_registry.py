@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 import klorpy
-from klorpy.environment.present import Palette
-from klorpy.environment.session import Outcome, Session, render
-
-PLAIN = Palette((), False)
+from klorpy.environment.session import Session, render
+from tests.environment.asked import PLAIN, last
 
 #: main calls middle, which calls leaf.
 CHAIN = """(defchor leaf [A B] (-> A B) [x]
@@ -29,10 +27,6 @@ WIDER = "(defchor leaf [A B] (-> A B B) [x y] (B (+ (A->B x) y)))"
 def session() -> Iterator[Session]:
     with Session() as made:
         yield made
-
-
-def last(session: Session, text: str) -> Outcome:
-    return list(session.evaluate(text))[-1]
 
 
 def value(session: Session, text: str) -> Any:

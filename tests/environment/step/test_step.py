@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 import klorpy
-from klorpy.environment.present import Palette
-from klorpy.environment.session import Outcome, Session, render
+from klorpy.environment.session import Session, render
 from klorpy.environment.step import Stepper
-
-PLAIN = Palette((), False)
+from tests.environment.asked import PLAIN, last, shown
 
 PROGRAM = """(defchor inner [A B] (-> A B) [x]
   (A->B x))
@@ -266,16 +264,6 @@ def session() -> Iterator[Session]:
     with Session() as made:
         list(made.evaluate(PROGRAM))
         yield made
-
-
-def last(session: Session, text: str) -> Outcome:
-    return list(session.evaluate(text))[-1]
-
-
-def shown(session: Session, text: str) -> str:
-    outcome = last(session, text)
-    assert outcome.error is None, render(outcome, PLAIN)
-    return render(outcome, PLAIN)
 
 
 def test_a_session_steps(session: Session) -> None:
