@@ -87,7 +87,7 @@ def observing(observer: Callable[[str, Emitted], None]) -> Iterator[None]:
 def recompile(definition: Definition) -> Emitted:
     """Compile a definition's text once more, in its own namespace and under its own options, and give the result.
 
-    Nothing is defined. Raises KlorSyntaxError when the text no longer compiles, for instance because the signature of
+    Nothing is defined, and nothing is warned of again. Raises KlorSyntaxError when the text no longer compiles, for instance because the signature of
     a choreography that it calls has changed.
     """
     module = types.ModuleType(str(definition.namespace.get("__name__", "klorpy_text")))
@@ -97,7 +97,9 @@ def recompile(definition: Definition) -> Emitted:
     text = definition.source.text
     source = Source(definition.source.filename, text)
     found: dict[str, Emitted] = {}
-    with observing(found.__setitem__), options.using(definition.options), warnings.catch_warnings():
+    with (
+        observing(found.__setitem__), options.using(definition.options), collecting([]), warnings.catch_warnings()
+    ):  # fmt: skip
         warnings.simplefilter("ignore")
         reader = new_reader(module)
         for form in read_forms(text, source.filename, reader):

@@ -266,6 +266,15 @@ def test_the_module_is_the_command(shop: str) -> None:
     assert done.stderr == ""
 
 
+def test_the_prompt_imports_from_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("z = 22")
+    script = Path(sys.executable).with_name("klorpy")  # which, unlike `python -m`, has its own folder on the path
+    done = subprocess.run(
+        [script], input="(import beside)\nbeside.z", capture_output=True, text=True, check=True, cwd=tmp_path, timeout=60
+    )
+    assert done.stdout == "22\n"
+
+
 def test_a_reader_that_leaves_is_no_error_of_ours(shop: str) -> None:
     command = f"{sys.executable} -m klorpy run {shop} ask 4 | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=dict(os.environ))

@@ -447,6 +447,17 @@ def test_more_schedules_find_what_fewer_do() -> None:
     assert not found[-1]
 
 
+def test_an_exploration_of_what_changes_from_run_to_run_ends() -> None:
+    """The choices that led to three ways lead to two the next time, so that the tree of choices has no end."""
+    tree = run_module._Tree()
+    assert tree.untried() == ()
+    assert tree.add((), [(0, 3)])
+    assert tree.untried() == (1,)
+    assert tree.add((1,), [(0, 2)])
+    assert tree.untried() is None
+    assert not tree.closed
+
+
 def test_an_exploration_tries_every_schedule_once() -> None:
     chor = define("(defchor f [A B C] (-> A B C) [x y] (C (+ (A->C x) (B->C y))))")
     every = klorpy.explore(chor, 1, 2, schedules=1000)

@@ -145,6 +145,22 @@ def test_msc_and_graph_draw(session: Session, tmp_path: Path) -> None:
     assert not (tmp_path / "run.png").exists()
 
 
+@pytest.mark.parametrize("command", [",msc", ",graph spare", ",project spare A", ",step spare 1", ",type (spare [A B C] (A 1))"])
+def test_what_looks_at_a_definition_does_not_repeat_its_warnings(session: Session, command: str) -> None:
+    assert last(session, "(defchor spare [A B C] (-> A B) [x] (if (A=>B (A True)) (A->B x) (B 0)))").warnings
+    shown(session, ",sim spare 1")
+    assert last(session, command).warnings == ()
+
+
+@pytest.mark.parametrize("columns", [30, 60])
+def test_a_chart_fits_the_terminal(session: Session, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    roles = "Alice Bartholomew-The-Third Christopher Dorothea"
+    shown(session, f"(defchor wide [{roles}] (-> Alice Dorothea) [x] (Alice->Dorothea x))")
+    shown(session, ",sim wide 3")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert max(map(len, shown(session, ",msc").splitlines())) <= columns
+
+
 def test_explore_compares_schedules(session: Session) -> None:
     assert "all there are: no difference\nA  noop\nB  1" in shown(session, ",explore tell 1")
     list(session.evaluate("(setv n [0]) (defn next [x] (setv (get n 0) (+ (get n 0) 1)) (get n 0))"))

@@ -100,3 +100,8 @@ def test_who_went_astray_is_led_back(tmp_path: Path) -> None:
         ",tour" + ENTER, Until("A->B name))))", 2), state=tmp_path,
     )  # fmt: skip
     assert screen.text.count("1 of") == 2
+
+
+@pytest.mark.parametrize("command", [",next", ",back", ",quit-tour"])
+def test_who_is_not_in_the_tour_is_not_led_into_it(tmp_path: Path, command: str) -> None:
+    typed(command + ENTER, Until("not in the tour"), "(+ 20 3)" + ENTER, Until("\n23"), state=tmp_path)
