@@ -24,7 +24,7 @@ from typing import IO, Any
 import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning, render
-from klorpy.environment.present import Palette, error_text, event_lines, result_lines, wants_colour
+from klorpy.environment.present import Palette, error_text, event_lines, exploration_lines, result_lines, wants_colour
 from klorpy.language.check import check
 from klorpy.language.hy_adapter import literal_value, mangle, read_forms
 from klorpy.language.options import alter_opts
@@ -174,16 +174,14 @@ def _run(arguments: argparse.Namespace) -> int:
 def _explore(chor: Choreography, args: list[Any], arguments: argparse.Namespace) -> int:
     found = klorpy.explore(chor, *args, schedules=arguments.explore, timeout=arguments.timeout)
     palette = Palette(chor.roles, wants_colour(sys.stdout))
-    count = f"{found.schedules} schedule{'' if found.schedules == 1 else 's'}"
+    first, *rest = exploration_lines(found, f"--seed {found.seed}")
+    print("\n  ".join([first, *rest]))
     if found.different is None:
-        print(f"{count}{', all there are' if found.complete else ''}: no difference\n")
+        print()
         print("\n".join(result_lines(found.first, palette)))
         if found.first.verdict is not None:
             print("\n" + error_text(found.first.verdict), file=sys.stderr)
         return 0 if found.first.verdict is None else 1
-    print(f"{count}: the last one differs")
-    print(f"  {found.difference}")
-    print(f"  replay it with --seed {found.seed}")
     return 1
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from klorpy.core.choreography import Choreography
 from klorpy.core.events import Entered, Left
 from klorpy.core.types import Role
-from klorpy.environment.present import Palette, error_text, event_lines, result_lines
+from klorpy.core.values import show
+from klorpy.environment.present import Palette, error_text, event_lines, exploration_lines, result_lines
 from klorpy.environment.registry import Recompiled, Registry, StaleCall, callees, place, stale_calls
 from klorpy.simulator import Exploration, Simulation
 
@@ -95,15 +96,8 @@ class Explored:
 
     def text(self, palette: Palette) -> str:
         found = self.exploration
-        count = f"{found.schedules} schedule{'' if found.schedules == 1 else 's'}"
-        if found.different is not None:
-            return f"{count}: the last one differs\n  {found.difference}\n  replay it with :seed {_seed(found.seed)}"
-        every = ", all there are" if found.complete else ""
-        return f"{count}{every}: no difference\n{Ran(found.first).text(palette)}"
-
-
-def _seed(seed: object) -> str:
-    return f'"{seed}"' if isinstance(seed, str) else str(seed)
+        told = "\n  ".join(exploration_lines(found, f":seed {show(found.seed)}"))
+        return told if found.different is not None else f"{told}\n{Ran(found.first).text(palette)}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from klorpy.core.events import Event, Exited, Failed, Message, Printed
 from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.language.hy_adapter import unmangled
-from klorpy.simulator import ChoreographyFailed, Simulation
+from klorpy.simulator import ChoreographyFailed, Exploration, Simulation
 
 COLOURS = ("brightblue", "brightgreen", "brightmagenta", "brightcyan", "brightyellow", "brightred")
 #: Frames of files below these folders are no frames of the user's.
@@ -95,6 +95,14 @@ def event_lines(events: Sequence[Event], palette: Palette) -> list[str]:
             case _:
                 lines.append(str(event))
     return lines
+
+
+def exploration_lines(exploration: Exploration, replay: str) -> list[str]:
+    """How many schedules there were, and what differs, if anything does; `replay` is how to give the seed to a run."""
+    count = f"{exploration.schedules:,} schedule{'' if exploration.schedules == 1 else 's'}"
+    if exploration.different is None:
+        return [f"{count}, {'all there are' if exploration.complete else 'not all there are'}: no difference"]
+    return [f"{count}: the last one differs", exploration.difference, f"replay it with {replay}"]
 
 
 def result_lines(simulation: Simulation, palette: Palette) -> list[str]:

@@ -21,7 +21,7 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import describe_error
 from klorpy.core.values import show
 from klorpy.environment.diagrams import chart
-from klorpy.environment.present import Palette, error_text, result_lines
+from klorpy.environment.present import Palette, error_text, exploration_lines, result_lines
 from klorpy.simulator import Exploration, Progress, Simulation, watching
 
 Bundle = dict[str, str]
@@ -59,18 +59,10 @@ def choreography_bundle(chor: Choreography) -> Bundle:
 
 def exploration_bundle(found: Exploration) -> Bundle:
     """How many schedules there were, and the run that differs, or the one that all are like."""
-    count = f"{found.schedules:,} schedule{'' if found.schedules == 1 else 's'}"
-    if found:
-        text = f"{count}{', all there are' if found.complete else ''}: no difference"
-        shown = found.first
-    else:
-        seed = f'"{found.seed}"' if isinstance(found.seed, str) else found.seed
-        text = f"{count}: the last one differs\n{found.difference}\nreplay it with the seed {seed}"
-        assert found.different is not None
-        shown = found.different
-    bundle = simulation_bundle(shown)
-    lines = "<br>".join(map(escape, text.splitlines()))
-    return {"text/plain": f"{text}\n\n{bundle['text/plain']}", "text/html": f"<p>{lines}</p>{bundle['text/html']}"}
+    lines = exploration_lines(found, f"the seed {show(found.seed)}")
+    bundle = simulation_bundle(found.first if found.different is None else found.different)
+    plain, html = "\n".join(lines), "<br>".join(map(escape, "\n".join(lines).splitlines()))
+    return {"text/plain": f"{plain}\n\n{bundle['text/plain']}", "text/html": f"<p>{html}</p>{bundle['text/html']}"}
 
 
 def error_bundle(error: KlorError) -> Bundle:

@@ -73,6 +73,15 @@ def test_an_exploration_that_differs_shows_the_other_run() -> None:
     assert "replay it with the seed 1" in bundle["text/html"]
 
 
+def test_an_exploration_of_what_always_fails_shows_the_failure() -> None:
+    ns = klorpy.evaluate("(defchor fails [A B] (-> A B) [x] (A->B (A (/ x 0))))")
+    found = klorpy.explore(ns.fails, 1)
+    assert not found
+    bundle = display.exploration_bundle(found)
+    assert "no difference" in bundle["text/plain"]
+    assert "ZeroDivisionError" in bundle["text/plain"]
+
+
 def test_an_error_as_a_value() -> None:
     with pytest.raises(klorpy.KlorError) as caught:
         klorpy.evaluate("(defchor f [A B] (-> A B) [x] x)")

@@ -79,7 +79,7 @@ def test_what_each_shows(notebook: Any) -> None:
             (error,) = errors(notebook)
             assert error.startswith("error[if-unknown-choice]: S takes part in a branch")
             assert "              ^^^^^^^^^ S does not know" in error
-            assert "100 schedules: no difference" in text
+            assert "100 schedules, not all there are: no difference" in text
         case "02":
             first, second = stderr(notebook).split("warning[signature-changed]: ")[1:]
             assert first.startswith(
