@@ -182,7 +182,8 @@ def _fits(said: str, actual: str) -> bool:
 
 
 def _plain_environment() -> dict[str, str]:
-    dropped = ("PYTEST_CURRENT_TEST", "PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+    # CI and BUILD_NUMBER: with them pytest does not shorten the lines of its summary.
+    dropped = ("PYTEST_CURRENT_TEST", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", "CI", "BUILD_NUMBER")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     return {**kept, "COLUMNS": "80", "NO_COLOR": "1"}
 
