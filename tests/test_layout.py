@@ -27,6 +27,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "language": frozenset({"core"}),
     "runtime": frozenset({"core"}),
     "simulator": frozenset({"core", "runtime"}),
+    # The theory of behaviour stands alone.
+    "behaviour": frozenset({"core"}),
     # Macros of the user's surface, and programs: they stand on the facade (macros may raise KlorError).
     "stdlib": frozenset({"klorpy", "core"}),
     "examples": frozenset({"klorpy", "stdlib"}),
