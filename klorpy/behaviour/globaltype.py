@@ -214,6 +214,22 @@ def roles_of(type_: GlobalType) -> tuple[Role, ...]:
     return tuple(found)
 
 
+def free_variables(item: Item) -> frozenset[str]:
+    """The variables that something outside of `item` binds.
+
+    >>> free_variables(Rec("t", GlobalType((message("a", "b", "int"), Continue("u")))))
+    frozenset({'u'})
+    """
+    match item:
+        case Continue(variable):
+            return frozenset((variable,))
+        case Choice(_, branches):
+            return frozenset().union(*(free_variables(inner) for branch in branches for inner in branch.items))
+        case Rec(variable, body):
+            return frozenset().union(*map(free_variables, body.items)) - {variable}
+    return frozenset()
+
+
 def depth_of(type_: GlobalType) -> int:
     """How deep choices and recursions nest; 1 for a type without any."""
     deepest = 0

@@ -1,6 +1,6 @@
 """Global types as regular trees: finitely many nodes, each `end` or a communication with its branches.
 
-    tree(G) = T               for a well-formed G in tail form
+    tree(G) = T               for a well-formed G
     T.minimal()               the same tree with equal nodes identified, numbered breadth first
     type_of(T) = G            the tree as text again, with `mu` where it returns
 
@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from klorpy.behaviour.globaltype import MAX_DEPTH, MAX_ITEMS, Choice, Content, Continue, GlobalType, Item, Message, Rec
 from klorpy.core.diagnostics import KlorError
@@ -39,6 +39,7 @@ class Communication:
 
 
 Node: TypeAlias = End | Communication
+Step = TypeVar("Step", bound=Hashable)
 
 #: What happens at a node: from whom, to whom, what.
 Action: TypeAlias = tuple[Role, Role, Content]
@@ -70,7 +71,7 @@ class Tree:
             None if isinstance(node, End) else (node.sender, node.receiver, tuple(sorted(map(_key, node.branches))))
             for node in self.nodes
         ]
-        following: list[dict[Hashable, int]] = [
+        following = [
             {} if isinstance(node, End) else {_key(branch): branch[1] for branch in node.branches} for node in self.nodes
         ]
         classes = refine(shape, following)
@@ -97,7 +98,7 @@ def _key(branch: tuple[Content, int]) -> tuple[bool, str, tuple[str, ...]]:
     return content.label is not None, content.label or "", content.payload
 
 
-def refine(shape: Sequence[Hashable], following: Sequence[Mapping[Hashable, int]]) -> list[int]:
+def refine(shape: Sequence[Hashable], following: Sequence[Mapping[Step, int]]) -> list[int]:
     """The classes of states that cannot be told apart: equal shapes, and equal classes after equal steps.
 
     Takes for each state its shape and its successor by each step. Worklist form of partition refinement: only the
@@ -111,7 +112,7 @@ def refine(shape: Sequence[Hashable], following: Sequence[Mapping[Hashable, int]
     members: list[set[int]] = [set() for _ in names]
     for state, group in enumerate(classes):
         members[group].add(state)
-    before: list[list[tuple[Hashable, int]]] = [[] for _ in shape]
+    before: list[list[tuple[Step, int]]] = [[] for _ in shape]
     for state, steps in enumerate(following):
         for step, target in steps.items():
             before[target].append((step, state))
@@ -120,7 +121,7 @@ def refine(shape: Sequence[Hashable], following: Sequence[Mapping[Hashable, int]
     while todo:
         splitter = todo.popleft()
         waiting.discard(splitter)
-        leading: dict[Hashable, set[int]] = {}
+        leading: dict[Step, set[int]] = {}
         for target in members[splitter]:
             for step, source in before[target]:
                 leading.setdefault(step, set()).add(source)
@@ -160,22 +161,21 @@ class Draft:
 
 
 def drafts(type_: GlobalType) -> tuple[list[Draft], int]:
-    """The nodes of a type in tail form whose variables are bound, and the first of them."""
+    """The nodes of a type whose variables are bound, and the first of them; no `do`, nothing behind a recursive call."""
     nodes: list[Draft] = [Draft(None)]
 
-    def body(part: GlobalType, scope: Mapping[str, int]) -> int:
-        following = 0
+    def body(part: GlobalType, scope: Mapping[str, int], following: int) -> int:
         for item in reversed(part.items):
             match item:
                 case Message():
                     nodes.append(Draft(item, (following,)))
                 case Choice(_, branches):
-                    targets = tuple(body(branch, scope) for branch in branches)
+                    targets = tuple(body(branch, scope, following) for branch in branches)
                     nodes.append(Draft(item, targets))
                 case Rec(variable, inner):
                     place = len(nodes)
                     nodes.append(Draft(item))
-                    nodes[place] = Draft(item, (body(inner, {**scope, variable: place}),))
+                    nodes[place] = Draft(item, (body(inner, {**scope, variable: place}, following),))
                     following = place
                     continue
                 case Continue(variable):
@@ -186,7 +186,7 @@ def drafts(type_: GlobalType) -> tuple[list[Draft], int]:
             following = len(nodes) - 1
         return following
 
-    return nodes, body(type_, {})
+    return nodes, body(type_, {}, 0)
 
 
 def heads(nodes: Sequence[Draft], start: int) -> list[int]:
@@ -208,7 +208,7 @@ def heads(nodes: Sequence[Draft], start: int) -> list[int]:
 
 
 def tree(type_: GlobalType) -> Tree:
-    """The tree of a type that is in tail form and well-formed.
+    """The tree of a well-formed type without `do`.
 
     >>> from klorpy.behaviour import parse_global
     >>> loop, unfolded = "(mu t (-> a b int) t)", "(-> a b int) (mu t (-> a b int) (-> a b int) t)"

@@ -24,12 +24,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from klorpy.behaviour.expansion import continuation, distribute, expand, too_deep
+from klorpy.behaviour.expansion import expand, too_deep
 from klorpy.behaviour.globaltype import (
     MAX_DEPTH,
     Choice,
     Continue,
+    Do,
     GlobalType,
+    Item,
     Message,
     Protocol,
     Rec,
@@ -64,22 +66,25 @@ def check(protocol: Protocol) -> None:
     klorpy.KlorError: A sends a message to itself
     help: a message goes to another role
     """
-    normal(protocol)
+    written(protocol)
 
 
-def normal(protocol: Protocol) -> GlobalType:
-    """What a protocol does, without `do` and in tail form. Raises KlorError when it is not well-formed."""
+def written(protocol: Protocol) -> GlobalType:
+    """What a protocol does, without `do`. Raises KlorError when it is not well-formed."""
     if depth_of(protocol.type) > MAX_DEPTH:
         raise too_deep(protocol.span, protocol.source)
     # What is written is looked at first, so that errors in it are found even when it cannot be written out.
-    found = list(scoping(protocol.type, protocol.roles))
-    if found:
-        raise KlorError(*(violation.diagnostic(protocol.type) for violation in found))
-    type_ = distribute(expand(protocol))
-    found = list(violations(type_, protocol.roles))
-    if found:
-        raise KlorError(*(violation.diagnostic(protocol.type) for violation in found))
+    _refuse(list(scoping(protocol.type, protocol.roles)), protocol.type)
+    type_ = expand(protocol)
+    if depth_of(type_) > MAX_DEPTH:
+        raise too_deep(protocol.span, protocol.source)
+    _refuse(list(violations(type_, protocol.roles)), protocol.type)
     return type_
+
+
+def _refuse(found: list[Violation], type_: GlobalType) -> None:
+    if found:
+        raise KlorError(*(violation.diagnostic(type_) for violation in found))
 
 
 def tree_of(protocol: Protocol) -> Tree:
@@ -89,7 +94,7 @@ def tree_of(protocol: Protocol) -> Tree:
     >>> len(tree_of(parse_protocol("(defprotocol Login [U C] (-> U C str))")).nodes)
     2
     """
-    return tree(normal(protocol))
+    return tree(written(protocol))
 
 
 def violations(type_: GlobalType, roles: Sequence[Role] | None) -> Iterator[Violation]:
@@ -99,7 +104,7 @@ def violations(type_: GlobalType, roles: Sequence[Role] | None) -> Iterator[Viol
     """
     first = list(scoping(type_, roles))
     yield from first
-    if first or continuation(type_) is not None:
+    if first:
         return
     nodes, _ = drafts(type_)
     unguarded = list(_unguarded(nodes))
@@ -108,37 +113,56 @@ def violations(type_: GlobalType, roles: Sequence[Role] | None) -> Iterator[Viol
         yield from _choices(nodes)
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The variables that are bound, and those of them whose recursion has something behind this place."""
+
+    bound: frozenset[str] = frozenset()
+    behind: frozenset[str] = frozenset()
+
+
 def scoping(type_: GlobalType, roles: Sequence[Role] | None) -> Iterator[Violation]:
-    """Roles that are not declared, messages to oneself, variables without a binder, in the order of the text."""
-    todo: list[tuple[GlobalType, frozenset[str]]] = [(type_, frozenset())]
+    """The first four rules: what concerns a single item and the names in scope, in the order of the text."""
+    todo: list[tuple[GlobalType, _Scope]] = [(type_, _Scope())]
     while todo:
-        body, bound = todo.pop()
-        inner: list[tuple[GlobalType, frozenset[str]]] = []
-        for item in body.items:
-            named: tuple[Role, ...] = ()
+        body, scope = todo.pop()
+        inner: list[tuple[GlobalType, _Scope]] = []
+        for i, item in enumerate(body.items):
+            if i < len(body.items) - 1 and not isinstance(item, (Message, Do)):
+                within = _Scope(scope.bound, scope.bound)
+            else:
+                within = scope
             match item:
-                case Message(sender, receiver):
-                    named = (sender, receiver)
-                    if sender == receiver:
-                        yield Violation("self-message", f"{sender} sends a message to itself",
-                                        "a message goes to another role", sender, item.span)  # fmt: skip
-                case Choice(role, branches):
-                    named = (role,)
-                    inner += [(branch, bound) for branch in branches]
+                case Message(sender, receiver) if sender == receiver:
+                    yield Violation("self-message", f"{sender} sends a message to itself",
+                                    "a message goes to another role", sender, item.span)  # fmt: skip
+                case Choice(_, branches):
+                    inner += [(branch, within) for branch in branches]
                 case Rec(variable, part):
-                    inner.append((part, bound | {variable}))
-                case Continue(variable):
-                    if variable not in bound:
-                        yield Violation("unbound-recursion", f"nothing binds {variable}",
-                                        f"put it inside a (mu {variable} …)", variable, item.span)  # fmt: skip
-                case _:
-                    named = item.roles
-            for role in dict.fromkeys(named):
+                    inner.append((part, _Scope(within.bound | {variable}, within.behind - {variable})))
+                case Continue(variable) if variable not in scope.bound:
+                    yield Violation("unbound-recursion", f"nothing binds {variable}",
+                                    f"put it inside a (mu {variable} …)", variable, item.span)  # fmt: skip
+                case Continue(variable) if variable in within.behind:
+                    yield Violation("non-tail-recursion", f"there is more to do behind the recursive call of {variable}",
+                                    "let the recursive call be the last thing that is done", variable, item.span)  # fmt: skip
+            for role in dict.fromkeys(_named(item)):
                 if roles is not None and role not in roles:
                     declared = " ".join(roles) or "none"
                     yield Violation("unbound-role", f"{role} is not a role of this protocol",
                                     f"declare it; declared: {declared}", role, item.span)  # fmt: skip
         todo += reversed(inner)
+
+
+def _named(item: Item) -> tuple[Role, ...]:
+    match item:
+        case Message(sender, receiver):
+            return sender, receiver
+        case Choice(role):
+            return (role,)
+        case Do(_, roles):
+            return roles
+    return ()
 
 
 def _unguarded(nodes: Sequence[Draft]) -> Iterator[Violation]:
