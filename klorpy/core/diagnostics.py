@@ -118,6 +118,16 @@ TITLES: Final[dict[str, str]] = {
     "duplicate-label": "two branches have the same label",
     "unmergeable": "a role is not told of a choice",
     "too-large": "more than klorpy writes out",
+    # Sessions.
+    "bad-calculus": "not a choreography of the calculus",
+    "unknown-channel": "unknown public channel",
+    "unknown-session": "no such session is open",
+    "session-roles": "a thread does not play this role",
+    "session-mismatch": "the protocol goes on differently",
+    "session-open": "a session is not finished",
+    "sort-mismatch": "an expression has another sort",
+    "unbound-variable": "a thread does not have this variable",
+    "unannounced-choice": "branches differ before anybody is told",
     # Not the user's mistake.
     "unsupported-form": "not supported inside a choreography",
     "internal": "a bug in klorpy",
