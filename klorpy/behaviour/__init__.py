@@ -2,14 +2,20 @@
 
 from klorpy.behaviour.automaton import Action, Automaton, Transition, automaton
 from klorpy.behaviour.calculusparser import parse_gc
+from klorpy.behaviour.enactment import Enactment, enact
+from klorpy.behaviour.endpoint import Behaviour, endpoint, endpoints
 from klorpy.behaviour.globalcalculus import Chor
 from klorpy.behaviour.globalparser import parse_global, parse_protocol, parse_protocols
 from klorpy.behaviour.globaltype import GlobalType, Protocol
+from klorpy.behaviour.inference import extract, infer
 from klorpy.behaviour.localtype import LocalType
+from klorpy.behaviour.merge import Merged, merge
+from klorpy.behaviour.mesh import Membership, member
 from klorpy.behaviour.projection import project, projections
 from klorpy.behaviour.sessiontyping import Typing, typecheck
 
 __all__ = [
-    "Action", "Automaton", "Chor", "GlobalType", "LocalType", "Protocol", "Transition", "Typing", "automaton",
+    "Action", "Automaton", "Behaviour", "Chor", "Enactment", "GlobalType", "LocalType", "Membership", "Merged", "Protocol",
+    "Transition", "Typing", "automaton", "enact", "endpoint", "endpoints", "extract", "infer", "member", "merge",
     "parse_gc", "parse_global", "parse_protocol", "parse_protocols", "project", "projections", "typecheck",
 ]  # fmt: skip

@@ -194,6 +194,9 @@ class _Checker:
 
     def next(self, step: Com | Sel, sessions: _Sessions) -> tuple[Communication, Session]:
         """What the session of `step` does next, which is between these two."""
+        if step.sender.thread == step.receiver.thread:
+            raise self.error("self-message", f"{step.sender.thread} sends a message to itself", step.span,
+                             "a message goes to another thread")  # fmt: skip
         session = sessions.get(step.session)
         if session is None:
             raise self.error("unknown-session", f"no session {step.session} is open at {text_of(step)}", step.span,

@@ -127,6 +127,7 @@ TITLES: Final[dict[str, str]] = {
     "session-open": "a session is not finished",
     "sort-mismatch": "an expression has another sort",
     "unbound-variable": "a thread does not have this variable",
+    "unknown-function": "a function that nobody defines",
     "unannounced-choice": "branches differ before anybody is told",
     # Not the user's mistake.
     "unsupported-form": "not supported inside a choreography",
