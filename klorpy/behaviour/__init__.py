@@ -12,10 +12,11 @@ from klorpy.behaviour.localtype import LocalType
 from klorpy.behaviour.merge import Merged, merge
 from klorpy.behaviour.mesh import Membership, member
 from klorpy.behaviour.projection import project, projections
+from klorpy.behaviour.savings import Savings, savings
 from klorpy.behaviour.sessiontyping import Typing, typecheck
 
 __all__ = [
     "Action", "Automaton", "Behaviour", "Chor", "Enactment", "GlobalType", "LocalType", "Membership", "Merged", "Protocol",
-    "Transition", "Typing", "automaton", "enact", "endpoint", "endpoints", "extract", "infer", "member", "merge",
-    "parse_gc", "parse_global", "parse_protocol", "parse_protocols", "project", "projections", "typecheck",
+    "Savings", "Transition", "Typing", "automaton", "enact", "endpoint", "endpoints", "extract", "infer", "member", "merge",
+    "parse_gc", "parse_global", "parse_protocol", "parse_protocols", "project", "projections", "savings", "typecheck",
 ]  # fmt: skip
