@@ -32,7 +32,7 @@ unpack: Final = msgspec.msgpack.Decoder().decode
 
 
 def write_integer(value: int, limits: Limits) -> bytes:
-    size = value.bit_length() // 8 + 1  # with the bit of the sign
+    size = (value if value >= 0 else ~value).bit_length() // 8 + 1  # with the bit of the sign
     if size > limits.integer:
         raise Refusal(f"is an int of {size} bytes, but the limit is {limits.integer}")
     return value.to_bytes(size, "big", signed=True)

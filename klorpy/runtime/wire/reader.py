@@ -14,7 +14,6 @@ The reader makes a value and takes it only if the writer would have written thes
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence, Sized
@@ -70,7 +69,7 @@ def decode(data: bytes | bytearray | memoryview, limits: Limits = LIMITS) -> Any
 
     >>> decode(bytes.fromhex("82 a2 6f 70 a3 70 75 74 a3 6b 65 79 07"))
     {'op': 'put', 'key': 7}
-    >>> decode(b"\x92\x01")
+    >>> decode(bytes.fromhex("92 01"))
     Traceback (most recent call last):
         ...
     klorpy.WireError: the bytes are not a value: Input data was truncated
@@ -116,14 +115,21 @@ def _bytes(data: bytes | bytearray | memoryview) -> bytes:
 
 def _read(data: bytes, limits: Limits) -> Any:
     """The value of a frame that is long, or is an extension. Raises whatever there is against it."""
-    if data[0] == 0xC7 and data[2] == table.TUPLE and len(data) <= _HARMLESS:
+    first = data[0]
+    if first in _EXTENSION:
         # The commonest extension, when there is none in it. Its length is compared with all else in the end.
-        with contextlib.suppress(_Extended):
-            return _decode_tuple(data[3:])
-    elif data[0] not in _EXTENSION:
+        start = 3 if first == 0xC7 else 2
+        if first != 0xC8 and first != 0xC9 and data[start - 1] == table.TUPLE:
+            try:
+                return _decode_tuple(data[start:])
+            except _Extended:
+                pass
+    else:
         Reader.of(limits, len(data)).look(data)
-        with contextlib.suppress(_Extended):
+        try:
             return _decode_plain(data)
+        except _Extended:
+            pass
     return _read_extended(data, limits)
 
 

@@ -40,7 +40,7 @@ def survey(data: bytes, most: int, deepest: int) -> int:
     # Of each open container what is left to come, twice its number of pairs for a map, and whether it is a map.
     left: list[int] = [1]
     maps: list[bool] = [False]
-    at = count = 0
+    at, count = 0, -1
     size = len(data)
     while at < size:
         while left and not left[-1]:
@@ -72,7 +72,7 @@ def survey(data: bytes, most: int, deepest: int) -> int:
         maps.append(is_map)
         if len(left) > deepest + 1:
             raise ValueError("too deep")
-    return count - 1
+    return count
 
 
 def _container(data: bytes, at: int, first: int) -> tuple[int, int, bool]:
