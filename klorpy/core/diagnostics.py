@@ -96,6 +96,8 @@ TITLES: Final[dict[str, str]] = {
     "agreement-violated": "values of an agreement differ",
     "no-match": "no clause matches",
     "not-copyable": "the value cannot be given to another role",
+    "not-sendable": "the value cannot be sent to another process",
+    "wire-error": "bytes that are not a value",
     "peer-closed": "a role has left",
     "peer-lost": "a role was lost",
     "session-failed": "the session failed",
