@@ -25,10 +25,11 @@ from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed
-from klorpy.runtime.codec import WireError, decode, encode
+from klorpy.runtime.limits import WireError
 from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
 from klorpy.runtime.sessions.fingerprint import Fingerprint, differences
 from klorpy.runtime.sessions.waiting import Waiter
+from klorpy.runtime.wire import decode, encode
 
 log: Final = logging.getLogger("klorpy.session")
 
