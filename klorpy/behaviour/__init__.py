@@ -11,12 +11,12 @@ from klorpy.behaviour.inference import extract, infer
 from klorpy.behaviour.localtype import LocalType
 from klorpy.behaviour.merge import Merged, merge
 from klorpy.behaviour.mesh import Membership, member
-from klorpy.behaviour.projection import project, projections
+from klorpy.behaviour.projection import local_type, local_types
 from klorpy.behaviour.savings import Savings, savings
 from klorpy.behaviour.sessiontyping import Typing, typecheck
 
 __all__ = [
     "Action", "Automaton", "Behaviour", "Chor", "Enactment", "GlobalType", "LocalType", "Membership", "Merged", "Protocol",
-    "Savings", "Transition", "Typing", "automaton", "enact", "endpoint", "endpoints", "extract", "infer", "member", "merge",
-    "parse_gc", "parse_global", "parse_protocol", "parse_protocols", "project", "projections", "savings", "typecheck",
+    "Savings", "Transition", "Typing", "automaton", "enact", "endpoint", "endpoints", "extract", "infer", "local_type", "local_types", "member", "merge",
+    "parse_gc", "parse_global", "parse_protocol", "parse_protocols", "savings", "typecheck",
 ]  # fmt: skip

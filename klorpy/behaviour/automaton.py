@@ -52,9 +52,9 @@ class Transition:
 class Automaton:
     """States 0, …, `states` - 1; the start is 0. Transitions are in the order of their sources and actions.
 
-    >>> from klorpy.behaviour import parse_protocol, project
+    >>> from klorpy.behaviour import local_type, parse_protocol
     >>> ping = parse_protocol("(defprotocol Ping [A B] (mu t (-> A B (ping)) (branch B A (pong t) (stop))))")
-    >>> print(automaton(project(ping, "A")))
+    >>> print(automaton(local_type(ping, "A")))
     3 states, start 0, final 2
     0 B!ping() 1
     1 B?pong() 0

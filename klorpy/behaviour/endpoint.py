@@ -512,12 +512,12 @@ def _last_says(last: Final_) -> str:
 # --- Local types ------------------------------------------------------------------------------------------------------
 
 
-def local_type(behaviour: Behaviour, session: str) -> LocalType:
+def session_type(behaviour: Behaviour, session: str) -> LocalType:
     """What a behaviour does in one session, when it opens that before any recursion and no other.
 
     >>> from klorpy.behaviour import parse_gc
     >>> chor = parse_gc('(start a k (u U) (c C)) (com k (u U) "secret" (c C) x) (sel k (c C) (u U) ok)')
-    >>> print(local_type(endpoint(chor, "u"), "k"))
+    >>> print(session_type(endpoint(chor, "u"), "k"))
     C!<str>; C?ok; end
     """
     actions: list[Action] = []
@@ -532,13 +532,13 @@ def local_type(behaviour: Behaviour, session: str) -> LocalType:
     match behaviour.last:
         case Offer(name, _, peer, branches) if name == session:
             options = tuple(
-                LocalType((Receive(peer, label), *local_type(body, session).actions)) for label, body in branches
+                LocalType((Receive(peer, label), *session_type(body, session).actions)) for label, body in branches
             )
             actions += options[0].actions if len(options) == 1 else (LocalChoice(peer, options),)
         case Decide(_, then, otherwise):
-            actions.append(LocalChoice("", (local_type(then, session), local_type(otherwise, session))))
+            actions.append(LocalChoice("", (session_type(then, session), session_type(otherwise, session))))
         case Repeat(variable, body):
-            actions.append(LocalRec(variable, local_type(body, session)))
+            actions.append(LocalRec(variable, session_type(body, session)))
         case Again(variable):
             actions.append(LocalContinue(variable))
     return LocalType(tuple(actions))

@@ -173,7 +173,7 @@ def merge(
         body, notifications = notified(body, session)
     players = players_of(body, session)
     if not players:
-        raise KlorError(Diagnostic("unknown-session", "no interaction is left to be merged", source=chor.source,
+        raise KlorError(Diagnostic("no-such-session", "no interaction is left to be merged", source=chor.source,
                                    help="merge a choreography with a com or a sel, and do not keep every start"))  # fmt: skip
     tree = extract_tree(body, session)
     protocol = Protocol(name, tuple(player.role for player in players), type_of(tree))
@@ -237,7 +237,7 @@ def _require_closed(chor: Chor) -> None:
     running = {body.last.session for body in bodies(chor) if isinstance(body.last, New)}
     if free or running:
         which = ", ".join(sorted(free | running))
-        raise KlorError(Diagnostic("unknown-session", f"the choreography does not start the sessions that it uses: {which}",
+        raise KlorError(Diagnostic("no-such-session", f"the choreography does not start the sessions that it uses: {which}",
                                    help="merge the choreography before it runs, with the starts of its sessions"))  # fmt: skip
 
 
@@ -245,7 +245,7 @@ def _known_sessions(chor: Chor, keep: Collection[str]) -> frozenset[str]:
     known = {step.session for step in interactions(chor) if isinstance(step, Start)}
     for session in keep:
         if session not in known:
-            raise KlorError(Diagnostic("unknown-session", f"there is no session {session} whose start could be kept",
+            raise KlorError(Diagnostic("no-such-session", f"there is no session {session} whose start could be kept",
                                        help=f"the sessions are {', '.join(sorted(known)) or 'none'}"))  # fmt: skip
     return frozenset(keep)
 

@@ -1,6 +1,6 @@
 """Projection: a role's part of a protocol.
 
-    project(G, r) = L         raises KlorError `unmergeable` when r is not told of a choice that concerns it
+    local_type(G, r) = L      raises KlorError `unmergeable` when r is not told of a choice that concerns it
 
 At a message that r sends or receives, L sends or receives; other messages are left out. At a choice that r neither
 makes nor is told of first, the parts of r in the branches are *merged*: r goes on in one way, and learns which branch was
@@ -55,12 +55,12 @@ from klorpy.core.types import Role
 Merging: TypeAlias = Literal["full", "plain"]
 
 
-def project(protocol: Protocol, role: Role, *, merging: Merging = "full") -> LocalType:
+def local_type(protocol: Protocol, role: Role, *, merging: Merging = "full") -> LocalType:
     """The part of `role`. Raises KlorError `unmergeable`, and `unbound-role` when the protocol has no such role.
 
     >>> from klorpy.behaviour import parse_protocol
     >>> fetch = parse_protocol("(defprotocol Fetch [C F] (-> C F str) (branch F C (ok (-> C F file)) (quit)))")
-    >>> print(project(fetch, "F"))
+    >>> print(local_type(fetch, "F"))
     C?<str>; C+{ok: C?<file>; end, quit: end}
     """
     if role not in protocol.roles:
@@ -72,13 +72,13 @@ def project(protocol: Protocol, role: Role, *, merging: Merging = "full") -> Loc
     return local_of(type_, role)
 
 
-def projections(protocol: Protocol, *, merging: Merging = "full") -> dict[Role, LocalType]:
+def local_types(protocol: Protocol, *, merging: Merging = "full") -> dict[Role, LocalType]:
     """The parts of all roles. Raises KlorError with every role that has none."""
     parts: dict[Role, LocalType] = {}
     errors: list[Diagnostic] = []
     for role in protocol.roles:
         try:
-            parts[role] = project(protocol, role, merging=merging)
+            parts[role] = local_type(protocol, role, merging=merging)
         except KlorError as error:
             if error.slug != "unmergeable":
                 raise

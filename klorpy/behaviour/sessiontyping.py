@@ -199,7 +199,7 @@ class _Checker:
                              "a message goes to another thread")  # fmt: skip
         session = sessions.get(step.session)
         if session is None:
-            raise self.error("unknown-session", f"no session {step.session} is open at {text_of(step)}", step.span,
+            raise self.error("no-such-session", f"no session {step.session} is open at {text_of(step)}", step.span,
                              "start it first")  # fmt: skip
         for player in (step.sender, step.receiver):
             owner = session.owners.get(player.role)

@@ -131,7 +131,7 @@ TITLES: Final[dict[str, str]] = {
     # Sessions.
     "bad-calculus": "not a choreography of the calculus",
     "unknown-channel": "unknown public channel",
-    "unknown-session": "no such session is open",
+    "no-such-session": "no such session is open",
     "session-roles": "a thread does not play this role",
     "session-mismatch": "the protocol goes on differently",
     "session-open": "a session is not finished",

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from klorpy.behaviour import Membership, Merged, automaton, endpoint, member, merge, parse_global, parse_protocols, project, typecheck
-from klorpy.behaviour.endpoint import endpoints, local_type, unaware
+from klorpy.behaviour import (
+    Membership,
+    Merged,
+    automaton,
+    endpoint,
+    local_type,
+    member,
+    merge,
+    parse_global,
+    parse_protocols,
+    typecheck,
+)
+from klorpy.behaviour.endpoint import endpoints, session_type, unaware
 from klorpy.behaviour.expansion import expand
 from klorpy.behaviour.globalcalculus import Sel, Start, interactions
 from klorpy.behaviour.globaltype import Protocol
@@ -58,7 +69,7 @@ def test_the_running_example() -> None:
       ((sel m (f f) (c c) quit)
        (call X))))"""
     assert str(result.type) == "mu t. u->c:<str>; c->f:<str>; f->c:{ok: c->f:<file>; t, quit: t}"
-    locals_ = {role: str(project(result.protocol, role)) for role in result.protocol.roles}
+    locals_ = {role: str(local_type(result.protocol, role)) for role in result.protocol.roles}
     assert locals_ == {
         "u": "mu t. c!<str>; t",
         "c": "mu t. u?<str>; f!<str>; f&{ok: f!<file>; t, quit: t}",
@@ -223,7 +234,7 @@ def test_the_local_types_of_a_merge_are_those_of_its_endpoints() -> None:
     for id in ("W0", "W1", "W2", "W3", "W6"):
         result = merged(CASES[id][0])
         for thread, behaviour in endpoints(result.chor).items():
-            assert automaton(local_type(behaviour, result.session)) == automaton(project(result.protocol, thread)), id
+            assert automaton(session_type(behaviour, result.session)) == automaton(local_type(result.protocol, thread)), id
 
 
 # --- What is refused --------------------------------------------------------------------------------------------------
@@ -232,12 +243,12 @@ def test_the_local_types_of_a_merge_are_those_of_its_endpoints() -> None:
 @pytest.mark.parametrize(
     ("text", "options", "slug"),
     [
-        ("(sel k (t A) (u B) l)", {}, "unknown-session"),
-        ("(new k 0)", {}, "unknown-session"),
-        ("0", {}, "unknown-session"),
+        ("(sel k (t A) (u B) l)", {}, "no-such-session"),
+        ("(new k 0)", {}, "no-such-session"),
+        ("0", {}, "no-such-session"),
         ("(start q k (t A) (u B))", {}, "unknown-channel"),
-        (worked.W1, {"keep_start": ["nowhere"]}, "unknown-session"),
-        (worked.W1, {"keep_start": ["k", "h"]}, "unknown-session"),
+        (worked.W1, {"keep_start": ["nowhere"]}, "no-such-session"),
+        (worked.W1, {"keep_start": ["k", "h"]}, "no-such-session"),
         ("(start a k (u U) (c C)) (com k (u U) 5 (c C) x)", {}, "sort-mismatch"),
         ("(rec X (start s k (t A) (u B)) (call X))", {}, "unguarded-recursion"),
     ],

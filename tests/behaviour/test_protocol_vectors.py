@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from klorpy.behaviour import Protocol, automaton, parse_global, parse_protocols, project
+from klorpy.behaviour import Protocol, automaton, local_type, parse_global, parse_protocols
 from klorpy.behaviour.expansion import expand
 from klorpy.behaviour.globaltype import GlobalType
 from klorpy.behaviour.regular import tree, type_of
@@ -54,7 +54,7 @@ def protocol_of(case: dict[str, Any]) -> Protocol:
 def test_full_merging_finds_what_plain_merging_finds(case: dict[str, Any]) -> None:
     protocol = protocol_of(case)
     for role in protocol.roles:
-        assert automaton(project(protocol, role)) == automaton(project(protocol, role, merging="plain"))
+        assert automaton(local_type(protocol, role)) == automaton(local_type(protocol, role, merging="plain"))
 
 
 @named("accept")
