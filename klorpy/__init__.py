@@ -11,6 +11,9 @@ functions. Once klorpy is imported, `.hy` files are modules: `import shop`.
 """
 
 # Hy installs the hooks that make `.hy` files importable, so it comes before any of them.
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 import hy
 import hy.macros
 
@@ -37,8 +40,8 @@ from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explor
 
 __all__ = [
     "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "KlorError", "KlorSyntaxError",
-    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "PeerClosed", "RoleConfig", "Signature", "Simulation",
-    "Transport", "WireError", "alter_opts", "evaluate", "explore", "load", "noop", "play_role", "project", "register",
+    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "PeerClosed", "Protocol", "RoleConfig", "Signature", "Simulation",
+    "Transport", "WireError", "alter_opts", "evaluate", "explore", "load", "noop", "play_role", "project", "protocol", "register",
     "run_role", "signature", "simulate_chor",
 ]  # fmt: skip
 
@@ -48,6 +51,16 @@ __version__ = "0.1.0"
 hy.macros.require("klorpy.language.macros", "klorpy", "ALL")
 hy.macros.require("klorpy.stdlib", "klorpy", "ALL")
 del hy
+
+
+#: Names whose rooms are loaded when they are first asked for, so that `import klorpy` stays quick.
+_LATER = {"Protocol": "klorpy.behaviour", "protocol": "klorpy.behaviour"}
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'klorpy' has no attribute {name!r}")
+    return getattr(_import_module(_LATER[name]), name)
 
 
 def load_ipython_extension(shell: object) -> None:

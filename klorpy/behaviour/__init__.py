@@ -5,7 +5,7 @@ from klorpy.behaviour.calculusparser import parse_gc
 from klorpy.behaviour.enactment import Enactment, enact
 from klorpy.behaviour.endpoint import Behaviour, endpoint, endpoints
 from klorpy.behaviour.globalcalculus import Chor
-from klorpy.behaviour.globalparser import parse_global, parse_protocol, parse_protocols
+from klorpy.behaviour.globalparser import parse_global, parse_protocol, parse_protocols, protocol
 from klorpy.behaviour.globaltype import GlobalType, Protocol
 from klorpy.behaviour.inference import extract, infer
 from klorpy.behaviour.localtype import LocalType
@@ -18,5 +18,5 @@ from klorpy.behaviour.sessiontyping import Typing, typecheck
 __all__ = [
     "Action", "Automaton", "Behaviour", "Chor", "Enactment", "GlobalType", "LocalType", "Membership", "Merged", "Protocol",
     "Savings", "Transition", "Typing", "automaton", "enact", "endpoint", "endpoints", "extract", "infer", "local_type", "local_types", "member", "merge",
-    "parse_gc", "parse_global", "parse_protocol", "parse_protocols", "savings", "typecheck",
+    "parse_gc", "parse_global", "parse_protocol", "parse_protocols", "protocol", "savings", "typecheck",
 ]  # fmt: skip

@@ -60,7 +60,7 @@ class _Expansion:
     source: Source | None
     items: int = 0
 
-    def instance(self, wanted: Instance, within: tuple[Instance, ...], do: Do | None) -> GlobalType:
+    def instance(self, wanted: Instance, within: tuple[Instance, ...], do: Do | None, at: Span | None = None) -> GlobalType:
         name, roles = wanted
         protocol = self.library.get(name)
         span = do.span if do else None
@@ -74,28 +74,32 @@ class _Expansion:
             raise too_deep(span, self.source)
         body = rename(protocol.type, dict(zip(protocol.roles, roles, strict=True)))
         inner = (*within, wanted)
-        done = self.body(body, inner)
+        # What stands in another file is shown where it is used here.
+        place = span if protocol.source is not self.source else None
+        done = self.body(body, inner, place or at)
         used = any(isinstance(item, Continue) and item.variable == _loop(wanted) for item in items_of(done))
-        return GlobalType((Rec(_loop(wanted), done),), source=body.source) if used else done
+        return GlobalType((Rec(_loop(wanted), done, span=span or protocol.span),), source=body.source) if used else done
 
-    def body(self, type_: GlobalType, within: tuple[Instance, ...]) -> GlobalType:
+    def body(self, type_: GlobalType, within: tuple[Instance, ...], at: Span | None) -> GlobalType:
         out: list[Item] = []
         for item in type_.items:
             self.items += 1
             if self.items > MAX_ITEMS:
                 raise too_large(self.source)
+            if at is not None:
+                item = replace(item, span=at)
             match item:
                 case Message() | Continue():
                     out.append(item)
                 case Choice(_, branches):
-                    out.append(replace(item, branches=tuple(self.body(branch, within) for branch in branches)))
+                    out.append(replace(item, branches=tuple(self.body(branch, within, at) for branch in branches)))
                 case Rec(_, body):
-                    out.append(replace(item, body=self.body(body, within)))
+                    out.append(replace(item, body=self.body(body, within, at)))
                 case Do(name, roles):
                     if (name, roles) in within:
                         out.append(Continue(_loop((name, roles)), span=item.span))
                     else:
-                        out += self.instance((name, roles), within, item).items
+                        out += self.instance((name, roles), within, item, at).items
                 case _:
                     assert_never(item)
         return replace(type_, items=tuple(out))

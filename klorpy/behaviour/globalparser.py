@@ -52,6 +52,21 @@ def parse_protocol(text: str, filename: str = "<text>", library: Mapping[str, Pr
     return protocol
 
 
+def protocol(
+    text: str, filename: str = "<text>", line: int = 1, column: int = 1, scope: Mapping[str, object] | None = None
+) -> Protocol:
+    """The protocol of a text that stands in a file at `line` and `column`; what `defprotocol` calls.
+
+    `scope` holds the protocols that it may use, under any names. Errors are at their places in the file.
+
+    >>> protocol("(defprotocol Login [U C] (-> U C str))")
+    (defprotocol Login [U C] (-> U C str))
+    """
+    library = {value.name: value for value in (scope or {}).values() if isinstance(value, Protocol)}
+    # What stands before it in the file is blank here, so that places are those of the file.
+    return parse_protocol("\n" * (line - 1) + " " * (column - 1) + text, filename, library)
+
+
 def parse_protocols(text: str, filename: str = "<text>") -> dict[str, Protocol]:
     """The protocols of a text by their names; each may use the others. Raises KlorError when one is not well-formed.
 
