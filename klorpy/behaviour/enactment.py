@@ -113,7 +113,7 @@ def enact(
     10 starts with 20 messages, 10 values and 0 selections, 30 messages in all; critical path 21
     """
     behaviours = endpoints(chor) if isinstance(chor, Chor) else chor
-    return _Run(functions or {}, rounds, start == "barrier", delay, random.Random(seed), max_messages).run(behaviours)
+    return _Run({} if functions is None else functions, rounds, start == "barrier", delay, random.Random(seed), max_messages).run(behaviours)
 
 
 class _Run:

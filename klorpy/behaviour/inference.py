@@ -59,7 +59,7 @@ def extract_tree(chor: Chor, session: str) -> Tree:
     require_depth(chor)
     flow = _Flow()
     start = flow.body(chor, {}, 0)
-    return _Extraction(flow.points, frozenset((session,)), chor.source).tree([start])
+    return _Extraction(flow.points, chor.source).tree([(session, start)])
 
 
 def infer(chor: Chor) -> dict[str, GlobalType]:
@@ -78,7 +78,7 @@ def infer(chor: Chor) -> dict[str, GlobalType]:
         sessions.setdefault(start.channel, []).append((start.session, after))
     return {
         channel: type_of(
-            _Extraction(flow.points, frozenset(name for name, _ in begun), chor.source).tree([at for _, at in begun])
+            _Extraction(flow.points, chor.source).tree(begun)
         )
         for channel, begun in sessions.items()
     }
@@ -130,17 +130,21 @@ class _Flow:
                 return self.body(body, scope, end)
 
 
+#: A session and where it is; all sessions end at one place.
+_Place: TypeAlias = tuple[str, int]
+_END: Final[_Place] = ("", 0)
+
+
 @dataclass
 class _Extraction:
     points: Sequence[_Point]
-    sessions: frozenset[str]
     source: Source | None
 
-    def tree(self, starts: Iterable[int]) -> Tree:
-        numbers: dict[frozenset[int], int] = {}
-        places: list[tuple[frozenset[int], tuple[Cond, ...]]] = []
+    def tree(self, starts: Iterable[_Place]) -> Tree:
+        numbers: dict[frozenset[_Place], int] = {}
+        places: list[tuple[frozenset[_Place], tuple[Cond, ...]]] = []
 
-        def number(targets: Iterable[int]) -> int:
+        def number(targets: Iterable[_Place]) -> int:
             place, passed = self.closure(targets)
             if place not in numbers:
                 numbers[place] = len(places)
@@ -160,42 +164,44 @@ class _Extraction:
             ))  # fmt: skip
         return Tree(tuple(nodes)).minimal()
 
-    def closure(self, targets: Iterable[int]) -> tuple[frozenset[int], tuple[Cond, ...]]:
-        """The interactions of the sessions that come next, 0 for the end; and the conditionals on the way."""
-        found: set[int] = set()
-        seen: set[int] = set()
+    def closure(self, targets: Iterable[_Place]) -> tuple[frozenset[_Place], tuple[Cond, ...]]:
+        """The interactions of the sessions that come next, or their end; and the conditionals on the way."""
+        found: set[_Place] = set()
+        seen: set[_Place] = set()
         passed: list[Cond] = []
         todo = list(targets)
         while todo:
-            at = todo.pop()
-            if at in seen:
+            place = todo.pop()
+            if place in seen:
                 continue
-            seen.add(at)
+            seen.add(place)
+            session, at = place
             point = self.points[at]
-            if at == 0 or (isinstance(point.step, Start) and point.step.session in self.sessions):
+            if at == 0 or (isinstance(point.step, Start) and point.step.session == session):
                 # The session is over at the end of its scope, and surely where the next one starts.
-                found.add(0)
-            elif isinstance(point.step, (Com, Sel)) and point.step.session in self.sessions:
-                found.add(at)
+                found.add(_END)
+            elif isinstance(point.step, (Com, Sel)) and point.step.session == session:
+                found.add(place)
             else:
                 if isinstance(point.step, Cond):
                     passed.append(point.step)
-                todo += reversed(point.targets)
+                todo += [(session, target) for target in reversed(point.targets)]
         # A loop in which nothing of these sessions happens is their end, too.
-        return frozenset(found) or frozenset((0,)), tuple(passed)
+        return frozenset(found) or frozenset((_END,)), tuple(passed)
 
     def agreed(
-        self, place: frozenset[int], passed: tuple[Cond, ...]
-    ) -> tuple[str, str, dict[Content, list[int]]] | None:
+        self, place: frozenset[_Place], passed: tuple[Cond, ...]
+    ) -> tuple[str, str, dict[Content, list[_Place]]] | None:
         """What is done at all of these places alike; None at the end."""
-        if place == {0}:
+        if place == {_END}:
             return None
-        steps = [(at, step) for at in sorted(place) if isinstance(step := self.points[at].step, (Com, Sel))]
-        first = steps[0][1]
-        if 0 in place:
+        steps = [(session, self.points[at].targets[0], step) for session, at in sorted(place)
+                 if isinstance(step := self.points[at].step, (Com, Sel))]  # fmt: skip
+        first = steps[0][2]
+        if _END in place:
             raise self.unannounced(passed, text_of(first), "nothing")
-        branches: dict[Content, list[int]] = {}
-        for at, step in steps:
+        branches: dict[Content, list[_Place]] = {}
+        for session, following, step in steps:
             same = (step.sender.role, step.receiver.role) == (first.sender.role, first.receiver.role)
             if not same or isinstance(step, Com) != isinstance(first, Com):
                 raise self.unannounced(passed, text_of(first), text_of(step))
@@ -209,7 +215,7 @@ class _Extraction:
                     branches = {content: branches[known]}
                 else:
                     content = known
-            branches.setdefault(content, []).append(self.points[at].targets[0])
+            branches.setdefault(content, []).append((session, following))
         return first.sender.role, first.receiver.role, branches
 
     def unannounced(self, passed: tuple[Cond, ...], one: str, other: str) -> KlorError:

@@ -68,8 +68,9 @@ def _told(chor: Chor, missing: Unaware, session: str) -> Chor | None:
         return None
     told = _Telling(missing.cond, Player(missing.thread, role), session).chor(chor)
     try:
-        if told is not None:
-            extract_tree(told, session)
+        if told is None or len(unaware(told)) > len(unaware(chor)):
+            return None
+        extract_tree(told, session)
     except KlorError as error:
         # Another conditional with the same label comes to the same place, and there nobody is told.
         if error.slug != "unannounced-choice":
@@ -89,7 +90,8 @@ class _Telling:
         match chor.last:
             case Cond(_, _, then, otherwise) as cond:
                 if cond is self.cond:
-                    one, other = self.branch(then), self.branch(otherwise)
+                    shared = _shared(then, otherwise)
+                    one, other = self.branch(then, shared), self.branch(otherwise, shared)
                 else:
                     one, other = self.chor(then), self.chor(otherwise)
                 if one is None or other is None:
@@ -100,10 +102,10 @@ class _Telling:
                 return None if inner is None else replace(chor, last=replace(rec, body=inner))
         return chor
 
-    def branch(self, branch: Chor) -> Chor | None:
-        """`branch` with the first selection of the session passed on to the thread."""
+    def branch(self, branch: Chor, start: int = 0) -> Chor | None:
+        """`branch` with the first selection of the session, from a place on, passed on to the thread."""
         for i, step in enumerate(branch.steps):
-            if isinstance(step, Sel) and step.session == self.session:
+            if i >= start and isinstance(step, Sel) and step.session == self.session:
                 if self.who in (step.sender, step.receiver):
                     return None
                 passed = Sel(self.session, step.receiver, self.who, step.label, span=step.span)
@@ -118,6 +120,16 @@ class _Telling:
                 # Only the first round is told of what was decided before the loop.
                 return self.branch(before(branch.steps, unfold(rec)))
         return None
+
+
+def _shared(one: Chor, other: Chor) -> int:
+    """How many steps both branches begin with: they do not tell which one is taken."""
+    count = 0
+    for mine, theirs in zip(one.steps, other.steps, strict=False):
+        if mine != theirs:
+            break
+        count += 1
+    return count
 
 
 def _role_of(chor: Chor, thread: Thread, session: str) -> str | None:

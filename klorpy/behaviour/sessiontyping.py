@@ -88,12 +88,13 @@ def typecheck(
     *,
     functions: Mapping[str, Sort] | None = None,
     sessions: Mapping[str, Session] | None = None,
+    variables: Mapping[tuple[Thread, str], Sort | None] | None = None,
     shared: bool = False,
 ) -> Typing:
     """Check that every session follows the protocol of its channel.
 
-    `functions` gives functions of the host the sort of their results; others fit everywhere. `sessions` are those that are
-    open already. With `shared`, one thread may play several roles of a session. Raises KlorError, which names the
+    `functions` gives functions of the host the sort of their results; others fit everywhere. `sessions` are
+    those that are open already, `variables` what threads have received. With `shared`, one thread may play several roles of a session. Raises KlorError, which names the
     interaction and the reason.
 
     >>> from klorpy.behaviour import parse_gc, parse_protocol
@@ -105,7 +106,7 @@ def typecheck(
     require_depth(chor)
     chor = distinct_sessions(chor)
     checker = _Checker(channels, functions or {}, chor.source, shared)
-    checked = checker.body(chor, dict(sessions or {}), {}, {})
+    checked = checker.body(chor, dict(sessions or {}), dict(variables or {}), {})
     return Typing(checked, checker.most)
 
 

@@ -175,7 +175,8 @@ def _unguarded(nodes: Sequence[Draft]) -> Iterator[Violation]:
         while todo:
             place = todo.pop()
             if place == at:
-                yield Violation("unguarded-recursion", f"{node.item.variable} starts again before anything is sent",
+                what = "the protocol uses itself" if node.item.variable.startswith("__") else f"{node.item.variable} starts again"
+                yield Violation("unguarded-recursion", f"{what} before anything is sent",
                                 "send a message between the mu and its variable", node.item.variable, node.item.span)  # fmt: skip
                 break
             if place not in seen and not isinstance(nodes[place].item, (Message, type(None))):
