@@ -28,7 +28,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 import msgspec
@@ -531,14 +531,13 @@ class Link(asyncio.BufferedProtocol):
     # --- asyncio's protocol -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._write = transport.write
+        self._transport = cast(asyncio.Transport, transport)  # other loops have classes of their own
+        self._write = self._transport.write
         self.tcp._links.add(self)
         address = transport.get_extra_info("peername")
         self.name = f"the connection with {address[0]}:{address[1]}" if isinstance(address, tuple) else "a connection"
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        transport.set_write_buffer_limits(1 << 20)
+        self._transport.set_write_buffer_limits(1 << 20)
         body = _encode((VERSION, self.tcp.identity, self.tcp.positions()))
         self._write(_PLAIN.pack(1 + len(body), HELLO) + body)
 
