@@ -10,10 +10,10 @@ In Hy: `(require klorpy *)` gives `defchor` and the other macros, `(import klorp
 functions. Once klorpy is imported, `.hy` files are modules: `import shop`.
 """
 
-# Hy installs the hooks that make `.hy` files importable, so it comes before any of them.
-from importlib import import_module as _import_module
-from typing import Any as _Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
+# Hy installs the hooks that make `.hy` files importable, so it comes before any of them.
 import hy
 import hy.macros
 
@@ -22,6 +22,7 @@ from klorpy.core.diagnostics import KlorError, KlorWarning
 from klorpy.core.events import Message
 from klorpy.core.types import Signature
 from klorpy.core.values import noop
+from klorpy.core.verdicts import PeerLost, RolesMissing, SessionFailed, Verdict
 from klorpy.language import KlorSyntaxError, alter_opts, evaluate, load, project, signature
 from klorpy.runtime import (
     AgreementViolated,
@@ -38,12 +39,27 @@ from klorpy.runtime import (
 )
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explore, simulate_chor
 
+if TYPE_CHECKING:
+    from klorpy.behaviour import Protocol, protocol
+    from klorpy.runtime.sessions import Identity, Node, connect, host
+
 __all__ = [
-    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "KlorError", "KlorSyntaxError",
-    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "PeerClosed", "Protocol", "RoleConfig", "Signature", "Simulation",
-    "Transport", "WireError", "alter_opts", "evaluate", "explore", "load", "noop", "play_role", "project", "protocol", "register",
-    "run_role", "signature", "simulate_chor",
+    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError", "KlorSyntaxError",
+    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed", "PeerLost", "Protocol",
+    "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport", "Verdict", "WireError", "alter_opts",
+    "connect", "evaluate", "explore", "host", "load", "noop", "play_role", "project", "protocol", "register", "run_role", "signature",
+    "simulate_chor",
 ]  # fmt: skip
+
+#: Public names whose modules are imported when they are first asked for.
+_LATE = {
+    "Protocol": "klorpy.behaviour",
+    "protocol": "klorpy.behaviour",
+    "Identity": "klorpy.runtime.sessions",
+    "Node": "klorpy.runtime.sessions",
+    "connect": "klorpy.runtime.sessions",
+    "host": "klorpy.runtime.sessions",
+}
 
 __version__ = "0.1.0"
 
@@ -53,14 +69,15 @@ hy.macros.require("klorpy.stdlib", "klorpy", "ALL")
 del hy
 
 
-#: Names whose rooms are loaded when they are first asked for, so that `import klorpy` stays quick.
-_LATER = {"Protocol": "klorpy.behaviour", "protocol": "klorpy.behaviour"}
-
-
-def __getattr__(name: str) -> _Any:
-    if name not in _LATER:
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
         raise AttributeError(f"module 'klorpy' has no attribute {name!r}")
-    return getattr(_import_module(_LATER[name]), name)
+    found = globals()[name] = getattr(importlib.import_module(_LATE[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})
 
 
 def load_ipython_extension(shell: object) -> None:
