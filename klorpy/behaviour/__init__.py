@@ -13,10 +13,11 @@ from klorpy.behaviour.merge import Merged, merge
 from klorpy.behaviour.mesh import Membership, member
 from klorpy.behaviour.projection import local_type, local_types
 from klorpy.behaviour.savings import Savings, savings
+from klorpy.behaviour.scribble import scribble, scribble_local
 from klorpy.behaviour.sessiontyping import Typing, typecheck
 
 __all__ = [
     "Action", "Automaton", "Behaviour", "Chor", "Enactment", "GlobalType", "LocalType", "Membership", "Merged", "Protocol",
     "Savings", "Transition", "Typing", "automaton", "enact", "endpoint", "endpoints", "extract", "infer", "local_type", "local_types", "member", "merge",
-    "parse_gc", "parse_global", "parse_protocol", "parse_protocols", "protocol", "savings", "typecheck",
+    "parse_gc", "parse_global", "parse_protocol", "parse_protocols", "protocol", "savings", "scribble", "scribble_local", "typecheck",
 ]  # fmt: skip
