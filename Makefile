@@ -25,6 +25,7 @@ bench: .venv/.installed ## ratios against named baselines, side by side
 
 fuzz: .venv/.installed ## the theorems on 50,000 generated programs
 	$(BIN)/python tests/theorems/fuzz.py --programs 50000 --seed 1 --jobs 2
+	$(BIN)/python tests/theorems/fuzz_merging.py --programs 40000 --seed 1 --jobs 2
 
 golden: .venv/.installed ## rewrite the golden files from what the compiler says now
 	$(BIN)/pytest -q tests/golden tests/docs tests/environment --refresh-golden

@@ -338,10 +338,13 @@ class _Reading:
         return frame.depth + 1
 
     def variable(self, place: int) -> str:
-        """A variable for the binder at this depth: t, t1, …; not the name of a role."""
-        name = f"t{place or ''}"
+        """A variable for the binder at this depth: t, t1, …, or X, X1, … where that is a role."""
+        for letter in ("t", "X", "Y"):
+            name = f"{letter}{place or ''}"
+            if name not in self.roles:
+                return name
         while name in self.roles:
-            name += "'"
+            name = f"_{name}"
         return name
 
 
