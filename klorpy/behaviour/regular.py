@@ -146,6 +146,13 @@ def refine(shape: Sequence[Hashable], following: Sequence[Mapping[Step, int]]) -
     return [first.setdefault(group, len(first)) for group in classes]
 
 
+def require_size(count: int) -> None:
+    """Raise KlorError `too-large` when there are more than `MAX_ITEMS` states."""
+    if count > MAX_ITEMS:
+        raise KlorError(f"there are more than {MAX_ITEMS} states", slug="too-large",
+                        help="split the protocol, or tell roles of choices earlier")  # fmt: skip
+
+
 # --- From types to trees ----------------------------------------------------------------------------------------------
 
 

@@ -170,6 +170,12 @@ def test_conditionals_of_different_threads_swap() -> None:
     assert inner[0] == parse_gc("(if true t (sel k (t A) (v B) a) (sel k (t A) (v B) c))")
 
 
+def test_a_recursion_that_does_nothing_has_no_state() -> None:
+    with pytest.raises(KlorError) as caught:
+        in_order(Chor((), Rec("X", Chor((), Rec("Y", Chor((), Call("X")))))))
+    assert caught.value.slug == "unguarded-recursion"
+
+
 def test_states_are_unfolded() -> None:
     loop = parse_gc("(rec X (sel k (t A) (u B) l) (call X))")
     [(_, after)] = in_order(loop)

@@ -81,11 +81,16 @@ def main(arguments: list[str] | None = None) -> int:
     chunks = [seeds[i : i + CHUNK] for i in range(0, len(seeds), CHUNK)]
     answers: Counter[str] = Counter()
     failures: list[str] = []
-    start = time.monotonic()
+    start, shown, done = time.monotonic(), 0.0, 0
     with multiprocessing.get_context("spawn").Pool(min(options.jobs, len(chunks))) as pool:
         for found, wrong in pool.imap_unordered(try_chunk, chunks):
             answers += found
             failures += wrong
+            done += CHUNK
+            took = time.monotonic() - start
+            if took - shown >= 30:
+                shown = took
+                print(f"{done} of {len(seeds)}, {len(failures)} failures, {done / took:.0f} a second", flush=True)
     for answer, count in sorted(answers.items()):
         print(f"  {count:8} {answer}")
     for failure in sorted(failures, key=len):
