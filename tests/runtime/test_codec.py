@@ -42,7 +42,7 @@ from tests.runtime.wire_values import (
 )
 
 NAN = float("nan")
-UTC = dt.timezone.utc
+UTC = dt.UTC
 PLUS_TWO = dt.timezone(dt.timedelta(hours=2))
 MOMENT = dt.datetime(2024, 2, 29, 12, 30, 15, 123456)
 

@@ -46,7 +46,8 @@ _COLLISIONS: Final = 64
 _EXTENSION: Final = frozenset((*range(0xC7, 0xCA), *range(0xD4, 0xD9)))
 _HEADS: Final = bytes((*_EXTENSION, *range(0x80, 0xA0), *range(0xDC, 0xE0)))
 
-_ADVICE: Final = "both sides need the same version of klorpy, and of the classes that they register"
+_VERSIONS: Final = "both sides need the same version of klorpy, and of the classes that they register"
+_DAMAGED: Final = "they were cut or damaged on the way, or another program wrote them"
 
 
 class _Extended(Exception):
@@ -73,7 +74,7 @@ def decode(data: bytes | bytearray | memoryview, limits: Limits = LIMITS) -> Any
     Traceback (most recent call last):
         ...
     klorpy.WireError: the bytes are not a value: Input data was truncated
-    help: both sides need the same version of klorpy, and of the classes that they register
+    help: they were cut or damaged on the way, or another program wrote them
     """
     if type(data) is not bytes:
         data = _bytes(data)
@@ -99,11 +100,11 @@ def decode(data: bytes | bytearray | memoryview, limits: Limits = LIMITS) -> Any
     except WireError:
         raise
     except KlorError as error:
-        raise WireError(f"the bytes are of a value that may not be sent: {error.message}", help=_ADVICE) from None
+        raise WireError(f"the bytes are of a value that may not be sent: {error.message}", help=_VERSIONS) from None
     except Exception as error:  # whatever msgspec, a type of the table or a registered class has against the bytes
-        raise WireError(f"the bytes are not a value: {str(error)[:200] or type(error).__name__}", help=_ADVICE) from error
+        raise WireError(f"the bytes are not a value: {str(error)[:200] or type(error).__name__}", help=_DAMAGED) from error
     if again != data:
-        raise WireError("the bytes are of a value that is written in another way", help=_ADVICE)
+        raise WireError("the bytes are of a value that is written in another way", help=_VERSIONS)
     return value
 
 
@@ -285,10 +286,14 @@ def _difference(entry: registry.Registered, values: dict[Any, Any]) -> str:
 
 def _record(reader: Reader, data: bytes) -> Any:
     entry, values = _fields(reader, data, Kind.RECORD)
-    if not entry.late:
-        return entry.cls(**values)
     late = {name: values.pop(name) for name in entry.late}
-    made = entry.cls(**values)
+    try:
+        made = entry.cls(**values)
+    except Exception as error:  # the class's own checks
+        raise WireError(
+            f"{entry.name} refuses the fields that came: {str(error)[:200] or type(error).__name__}",
+            help="an object that its class would not make was sent, or the versions of the class differ",
+        ) from error
     for name, value in late.items():
         object.__setattr__(made, name, value)  # the way of frozen dataclasses
     return made
@@ -307,7 +312,7 @@ def _member(reader: Reader, data: bytes) -> Any:
             raise ValueError("flags that are no number")
         return entry.cls(member)
     if type(member) is not str or member not in entry.cls.__members__:
-        raise WireError(f"{entry.name} has no member {show(member, 60)} here", help=_ADVICE)
+        raise WireError(f"{entry.name} has no member {show(member, 60)} here", help=_VERSIONS)
     return entry.cls.__members__[member]
 
 
