@@ -18,8 +18,10 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence, Sized
 from enum import Flag
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
+import msgspec
 from msgspec.msgpack import Decoder
 
 from klorpy.core.diagnostics import KlorError
@@ -61,6 +63,8 @@ def _extended(code: int, data: memoryview) -> Any:
 _decode_plain: Final = Decoder(ext_hook=_extended).decode
 _decode_tuple: Final = Decoder(tuple, ext_hook=_extended).decode
 
+_simplified: Final = partial(msgspec.to_builtins, builtin_types=(bytes,), str_keys=True)
+
 #: The frames of one byte whose values nobody can change.
 _SINGLE: Final[dict[bytes, Any]] = {pack(value): value for value in (None, False, True, *range(-32, 128))}
 
@@ -90,12 +94,9 @@ def decode(data: bytes | bytearray | memoryview, limits: Limits = LIMITS) -> Any
         else:
             try:
                 value = _decode_plain(data)
+                again = pack(value) if _is_plain(data, value, limits) else encode(value, limits)
             except _Extended:  # which is seen only when it is met
                 value = _read_extended(data, limits)
-            # A frame with no byte that may be another head is flat, so there is nothing to be found in its types.
-            if type(value) in PLAIN or (size <= limits.items and size - len(data.translate(None, _HEADS)) == 1):
-                again = pack(value)
-            else:
                 again = encode(value, limits)
     except WireError:
         raise
@@ -106,6 +107,30 @@ def decode(data: bytes | bytearray | memoryview, limits: Limits = LIMITS) -> Any
     if again != data:
         raise WireError("the bytes are of a value that is written in another way", help=_VERSIONS)
     return value
+
+
+def _is_plain(data: bytes, value: Any, limits: Limits) -> bool:
+    """Whether the writer is known to give `value`, which msgspec read from a short frame, to msgspec as it is."""
+    kind = type(value)
+    if kind in PLAIN:
+        return True
+    size = len(data)
+    heads = size - len(data.translate(None, _HEADS))
+    if heads > limits.depth or size > limits.items:
+        return False  # it may be nested too deeply, or hold too much
+    if heads == 1:
+        return True  # there is no byte that may be the head of something inside
+    if kind is dict:
+        for key, item in value.items():
+            if type(item) not in PLAIN or type(key) not in PLAIN:
+                break
+        else:
+            return True
+    try:
+        # What msgspec may have made besides lists and dicts with texts as keys comes out as something else.
+        return bool(_simplified(value) == value)
+    except TypeError:
+        return False
 
 
 def _bytes(data: bytes | bytearray | memoryview) -> bytes:
@@ -183,6 +208,15 @@ class Reader:
 
     def hook(self, code: int, data: memoryview) -> Any:
         """The value of an extension. Raises whatever there is against it."""
+        if code == table.TUPLE and len(data) <= _HARMLESS_PART and len(data) <= self.free:
+            # Most tuples are short, and hold no extension.
+            try:
+                value = _decode_tuple(data)
+            except _Extended:
+                pass
+            else:
+                self.free -= len(data)
+                return value
         read = _READ.get(code)
         if read is None:
             raise ValueError(f"there is no extension {code}")
