@@ -143,9 +143,9 @@ def _read(data: bytes, limits: Limits) -> Any:
     """The value of a frame that is long, or is an extension. Raises whatever there is against it."""
     first = data[0]
     if first in _EXTENSION:
-        # The commonest extension, when there is none in it. Its length is compared with all else in the end.
+        # A short tuple, when there is no extension in it. The length that is claimed is compared with all else in the end.
         start = 3 if first == 0xC7 else 2
-        if first != 0xC8 and first != 0xC9 and data[start - 1] == table.TUPLE:
+        if len(data) <= _HARMLESS_PART and first != 0xC8 and first != 0xC9 and data[start - 1] == table.TUPLE:
             try:
                 return _decode_tuple(data[start:])
             except _Extended:
