@@ -88,10 +88,11 @@ def session_failed(session: str, name: str, verdict: Verdict, me: Role, peer: Ro
     It is a PeerLost when the peer itself is the one who failed.
     """
     kind = PeerLost if peer == verdict.role else SessionFailed
+    slug = verdict.slug if verdict.role == me else kind.default_slug
     notes = (f"{me} was at {site}",) if site is not None else ()
     message = f"session {session} of {name} failed: {verdict}"
     named = verdict.slug not in (SessionFailed.default_slug, PeerLost.default_slug)
     help = f"look at {verdict.role}" + (f": its error is {verdict.slug}" if named else "")
     if site is None:
-        return kind(Diagnostic(kind.default_slug, message, notes=notes, help=help), verdict)
-    return kind(site.diagnostic(kind.default_slug, message, help, notes), verdict)
+        return kind(Diagnostic(slug, message, notes=notes, help=help), verdict)
+    return kind(site.diagnostic(slug, message, help, notes), verdict)

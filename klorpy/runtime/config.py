@@ -50,7 +50,8 @@ class RoleConfig:
     """A role and how it communicates: by a transport, or by functions.
 
     `send(locator, value)` and `recv(locator)` may be coroutine functions; what `send` returns is ignored. `locators`
-    says what stands for each other role; it may leave out roles that are never met.
+    says what stands for each other role; it may leave out roles that are never met. After `timeout` seconds the role
+    fails, wherever it is (None: never).
     """
 
     role: Role
@@ -58,6 +59,7 @@ class RoleConfig:
     recv: Receive | None = None
     locators: Mapping[Role, Any] = field(default_factory=dict)
     transport: Transport | None = None
+    timeout: float | None = None
 
     @classmethod
     def of(cls, config: RoleConfig | Mapping[Any, Any]) -> RoleConfig:
@@ -80,6 +82,9 @@ class RoleConfig:
         transport = given.get("transport")
         if transport is not None and not all(hasattr(transport, verb) for verb in ("send", "receive", "close")):
             raise _bad(f"a transport has the methods send, receive and close, which {type(transport).__name__} has not")
+        timeout = given.get("timeout")
+        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
+            raise _bad(f"timeout is a number of seconds, not {timeout!r}")
         locators = given.get("locators") or {}
         if not isinstance(locators, Mapping):
             raise _bad(f"locators are a dict from roles to locators, not {type(locators).__name__}")

@@ -71,6 +71,7 @@ class _Play:
         check_count(self.definition, args, found.role)
         self.role = found.role
         self.transport = found.transport or _Functions(found)
+        self.timeout = found.timeout
         self.pinned = reachable(chor)
         self.args = args
         self.blocking = blocking
@@ -83,7 +84,7 @@ class _Play:
             if session is not None:
                 session.watch(scope.cancel)
             try:
-                return await self._drive(program, self.definition.signature.arrow.result)
+                return await self._in_time(program)
             except BaseException as error:
                 # The others must not wait for a role that will never answer.
                 if session is not None:
@@ -95,6 +96,17 @@ class _Play:
         # Only a session cancels the scope: it has failed elsewhere, while the role did something else than to wait for it.
         assert session is not None
         raise session.error()
+
+    async def _in_time(self, program: Program) -> Any:
+        result = self.definition.signature.arrow.result
+        if self.timeout is None:
+            return await self._drive(program, result)
+        with anyio.move_on_after(self.timeout):
+            return await self._drive(program, result)
+        raise KlorError(
+            f"{self.role} of {self.definition.name} did not end within {self.timeout:g} s", slug="timeout",
+            help="is there a loop that never ends, or a role that does not answer? If it needs longer, give a longer timeout",
+        )
 
     async def _drive(self, program: Program, type_: Type) -> Any:
         machine = Machine(self.pinned)
@@ -136,15 +148,18 @@ async def _drive(machine: Machine, transport: Transport) -> Any:
                 if value is DONE:
                     return machine.result
             else:
-                # The two commonest commands without another coroutine around them.
                 word = command[0]
                 if word == RECEIVE:
                     value = await transport.receive(command[1], command[2])
                 elif word == SEND:
                     await transport.send(command[1], command[2], command[3])
                     value = None
+                elif word == AWAIT:
+                    value = await _awaited(command)
                 else:
-                    value = await _perform(machine, command)
+                    if word in CALLS:
+                        machine.enter(command)
+                    value = None
             # A role that only computes or only sends must not starve the loop, and can be cancelled.
             silent += 1
             if silent >= BREATH:
@@ -154,23 +169,17 @@ async def _drive(machine: Machine, transport: Transport) -> Any:
         machine.close()
 
 
-async def _perform(machine: Machine, command: Command) -> Any:
-    word = command[0]
-    if word in CALLS:
-        machine.enter(command)
-        return None
-    if word == AWAIT:
-        awaitable, site = command[1], command[2]
-        if not isinstance(awaitable, Awaitable):
-            raise KlorError(
-                site.diagnostic(
-                    "cannot-await",
-                    f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
-                    help="await what a coroutine function returns",
-                )
+async def _awaited(command: Command) -> Any:
+    _, awaitable, site = command
+    if not isinstance(awaitable, Awaitable):
+        raise KlorError(
+            site.diagnostic(
+                "cannot-await",
+                f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
+                help="await what a coroutine function returns",
             )
-        return await awaitable
-    return None
+        )
+    return await awaitable
 
 
 class _Functions:

@@ -47,7 +47,7 @@ def differences(mine: Fingerprint, theirs: Fingerprint) -> tuple[str, ...]:
 
     >>> mine = Fingerprint("f", "(-> A B)", {"f": b"1", "g": b"2"})
     >>> differences(mine, Fingerprint("f", "(-> A B)", {"f": b"1", "g": b"3", "h": b"4"}))
-    ('the text of g differs', 'h is reached only there')
+    ('h is reached only there', 'the text of g differs')
     """
     if mine == theirs:
         return ()
