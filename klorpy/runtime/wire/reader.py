@@ -3,7 +3,8 @@
     limits ⊢ bytes ⇒ value        or WireError; whatever the bytes are, nothing else, and in bounded time and memory
 
 The reader makes a value and takes it only if the writer would have written these very bytes for it (see table.py). So
-`read` functions may be lenient about form, and have to be careful only about what it costs to make a value at all:
+`read` functions may be lenient about form, and have to be careful only about what it costs to make a value at all. (The
+commonest message is spared the comparison: a dict of up to 15 texts, numbers and the like by name, whose head says how many there are.)
 
 * A frame is no longer than its limit, and msgspec compares each length with what is there.
 * Extensions nest to the limit of depth. msgspec bounds its own recursion.
@@ -61,6 +62,7 @@ def _extended(code: int, data: memoryview) -> Any:
 
 
 _decode_plain: Final = Decoder(ext_hook=_extended).decode
+_decode_flat: Final = Decoder(dict[str, bool | int | float | str | None]).decode
 _decode_tuple: Final = Decoder(tuple, ext_hook=_extended).decode
 
 _simplified: Final = partial(msgspec.to_builtins, builtin_types=(bytes,), str_keys=True)
@@ -92,6 +94,14 @@ def decode(data: bytes | bytearray | memoryview, limits: Limits = LIMITS) -> Any
             value = _read(data, limits)
             again = encode(value, limits)
         else:
+            if 0x80 < data[0] < 0x90 and limits is LIMITS:
+                try:
+                    flat = _decode_flat(data)
+                except msgspec.MsgspecError:
+                    pass  # there is more in it, or something is wrong
+                else:
+                    if len(flat) == data[0] - 0x80:
+                        return flat
             try:
                 value = _decode_plain(data)
                 again = pack(value) if _is_plain(data, value, limits) else encode(value, limits)
