@@ -30,6 +30,7 @@ from klorpy.behaviour.endpoint import (
     Output,
     Repeat,
     Request,
+    Told,
     endpoints,
 )
 from klorpy.behaviour.globalcalculus import Apply, Chor, Expr, Thread, Variable
@@ -210,6 +211,11 @@ class _Run:
                         self.note("select", me, peer, label)
                         self.result.selections += 1
                         self.post(me, (_joined(me, session, sessions), role, peer), label)
+                    case Told(session, role, peer, label):
+                        told = yield from self.receive(me, (_joined(me, session, sessions), peer, role))
+                        self.note("offer", me, peer, told)
+                        if told != label:
+                            raise _unexpected(me, told)
             body = yield from self.last(me, body, sessions, loops)
 
     def last(
@@ -223,8 +229,7 @@ class _Run:
                 self.note("offer", me, peer, label)
                 chosen = dict(branches).get(label)
                 if chosen is None:
-                    raise KlorError(f"{me} is told {label}, which it does not offer", slug="protocol-mismatch",
-                                    help="the behaviours are not those of one choreography")  # fmt: skip
+                    raise _unexpected(me, label)
                 return chosen
             case Decide(expr, then, otherwise):
                 value = self.value(me, expr)
@@ -304,6 +309,11 @@ class _Later:
 
     def get(self) -> Any:
         return self.run.take(self.queue, self.thread)
+
+
+def _unexpected(me: Thread, label: object) -> KlorError:
+    return KlorError(f"{me} is told {label}, which it does not offer", slug="protocol-mismatch",
+                     help="the behaviours are not those of one choreography")  # fmt: skip
 
 
 def _joined(me: Thread, session: str, sessions: Mapping[str, int]) -> int:

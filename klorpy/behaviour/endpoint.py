@@ -6,7 +6,7 @@
     op ::= request a k (p …)      begin a session and wait until all have joined     Request
          | accept a k p           join a session as p                                Accept
          | k[p→q]!e | k[q→p]?x    send a value, receive one                          Output, Input
-         | k[p→q]!l               tell which branch is taken                         Choose
+         | k[p→q]!l | k[q→p]?l    tell which branch is taken, be told                Choose, Told
     last ::= 0 | k[q→p]?{l: B, …} | if e B B | rec X B | call X                      Done, Offer, Decide, Repeat, Again
 
 In a conditional of another thread, the two behaviours of t are merged: equal operations stay, offers of one role in one
@@ -115,7 +115,20 @@ class Choose:
         return f"{self.session}[{self.role}→{self.peer}]!{self.label}"
 
 
-Operation: TypeAlias = Request | Accept | Output | Input | Choose
+@dataclass(frozen=True, slots=True)
+class Told:
+    """As `role`, be told by `peer` that a branch is taken; there is no other."""
+
+    session: str
+    role: Role
+    peer: Role
+    label: Label
+
+    def __str__(self) -> str:
+        return f"{self.session}[{self.peer}→{self.role}]?{self.label}"
+
+
+Operation: TypeAlias = Request | Accept | Output | Input | Choose | Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +170,7 @@ class Again:
     variable: str
 
 
-Final_: TypeAlias = Done | Offer | Decide | Repeat | Again
+Ending: TypeAlias = Done | Offer | Decide | Repeat | Again
 
 DONE: Final = Done()
 
@@ -167,13 +180,13 @@ class Behaviour:
     """What a thread does."""
 
     ops: tuple[Operation, ...] = ()
-    last: Final_ = DONE
+    last: Ending = DONE
 
     def __str__(self) -> str:
         return "; ".join([*map(str, self.ops), _last_text(self.last)])
 
 
-def _last_text(last: Final_) -> str:
+def _last_text(last: Ending) -> str:
     match last:
         case Done():
             return "0"
@@ -262,19 +275,11 @@ class _Projection:
     thread: Thread
 
     def body(self, chor: Chor) -> Behaviour:
-        behaviour = self.last(chor.last)
-        ops: list[Operation] = []
-        for step in reversed(chor.steps):
-            part = self.step(step)
-            if isinstance(part, Offer):
-                [(label, _)] = part.branches
-                following = Behaviour((*reversed(ops), *behaviour.ops), behaviour.last)
-                behaviour, ops = Behaviour((), replace(part, branches=((label, following),))), []
-            elif part is not None:
-                ops.append(part)
-        return Behaviour((*reversed(ops), *behaviour.ops), behaviour.last)
+        following = self.last(chor.last)
+        ops = [op for step in chor.steps if (op := self.step(step)) is not None]
+        return Behaviour((*ops, *following.ops), following.last)
 
-    def step(self, step: Interaction) -> Operation | Offer | None:
+    def step(self, step: Interaction) -> Operation | None:
         match step:
             case Start(channel, session, players):
                 if players[0].thread == self.thread:
@@ -291,7 +296,7 @@ class _Projection:
                 if sender.thread == self.thread:
                     return Choose(session, sender.role, receiver.role, label)
                 if receiver.thread == self.thread:
-                    return Offer(session, receiver.role, sender.role, ((label, Behaviour()),))
+                    return Told(session, receiver.role, sender.role, label)
             case _:
                 assert_never(step)
         return None
@@ -390,15 +395,27 @@ class _Names:
 def merged(first: Behaviour, second: Behaviour, names: _Names | None = None) -> Behaviour:
     """One behaviour for both branches; raises _Differ."""
     bound = names.copy() if names else _Names()
-    count = min(len(first.ops), len(second.ops))
+    same = 0
     for one, two in zip(first.ops, second.ops, strict=False):
         if not _same(one, two, bound):
-            raise _Differ(_op_says(one), _op_says(two))
-    if len(first.ops) != len(second.ops):
-        raise _Differ(*(
-            _op_says(b.ops[count]) if len(b.ops) > count else _last_says(b.last) for b in (first, second)
-        ))  # fmt: skip
-    return Behaviour(first.ops, _merged_last(first.last, second.last, bound))
+            break
+        same += 1
+    if len(first.ops) == len(second.ops) == same:
+        return Behaviour(first.ops, _merged_last(first.last, second.last, bound))
+    mine, theirs = _offer(first, same), _offer(second, same)
+    if mine is None or theirs is None:
+        raise _Differ(*(_op_says(b.ops[same]) if len(b.ops) > same else _last_says(b.last) for b in (first, second)))
+    return Behaviour(first.ops[:same], _merged_last(mine, theirs, bound))
+
+
+def _offer(behaviour: Behaviour, at: int) -> Offer | None:
+    """What is offered behind the first `at` operations; None when something else is done there."""
+    if at == len(behaviour.ops):
+        return behaviour.last if isinstance(behaviour.last, Offer) else None
+    match behaviour.ops[at]:
+        case Told(session, role, peer, label):
+            return Offer(session, role, peer, ((label, Behaviour(behaviour.ops[at + 1 :], behaviour.last)),))
+    return None
 
 
 def _same(one: Operation, two: Operation, names: _Names) -> bool:
@@ -416,12 +433,12 @@ def _same(one: Operation, two: Operation, names: _Names) -> bool:
             if same:
                 names.bind("variable", one.variable, two.variable)
             return same
-        case Choose(), Choose():
+        case (Choose(), Choose()) | (Told(), Told()):
             return replace(two, session=names.session(two.session)) == one
     return False
 
 
-def _merged_last(one: Final_, two: Final_, names: _Names) -> Final_:
+def _merged_last(one: Ending, two: Ending, names: _Names) -> Ending:
     match one, two:
         case Done(), Done():
             return one
@@ -457,11 +474,11 @@ def _in_names(behaviour: Behaviour, names: _Names) -> Behaviour:
             case Input():
                 ops.append(replace(op, session=bound.session(op.session)))
                 bound.bind("variable", op.variable, op.variable)
-            case Choose():
+            case Choose() | Told():
                 ops.append(replace(op, session=bound.session(op.session)))
     match behaviour.last:
         case Offer(session, _, _, branches) as offer:
-            last: Final_ = replace(
+            last: Ending = replace(
                 offer, session=bound.session(session),
                 branches=tuple((label, _in_names(body, bound)) for label, body in branches),
             )  # fmt: skip
@@ -489,11 +506,13 @@ def _op_says(op: Operation) -> str:
             return f"receive a value from {op.peer}"
         case Choose():
             return f"tell {op.peer} {op.label}"
+        case Told():
+            return f"receive {op.peer}'s choice"
         case _:
             assert_never(op)
 
 
-def _last_says(last: Final_) -> str:
+def _last_says(last: Ending) -> str:
     match last:
         case Done():
             return "stop"
@@ -529,12 +548,13 @@ def session_type(behaviour: Behaviour, session: str) -> LocalType:
                 actions.append(Receive(op.peer, None, (op.sort or "any",)))
             case Choose() if op.session == session:
                 actions.append(Send(op.peer, op.label))
+            case Told() if op.session == session:
+                actions.append(Receive(op.peer, op.label))
     match behaviour.last:
         case Offer(name, _, peer, branches) if name == session:
-            options = tuple(
+            actions.append(LocalChoice(peer, tuple(
                 LocalType((Receive(peer, label), *session_type(body, session).actions)) for label, body in branches
-            )
-            actions += options[0].actions if len(options) == 1 else (LocalChoice(peer, options),)
+            )))  # fmt: skip
         case Decide(_, then, otherwise):
             actions.append(LocalChoice("", (session_type(then, session), session_type(otherwise, session))))
         case Repeat(variable, body):

@@ -126,3 +126,18 @@ def test_choreographies_as_deep_as_they_can_be_read(branch: str) -> None:
     assert parse_gc(str(result.chor)) == result.chor
     enact(result.chor, {"f": lambda: False})
     assert len(out_of_order(chor)) == 1
+
+
+def test_a_long_choreography_is_no_problem() -> None:
+    rounds = 1500
+    step = "(sel k (t A) (u B) l) (com k (u B) 1 (t A) x)"
+    protocol = parse_protocol("(defprotocol P [A B] (mu t (branch A B (l (-> B A int) t) (r))))")
+    chor = parse_gc(f"(start a k (t A) (u B)) {step * rounds} (sel k (t A) (u B) r)")
+    result = merge(chor, {"a": protocol})
+    assert len(result.type.items) == 2 * rounds + 1
+    run = enact(result.chor)
+    assert (run.values, run.selections) == (rounds, rounds + 1)
+    assert len(str(endpoints(chor)["u"])) > rounds
+    # The same in both branches of a conditional: they are merged step by step.
+    both = parse_gc(f"(start a k (t A) (u B)) (if (f) t ({step * rounds} (sel k (t A) (u B) r)) ({step * 2} (sel k (t A) (u B) r)))")
+    assert enact(both, {"f": lambda: False}).values == 2

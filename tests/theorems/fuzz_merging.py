@@ -86,6 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
         for found, wrong in pool.imap_unordered(try_chunk, chunks):
             answers += found
             failures += wrong
+            for failure in wrong:
+                print(f"\n{'=' * 100}\n{failure}", flush=True)
             done += CHUNK
             took = time.monotonic() - start
             if took - shown >= 30:
@@ -93,8 +95,6 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"{done} of {len(seeds)}, {len(failures)} failures, {done / took:.0f} a second", flush=True)
     for answer, count in sorted(answers.items()):
         print(f"  {count:8} {answer}")
-    for failure in sorted(failures, key=len):
-        print(f"\n{'=' * 100}\n{failure}")
     print(f"{len(seeds)} choreographies, {len(failures)} failures, {time.monotonic() - start:.0f} s")
     return 1 if failures else 0
 
