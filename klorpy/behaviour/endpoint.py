@@ -10,7 +10,8 @@
     last ::= 0 | k[q→p]?{l: B, …} | if e B B | rec X B | call X                      Done, Offer, Decide, Repeat, Again
 
 In a conditional of another thread, the two behaviours of t are merged: equal operations stay, offers of one role in one
-session are united, and what follows is merged; the names of sessions, variables and recursions do not matter.
+session are united, and what follows is merged; the names of sessions, variables and recursions do not matter,
+but the sorts of values do, where they are known.
 
 Sources: M. Carbone, K. Honda, N. Yoshida, "Structured communication-centred programming for web services" (2012);
 M. Carbone, F. Montesi, "Deadlock-freedom-by-design" (2013).
@@ -429,7 +430,9 @@ def _same(one: Operation, two: Operation, names: _Names) -> bool:
         case Output(), Output():
             return replace(two, session=names.session(two.session), expr=names.expr(two.expr)) == one
         case Input(), Input():
-            same = replace(two, session=names.session(two.session), variable=one.variable) == one
+            # Without a label to tell by, what is received has to be of one sort.
+            sorts = {one.sort, two.sort} - {None}
+            same = replace(two, session=names.session(two.session), variable=one.variable) == one and len(sorts) < 2
             if same:
                 names.bind("variable", one.variable, two.variable)
             return same
@@ -503,7 +506,7 @@ def _op_says(op: Operation) -> str:
         case Output():
             return f"send {op.expr} to {op.peer}"
         case Input():
-            return f"receive a value from {op.peer}"
+            return f"receive {f'<{op.sort}>' if op.sort else 'a value'} from {op.peer}"
         case Choose():
             return f"tell {op.peer} {op.label}"
         case Told():

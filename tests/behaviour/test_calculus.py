@@ -294,6 +294,16 @@ def test_branches_do_not_merge_when_a_name_means_something_else() -> None:
     assert caught.value.slug == "unmergeable"
 
 
+def test_values_of_different_sorts_are_told_apart_by_labels_only() -> None:
+    text = """(rec X (start s k (t A) (u B)) (if (flip) t
+      ((sel k (t A) (u B) l) (start d h (t X) (v Y)) (com h (t X) 1 (v Y) x) (com h (v Y) 1 (t X) x) (call X))
+      ((sel k (t A) (u B) r) (start d h (t X) (v Y)) (com h (t X) {} (v Y) x) (com h (v Y) 1 (t X) x) (call X))))"""
+    assert endpoint(chor(text.replace("{}", "2")), "v")
+    with pytest.raises(KlorError) as caught:
+        endpoint(chor(text.replace("{}", "true")), "v")
+    assert "receive <int> from X in one, and receive <bool> from X in the other" in caught.value.message
+
+
 def test_all_threads_that_are_not_told_are_told_of() -> None:
     with pytest.raises(KlorError) as caught:
         endpoints(chor("(start d k (t X) (u Y)) (if (flip) t ((com k (t X) 1 (u Y) x) (com k (u Y) 2 (t X) y)) 0)"))
