@@ -1,9 +1,10 @@
 """What choreographies do, as a theory with tools: protocols, contracts, refinement, merging, safe update."""
 
 from klorpy.behaviour.automaton import Action, Automaton, Transition, automaton
+from klorpy.behaviour.behaviours import Behaviour
 from klorpy.behaviour.calculusparser import parse_gc
 from klorpy.behaviour.enactment import Enactment, enact
-from klorpy.behaviour.endpoint import Behaviour, endpoint, endpoints
+from klorpy.behaviour.endpoint import endpoint, endpoints
 from klorpy.behaviour.globalcalculus import Chor
 from klorpy.behaviour.globalparser import parse_global, parse_protocol, parse_protocols, protocol
 from klorpy.behaviour.globaltype import GlobalType, Protocol

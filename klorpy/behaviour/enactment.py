@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from klorpy.behaviour.endpoint import (
+from klorpy.behaviour.behaviours import (
     Accept,
     Again,
     Behaviour,
@@ -31,8 +31,8 @@ from klorpy.behaviour.endpoint import (
     Repeat,
     Request,
     Told,
-    endpoints,
 )
+from klorpy.behaviour.endpoint import endpoints
 from klorpy.behaviour.globalcalculus import Apply, Chor, Expr, Thread, Variable
 from klorpy.behaviour.globalcalculus import Literal as Value
 from klorpy.core.diagnostics import KlorError

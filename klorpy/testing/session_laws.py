@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from klorpy.behaviour import automaton, enact, endpoints, local_type, merge, parse_gc, parse_global, typecheck
+from klorpy.behaviour.behaviours import session_type
 from klorpy.behaviour.enactment import Enactment
-from klorpy.behaviour.endpoint import session_type, unaware
+from klorpy.behaviour.endpoint import unaware
 from klorpy.behaviour.expansion import distribute
 from klorpy.behaviour.globalcalculus import Chor, Com, Cond, Rec, Sel, Start, bodies, distinct_sessions, interactions
 from klorpy.behaviour.globaltype import Content, GlobalType, Protocol

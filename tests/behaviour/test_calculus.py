@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from klorpy.behaviour import enact, endpoint, endpoints, extract, infer, parse_gc, parse_protocols, typecheck
-from klorpy.behaviour.endpoint import Behaviour, Choose, Done
+from klorpy.behaviour.behaviours import Behaviour, Choose, Done
 from klorpy.behaviour.globalcalculus import (
     Call,
     Chor,

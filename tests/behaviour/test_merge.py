@@ -16,7 +16,8 @@ from klorpy.behaviour import (
     parse_protocols,
     typecheck,
 )
-from klorpy.behaviour.endpoint import endpoints, session_type, unaware
+from klorpy.behaviour.behaviours import session_type
+from klorpy.behaviour.endpoint import endpoints, unaware
 from klorpy.behaviour.expansion import expand
 from klorpy.behaviour.globalcalculus import Sel, Start, interactions
 from klorpy.behaviour.globaltype import Protocol
