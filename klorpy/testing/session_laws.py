@@ -325,6 +325,42 @@ def full_extends_plain(type_: GlobalType, roles: tuple[str, ...]) -> Counter[str
     return found
 
 
+def projections_fit(type_: GlobalType, roles: tuple[str, ...], source: random.Random, steps: int = 200) -> str:
+    """The local types of a protocol fit together: run as automata over queues, in a random schedule, no role receives what it
+    does not expect, none waits for ever while nothing is under way, and no message is left when all are done.
+    """
+    try:
+        machines = {role: automaton(local_of(type_, role)) for role in roles}
+    except KlorError:
+        return "not projectable"
+    states = dict.fromkeys(roles, 0)
+    queues: dict[tuple[str, str], list[Content]] = {}
+    for _ in range(steps):
+        moves: list[tuple[str, str, Content, bool, int]] = []
+        for role, machine in machines.items():
+            expected = {(a.peer, a.content) for a in machine.outgoing[states[role]] if not a.sends}
+            for peer in {peer for peer, _ in expected}:
+                waiting = queues.get((peer, role))
+                if waiting:
+                    assert (peer, waiting[0]) in expected, f"{role} does not expect {waiting[0]} from {peer} in {type_}"
+            for action, target in machine.outgoing[states[role]].items():
+                key = (role, action.peer) if action.sends else (action.peer, role)
+                if action.sends or queues.get(key, [])[:1] == [action.content]:
+                    moves.append((role, action.peer, action.content, action.sends, target))
+        if not moves:
+            assert not any(queues.values()), f"messages are left in {type_}: {queues}"
+            for role, machine in machines.items():
+                assert states[role] in machine.final, f"{role} waits for ever in {type_}"
+            return "done"
+        role, peer, content, sends, target = source.choice(moves)
+        states[role] = target
+        if sends:
+            queues.setdefault((role, peer), []).append(content)
+        else:
+            queues[peer, role].pop(0)
+    return "endless"
+
+
 def extracts(program: SessionProgram) -> None:
     """The type of a merge is the tree that is inferred for its session."""
     result = merged(program)

@@ -49,6 +49,7 @@ def try_seed(seed: int) -> tuple[Counter[str], list[str]]:
     type_ = global_type(source, ROLES[: source.randint(2, 4)], source.randint(1, 14))
     attempt("reads_back", partial(laws.reads_back, type_), str(type_))
     attempt("full_extends_plain", partial(laws.full_extends_plain, type_, ROLES), str(type_))
+    attempt("projections_fit", partial(laws.projections_fit, type_, ROLES, source), str(type_))
     program = session_program_of(seed, source.choice((4, 8, 12, 20)))
     if all(isinstance(step, Start) for step in interactions(program.chor)):
         answers["nothing to merge"] += 1
