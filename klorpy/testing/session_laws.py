@@ -19,13 +19,24 @@ from klorpy.behaviour.behaviours import session_type
 from klorpy.behaviour.enactment import Enactment
 from klorpy.behaviour.endpoint import unaware
 from klorpy.behaviour.expansion import distribute
-from klorpy.behaviour.globalcalculus import Chor, Com, Cond, Rec, Sel, Start, bodies, distinct_sessions, interactions
+from klorpy.behaviour.globalcalculus import (
+    Chor,
+    Com,
+    Cond,
+    Rec,
+    Sel,
+    Start,
+    bodies,
+    distinct_sessions,
+    interactions,
+    threads_of,
+)
 from klorpy.behaviour.globaltype import Content, GlobalType, Protocol
 from klorpy.behaviour.inference import extract_tree, infer
 from klorpy.behaviour.merge import Merged, merged_body
 from klorpy.behaviour.mesh import Membership, member
 from klorpy.behaviour.projection import local_of, project_plain
-from klorpy.behaviour.reduction import Act, Erased, erase, in_order, out_of_order, reachable, state
+from klorpy.behaviour.reduction import Act, Branched, Erased, erase, in_order, out_of_order, reachable, state
 from klorpy.behaviour.regular import Communication, End, Tree, tree, type_of
 from klorpy.behaviour.sessiontyping import Session
 from klorpy.behaviour.wellformed import tree_of
@@ -74,6 +85,37 @@ def complete_out_of_order(program: SessionProgram) -> None:
             if not isinstance(act, Start):
                 step = (erase(act), state(merged_body(after, M)))
                 assert step in theirs, f"the merge cannot do {step[0]} of\n{chor}"
+
+
+def swaps_to_in_order(program: SessionProgram, source: random.Random, steps: int = 60) -> str:
+    """What is left of the other half: every run of ⟨C⟩m with swaps is one in order, up to swaps. That is, every thread does in it
+    what it does in the run in order in which threads decide alike.
+    """
+    chor = merged_body(distinct_sessions(program.chor), M)
+    ran: list[Act] = []
+    current = chor
+    for _ in range(steps):
+        options = out_of_order(current)
+        if not options:
+            break
+        act, current = source.choice(options)
+        ran.append(act)
+    else:
+        return "endless"
+    decisions = [act for act in ran if isinstance(act, Branched)]
+    straight: list[Act] = []
+    current = chor
+    while options := in_order(current):
+        act, current = options[0]
+        if isinstance(act, Branched):
+            mine = next(decision for decision in decisions if decision.thread == act.thread)
+            decisions.remove(mine)
+            act, current = options[0] if mine.value else options[1]
+        straight.append(act)
+    for thread in threads_of(chor):
+        _same([erase(act) for act in ran if thread in act.threads], [erase(act) for act in straight if thread in act.threads],
+              f"what {thread} does")  # fmt: skip
+    return "alike"
 
 
 # --- Typing -----------------------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ def try_seed(seed: int) -> tuple[Counter[str], list[str]]:
         return answers, failures
     for law in LAWS:
         attempt(law.__name__, partial(law, program), program.text)
+    attempt("swaps_to_in_order", partial(laws.swaps_to_in_order, program, source), program.text)
     attempt("mesh_rejects", partial(laws.mesh_rejects, program, source), program.text)
     return answers, failures
 

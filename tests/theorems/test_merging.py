@@ -60,6 +60,11 @@ def test_what_a_choreography_can_do_out_of_order_its_merge_can_do(seeds: range) 
     holds(laws.complete_out_of_order, seeds)
 
 
+@chunks(12_000, 200)
+def test_a_run_of_a_merge_with_swaps_is_one_in_order_up_to_swaps(seeds: range) -> None:
+    assert holds(lambda program: laws.swaps_to_in_order(program, random.Random(program.text)), seeds)["alike"] > 50
+
+
 def test_out_of_order_a_merge_can_do_more() -> None:
     """A start orders what its threads do; without it, u's invitation does not keep v waiting."""
     chor = parse_gc("""(start a k (t P) (u Q)) (com k (t P) 1 (u Q) x)
