@@ -16,7 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -26,7 +26,7 @@ from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed
 from klorpy.runtime.limits import WireError
-from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
+from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
 from klorpy.runtime.sessions.fingerprint import Fingerprint, differences
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.wire import decode, encode
@@ -34,7 +34,8 @@ from klorpy.runtime.wire import decode, encode
 log: Final = logging.getLogger("klorpy.session")
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_mark: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes]]).decode
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+_decode_join: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes], _Count, _Count]).decode
 _decode_leave: Final = msgspec.msgpack.Decoder(tuple[str, str, int | None, str, str] | None).decode
 
 
@@ -94,7 +95,7 @@ class Peer:
         self.role = role
         #: The direction in which the seat sends.
         self.name = ChannelName(seat.session, seat.role, role)
-        self.outgoing = Outgoing(window)
+        self.outgoing = Outgoing(CLOSED)
         self.incoming = Incoming(window)
         #: What arrived and was not received yet.
         self.messages: deque[Frame] = deque()
@@ -109,6 +110,12 @@ class Peer:
         self.post: Callable[[Frame], object] = _keep
         #: What senders wait for while too much is on its way to the peer's process.
         self.crowded: asyncio.Future[None] | None = None
+
+    def agree(self, window: Window) -> None:
+        """Use the window that both ends have agreed on."""
+        self.outgoing.window = window
+        self.incoming.agree(window)
+        _wake(self.room)
 
 
 class Seat:
@@ -133,7 +140,8 @@ class Seat:
         self.observer: Callable[[Record], None] | None = None
         #: What is known about roles that are not there, for the error.
         self.notes: list[str] = []
-        self.peers = {other: Peer(self, other, window or Window()) for other in roles if other != role}
+        self.window = window or Window()
+        self.peers = {other: Peer(self, other, self.window) for other in roles if other != role}
         self._keys = keys
         self._post = post
         self._watchers: list[Callable[[], object]] = []
@@ -143,7 +151,9 @@ class Seat:
 
     def join(self) -> None:
         """Tell the others that the role is played here."""
-        body = _encode((self.mark.name, self.mark.signature, dict(self.mark.parts)))
+        body = _encode(
+            (self.mark.name, self.mark.signature, dict(self.mark.parts), self.window.frames, self.window.size)
+        )
         for peer in self.peers.values():
             self._push(peer, JOIN, body)
         self._observe("joined")
@@ -179,10 +189,8 @@ class Seat:
             body = encode(value)
         except KlorError as error:
             raise _at_site(error, site) from None
-        if not peer.outgoing.open:
+        if peer.crowded is not None or not peer.outgoing.open:
             await self._room(peer, site)
-        if peer.crowded is not None:
-            await peer.crowded
         self.step += 1
         self.clock += 1
         peer.post(peer.outgoing.push(DATA, self.clock, self._keys.get(site, b""), body))
@@ -194,7 +202,7 @@ class Seat:
         if self.verdict is not None or not peer.messages:
             await self._message(peer, site)
         frame = peer.messages.popleft()
-        if peer.incoming.consume():
+        if peer.incoming.consume(len(frame.body)):
             self._post.confirm(peer)
         self.step += 1
         self.clock = max(self.clock, frame.stamp) + 1
@@ -221,6 +229,8 @@ class Seat:
     def watch(self, cancel: Callable[[], object]) -> None:
         """Call `cancel` when the session fails while its role does something else than to wait for a message."""
         self._watchers.append(cancel)
+        if self.verdict is not None:
+            cancel()
 
     def error(self) -> SessionFailed:
         """The error of a session that has failed, for its role."""
@@ -247,14 +257,18 @@ class Seat:
         self._at = None
 
     async def _room(self, peer: Peer, site: Site) -> None:
+        """Wait until the window has room for a message, and the connection, too."""
         self._at = (peer, site)
-        while not peer.outgoing.open:
-            peer.room = asyncio.get_running_loop().create_future()
-            try:
-                await peer.room
-            finally:
-                peer.room = None
-            if self.verdict is not None or peer.left:
+        while (crowded := peer.crowded) is not None or not peer.outgoing.open:
+            if crowded is not None:
+                await asyncio.wait((crowded,))
+            else:
+                peer.room = asyncio.get_running_loop().create_future()
+                try:
+                    await peer.room
+                finally:
+                    peer.room = None
+            if self.verdict is not None or self.closed or peer.left:
                 raise self._unable(peer, site)
         self._at = None
 
@@ -263,9 +277,13 @@ class Seat:
     def arrived(self, peer: Peer, frame: Frame) -> None:
         """A frame of the peer arrived, perhaps again, perhaps too early."""
         incoming = peer.incoming
-        if frame[0] == DATA and frame[1] == incoming.expected and peer.joined and not (self.closed or incoming.early):
+        if (
+            frame[0] == DATA and frame[1] == incoming.expected and peer.joined and not (self.closed or incoming.early)
+            and incoming.room > 0 and frame[1] <= incoming.limit
+        ):  # fmt: skip
             # What nearly always happens, without a detour.
             incoming.expected += 1
+            incoming.room -= len(frame[4])
             peer.messages.append(frame)
             if peer.waiter is not None:
                 self._post.wake(peer.waiter)
@@ -301,7 +319,7 @@ class Seat:
         if self.closed:
             # Nobody will receive it; the sender need not keep it.
             peer.left = peer.left or frame.kind == LEAVE
-            peer.incoming.consume()
+            peer.incoming.consume(len(frame.body) if frame.kind == DATA else 0)
             self._post.confirm(peer)
             return
         if not peer.joined and frame.kind != JOIN:
@@ -312,7 +330,7 @@ class Seat:
                 self._post.wake(peer.waiter)
             return
         self.clock = max(self.clock, frame.stamp)
-        peer.incoming.consume()
+        peer.incoming.consume(0)
         if frame.kind == JOIN:
             self._joined(peer, frame.body)
         else:
@@ -320,8 +338,10 @@ class Seat:
         self._post.confirm(peer)
 
     def _joined(self, peer: Peer, body: bytes) -> None:
-        theirs = Fingerprint(*_decode_mark(body))
+        *mark, frames, size = _decode_join(body)
+        theirs = Fingerprint(*mark)
         peer.joined = True
+        peer.agree(self.window.smaller(Window(frames, size)))
         if found := differences(self.mark, theirs):
             cause = f"{peer.role} and {self.role} play different choreographies: {'; '.join(found)}"
             self._fail(Verdict(peer.role, cause, slug="different-choreography"))
