@@ -24,7 +24,7 @@ from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.types import Role
 from klorpy.core.values import show
-from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed
+from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
 from klorpy.runtime.limits import WireError
 from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
 from klorpy.runtime.sessions.fingerprint import Fingerprint, differences
@@ -176,6 +176,10 @@ class Seat:
             raise self._missing(missing, deadline)
 
     @property
+    def _name(self) -> str:
+        return f"session {self.session} of {self.mark.name}"
+
+    @property
     def missing(self) -> tuple[Role, ...]:
         """The roles that have not joined yet."""
         return tuple(peer.role for peer in self.peers.values() if not peer.joined)
@@ -237,7 +241,7 @@ class Seat:
         """The error of a session that has failed, for its role."""
         assert self.verdict is not None
         peer, site = self._at or (None, None)
-        return session_failed(self.session, self.mark.name, self.verdict, self.role, peer.role if peer else None, site)
+        return session_failed(self._name, self.verdict, self.role, peer.role if peer else None, site)
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
@@ -339,13 +343,15 @@ class Seat:
         self._post.confirm(peer)
 
     def _joined(self, peer: Peer, body: bytes) -> None:
-        *mark, frames, size = _decode_join(body)
-        theirs = Fingerprint(*mark)
+        name, signature, parts, frames, size = _decode_join(body)
+        theirs = Fingerprint(name, signature, parts)
         peer.joined = True
         peer.agree(self.window.smaller(Window(frames, size)))
-        if found := differences(self.mark, theirs):
-            cause = f"{peer.role} and {self.role} play different choreographies: {'; '.join(found)}"
-            self._fail(Verdict(peer.role, cause, slug="different-choreography"))
+        if found := differences({self.role: self.mark, peer.role: theirs}):
+            # Both sides find the same, in the same words: so there is one verdict.
+            first, second = sorted((self.role, peer.role))
+            cause = f"{first} and {second} play different choreographies: {'; '.join(found)}"
+            self._fail(Verdict(first, cause, slug="different-choreography"))
         elif not self.missing:
             _wake(self._assembled)
 
@@ -411,10 +417,7 @@ class Seat:
     def _unable(self, peer: Peer, site: Site) -> KlorError:
         """Why an operation with `peer` cannot be done; makes it the verdict when there is none yet."""
         if self.verdict is None and self.closed:
-            return KlorError(site.diagnostic(
-                "peer-closed", f"{self.role} has left session {self.session}, but is at {site}",
-                "the transport of a role is used up when its session has been closed",
-            ))  # fmt: skip
+            return transport_closed(self.role, self._name, site)
         if self.verdict is None:
             self._fail(Verdict(peer.role, f"it left while {self.role} still needs it", None, str(site), "peer-lost"))
         self._at = (peer, site)
