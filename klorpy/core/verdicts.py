@@ -15,7 +15,6 @@ from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.events import describe_error
 from klorpy.core.types import Role
 
-
 #: What a role did that is not just to fail.
 _DID: Final = {"peer-lost": "was lost", "roles-missing": "gave up", "unknown-session": "gave up"}
 

@@ -19,7 +19,6 @@ from klorpy.core.types import Role
 from klorpy.core.verdicts import PeerLost, SessionFailed, Verdict, session_failed, transport_closed
 from klorpy.runtime.copying import copied
 
-
 #: The name of PeerLost before there were sessions.
 PeerClosed = PeerLost
 
