@@ -28,7 +28,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 import msgspec
@@ -275,6 +275,8 @@ class Tcp:
                 told = False
                 if await link.closed:
                     pause = 0.02
+                elif link.instead is not None:
+                    await asyncio.shield(link.instead.closed)
             await anyio.sleep(pause)
             pause = min(2 * pause, 1.0)
 
@@ -308,7 +310,11 @@ class Tcp:
         elif remote.certified != certified:
             raise ProtocolError("it claims the identity of another process")
         elif remote.link is not None and not self._prefers(link, identity):
-            raise ProtocolError("there is a connection already")
+            # Both connected to each other. This connection goes; whoever made it need not try again while the other lasts.
+            remote.expected |= link.roles or set()
+            link.instead = remote.link
+            link.close()
+            return
         before, remote.link = remote.link, link
         if before is not None:
             before.close()
@@ -509,6 +515,8 @@ class Link(asyncio.BufferedProtocol):
         self.silence = 0.0
         #: Done when the connection has ended; whether the two sides had come to terms.
         self.closed: asyncio.Future[bool] = loop.create_future()
+        #: The connection with the same process that is used in the place of this one.
+        self.instead: Link | None = None
         #: What senders wait for while too much is on its way.
         self.full: asyncio.Future[None] | None = None
         self.name = "a connection"
@@ -531,14 +539,13 @@ class Link(asyncio.BufferedProtocol):
     # --- asyncio's protocol -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._write = transport.write
+        self._transport = cast(asyncio.Transport, transport)  # other loops have classes of their own
+        self._write = self._transport.write
         self.tcp._links.add(self)
         address = transport.get_extra_info("peername")
         self.name = f"the connection with {address[0]}:{address[1]}" if isinstance(address, tuple) else "a connection"
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        transport.set_write_buffer_limits(1 << 20)
+        self._transport.set_write_buffer_limits(1 << 20)
         body = _encode((VERSION, self.tcp.identity, self.tcp.positions()))
         self._write(_PLAIN.pack(1 + len(body), HELLO) + body)
 
