@@ -50,6 +50,8 @@ class Verdict:
         """
         if isinstance(error, SessionFailed) and error.verdict is not None:
             return error.verdict
+        if not isinstance(error, Exception):  # a cancelled task, Ctrl-C, an exit
+            return cls(role, "it was cancelled", step, place)
         if not isinstance(error, KlorError):
             return cls(role, describe_error(error), step, place)
         source = error.diagnostic.source

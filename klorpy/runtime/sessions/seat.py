@@ -95,8 +95,6 @@ class Peer:
         self.role = role
         #: The direction in which the seat sends.
         self.name = ChannelName(seat.session, seat.role, role)
-        self.outgoing = Outgoing(CLOSED)
-        self.incoming = Incoming(window)
         #: What arrived and was not received yet.
         self.messages: deque[Frame] = deque()
         self.joined = False
@@ -104,6 +102,12 @@ class Peer:
         #: Who waits for a message, and who for room in the window.
         self.waiter: Waiter | None = None
         self.room: asyncio.Future[None] | None = None
+        self.start_again(window)
+
+    def start_again(self, window: Window) -> None:
+        """Nothing has been sent, and there is no way to the peer."""
+        self.outgoing = Outgoing(CLOSED)
+        self.incoming = Incoming(window)
         #: The carrier's own: how to reach the peer; and what sends a frame there, at least once. While there is no way, the
         #: frames are kept, and sent when there is one.
         self.route: Any = None
@@ -139,9 +143,10 @@ class Seat:
         self.clock = 0
         self.observer: Callable[[Record], None] | None = None
         #: What is known about roles that are not there, for the error.
-        self.notes: list[str] = []
+        self.notes: dict[Role, str] = {}
         self.window = window or Window()
         self.peers = {other: Peer(self, other, self.window) for other in roles if other != role}
+        self._introduction = _encode((mark.name, mark.signature, dict(mark.parts), self.window.frames, self.window.size))
         self._keys = keys
         self._post = post
         self._watchers: list[Callable[[], object]] = []
@@ -152,11 +157,8 @@ class Seat:
 
     def join(self) -> None:
         """Tell the others that the role is played here."""
-        body = _encode(
-            (self.mark.name, self.mark.signature, dict(self.mark.parts), self.window.frames, self.window.size)
-        )
         for peer in self.peers.values():
-            self._push(peer, JOIN, body)
+            self._push(peer, JOIN, self._introduction)
         self._observe("joined")
 
     async def assembled(self, deadline: float | None) -> None:
@@ -308,17 +310,23 @@ class Seat:
             self._fail(Verdict(peer.role, str(error), slug="protocol-error"))
         _wake(peer.room)
 
-    def lost(self, peer: Peer, reason: str) -> None:
-        """There is no way to the peer any more, and there will be none."""
-        if not peer.left:
-            self._fail(Verdict(peer.role, reason, slug="peer-lost"))
-
-    def refused(self, peer: Peer, slug: str, reason: str) -> None:
-        """The peer's process does not let this role in."""
-        if slug == "unknown-session":
-            self.notes.append(reason)
+    def lost(self, peer: Peer, reason: str, slug: str = "peer-lost") -> None:
+        """There is no way to the peer any more, and there will be none to the process that it was in."""
+        if peer.left or self.closed:
+            return
+        if peer.joined:
+            self._fail(Verdict(peer.role, reason, slug=slug))
         else:
-            self._fail(Verdict(self.role, reason, slug=slug))
+            # It may still come, from another process perhaps, which knows of nothing that went there.
+            peer.start_again(self.window)
+            self._push(peer, JOIN, self._introduction)
+
+    def refused(self, peer: Peer, slug: str, reason: str, verdict: Verdict | None = None) -> None:
+        """The peer's process does not let this role in; `verdict` is that of the session if it has ended there."""
+        if slug == "unknown-session":
+            self.notes[peer.role] = reason
+        elif not peer.left:
+            self._fail(verdict or Verdict(peer.role if slug == "peer-lost" else self.role, reason, slug=slug))
 
     def _take(self, peer: Peer, frame: Frame) -> None:
         if self.closed:
@@ -388,9 +396,7 @@ class Seat:
 
     def _leave(self, verdict: Verdict | None) -> None:
         self.closed = True
-        body = _encode(
-            None if verdict is None else (verdict.role, verdict.cause, verdict.step, verdict.place, verdict.slug)
-        )
+        body = _encode(verdict and as_tuple(verdict))
         for peer in self.peers.values():
             peer.incoming.drop()
             self._post.confirm(peer)
@@ -429,7 +435,7 @@ class Seat:
         return RolesMissing(
             Diagnostic(
                 "roles-missing", f"session {self.session} of {self.mark.name} did not begin: {what} within {deadline:g} s",
-                notes=tuple(self.notes),
+                notes=tuple(self.notes[role] for role in missing if role in self.notes),
                 help="start them with the same session name, and see that of each two processes one connects to the other",
             ),
             missing,
@@ -451,6 +457,11 @@ class Seat:
             f"{self.role} waits at {site}, but {source} sent a message of {sent_at}",
             help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
         )
+
+
+def as_tuple(verdict: Verdict) -> tuple[str, str, int | None, str, str]:
+    """A verdict as it is sent."""
+    return verdict.role, verdict.cause, verdict.step, verdict.place, verdict.slug
 
 
 def _keep(frame: Frame) -> None:
