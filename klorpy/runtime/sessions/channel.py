@@ -74,8 +74,9 @@ class Outgoing:
 
     def push(self, kind: int, stamp: int, key: bytes, body: bytes) -> Frame:
         """Number a frame and keep it."""
-        frame = Frame(kind, self.next, stamp, key, body)
-        self.next += 1
+        number = self.next
+        self.next = number + 1
+        frame = Frame(kind, number, stamp, key, body)
         self._kept.append(frame)
         self._size += len(body)
         if kind == LEAVE:

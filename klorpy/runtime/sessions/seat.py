@@ -147,6 +147,7 @@ class Seat:
         self._keys = keys
         self._post = post
         self._watchers: list[Callable[[], object]] = []
+        self._loop = asyncio.get_running_loop()
         self._assembled: asyncio.Future[None] | None = None
         #: Where the role waits.
         self._at: tuple[Peer, Site] | None = None
@@ -251,7 +252,7 @@ class Seat:
                 break
             if peer.left:
                 raise self._unable(peer, site)
-            peer.waiter = Waiter()
+            peer.waiter = Waiter(self._loop)
             try:
                 await peer.waiter
             finally:

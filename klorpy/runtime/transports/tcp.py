@@ -28,7 +28,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 import msgspec
@@ -36,7 +36,7 @@ from anyio.abc import TaskGroup
 
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
-from klorpy.runtime.sessions.channel import JOIN, LEAVE, Frame, ProtocolError
+from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, ProtocolError
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat
 from klorpy.runtime.sessions.waiting import Waiter
@@ -56,8 +56,10 @@ BYE: Final = 10
 BYE_TOO: Final = 11
 
 _NUMBERED: Final = struct.Struct(">IBIQQB")
-_AFTER_LENGTH: Final = _NUMBERED.size - 4
+_HEADER: Final = _NUMBERED.size
+_AFTER_LENGTH: Final = _HEADER - 4
 _pack: Final = _NUMBERED.pack
+_unpack: Final = _NUMBERED.unpack_from
 _COUNT: Final = struct.Struct(">IBIQ")
 _DIRECTED: Final = struct.Struct(">IBI")
 _PLAIN: Final = struct.Struct(">IB")
@@ -529,14 +531,13 @@ class Link(asyncio.BufferedProtocol):
     # --- asyncio's protocol -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._write = transport.write
+        self._transport = cast(asyncio.Transport, transport)  # other loops have classes of their own
+        self._write = self._transport.write
         self.tcp._links.add(self)
         address = transport.get_extra_info("peername")
         self.name = f"the connection with {address[0]}:{address[1]}" if isinstance(address, tuple) else "a connection"
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        transport.set_write_buffer_limits(1 << 20)
+        self._transport.set_write_buffer_limits(1 << 20)
         body = _encode((VERSION, self.tcp.identity, self.tcp.positions()))
         self._write(_PLAIN.pack(1 + len(body), HELLO) + body)
 
@@ -599,24 +600,29 @@ class Link(asyncio.BufferedProtocol):
             (size,) = _LENGTH.unpack_from(buffer, at)
             if size > limit or size == 0:
                 raise ProtocolError(f"a frame of {size} bytes; at most {limit} are accepted")
-            if end - at < 4 + size:
-                break
-            if self._transport.is_closing():
-                return
             following = at + 4 + size
+            if end < following:
+                break
             kind = buffer[at + 4]
             if JOIN <= kind <= LEAVE:
-                if self.remote is None or size < _AFTER_LENGTH:
+                remote = self.remote
+                if remote is None or size < _AFTER_LENGTH:
                     raise ProtocolError("a frame is too short, or comes before an introduction")
-                _, _, direction, number, stamp, key_size = _NUMBERED.unpack_from(buffer, at)
-                key = at + _NUMBERED.size
-                body = key + key_size
+                _, _, direction, number, stamp, key_size = _unpack(buffer, at)
+                start = at + _HEADER
+                body = start + key_size
                 if body > following:
                     raise ProtocolError("a key is longer than its frame")
-                frame = Frame(kind, number, stamp, bytes(view[key:body]), bytes(view[body:following]))
-                self.tcp.numbered(self, self.remote, direction, frame)
+                frame = Frame(kind, number, stamp, bytes(view[start:body]), bytes(view[body:following]))
+                inbound = remote.inbound.get(direction)
+                if kind == DATA and inbound is not None and inbound.peer is not None:
+                    inbound.peer.seat.arrived(inbound.peer, frame)
+                else:
+                    self.tcp.numbered(self, remote, direction, frame)
             else:
                 self._other(kind, bytes(view[at + 5 : following]))
+                if self._transport.is_closing():
+                    return
             at = following
         if at:
             # What is left is the beginning of a frame; it moves to the front.
