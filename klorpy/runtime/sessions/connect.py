@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 
@@ -18,13 +19,13 @@ from klorpy.runtime.transports.tls import Identity
 
 @contextlib.asynccontextmanager
 async def host(
-    *, listen: str | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
+    *, listen: str | socket.socket | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
     tls: Identity | None = None, heartbeat: float = 10.0, grace: float = 0.5, window: Window | None = None,
     sessions: Iterable[str] | None = None,
 ) -> AsyncIterator[Node]:  # fmt: skip
     """This process as a node of sessions: over TCP, or over the NATS server at the URL `nats`.
 
-    Over TCP it listens at `listen` (`host:port`) and connects to `peers`, the addresses of roles; of each two processes
+    Over TCP it listens at `listen` (`host:port`, or a socket that listens) and connects to `peers`, the addresses of roles; of each two processes
     one has to connect to the other. `tls` is its certificate. A connection that is silent for `heartbeat` seconds is
     given up; one that broke may come back within `grace` seconds. `sessions` are all that will be joined, when that is
     known: others are refused then.
@@ -72,7 +73,7 @@ async def connect(
 
 
 def _carrier(
-    listen: str | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None, options: TcpOptions
+    listen: str | socket.socket | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None, options: TcpOptions
 ) -> Carrier:
     if nats is None:
         return Tcp(listen=listen, connect=peers, identity=tls, options=options)

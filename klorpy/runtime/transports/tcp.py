@@ -164,15 +164,15 @@ class _Remote:
 class Tcp:
     """The carrier over TCP: listens at `listen`, and connects to the processes that play the roles of `connect`.
 
-    `ports` are the ports that it listens on, once it has started.
+    `listen` may be a socket that listens already, for those who must know the port before there is a process. `ports` are the ports that it listens on, once it has started.
     """
 
     def __init__(
-        self, *, listen: str | Address | None = None, connect: Mapping[Role, str | Address] | None = None,
+        self, *, listen: str | Address | socket.socket | None = None, connect: Mapping[Role, str | Address] | None = None,
         identity: Identity | None = None, options: TcpOptions | None = None,
     ) -> None:  # fmt: skip
         self.options = options or TcpOptions()
-        self.listen = None if listen is None else Address.parse(listen)
+        self.listen = listen if listen is None or isinstance(listen, socket.socket) else Address.parse(listen)
         self.identity = secrets.token_bytes(16)
         self.ports: tuple[int, ...] = ()
         self.remotes: dict[bytes, _Remote] = {}
@@ -191,10 +191,14 @@ class Tcp:
         self.node = node
         if self.listen is not None:
             context = self._tls.server() if self._tls else None
+            loop = asyncio.get_running_loop()
             try:
-                self._server = await asyncio.get_running_loop().create_server(
-                    lambda: Link(self, None), self.listen.host, self.listen.port, ssl=context
-                )
+                if isinstance(self.listen, socket.socket):
+                    self._server = await loop.create_server(lambda: Link(self, None), sock=self.listen, ssl=context)
+                else:
+                    self._server = await loop.create_server(
+                        lambda: Link(self, None), self.listen.host, self.listen.port, ssl=context
+                    )
             except OSError as error:
                 raise KlorError(
                     f"cannot listen at {self.listen}: {error.strerror or error}", slug="bad-argument",

@@ -1,0 +1,130 @@
+"""What roles in different processes report, as the events of one run.
+
+    record of a merged stream  ->  events             Story.tell
+    records of a session       ->  a run to draw      run_of
+
+Values are known as text only: that is what observers are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from klorpy.core.choreography import Choreography, Site
+from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.events import Event, Exited, Failed, Message, Printed
+from klorpy.core.types import Agreement, Arrow, Role, Signature
+from klorpy.core.values import noop
+from klorpy.runtime.sessions import Record, in_order, site_keys
+from klorpy.simulator import ChoreographyFailed, Simulation
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A value of which only its text is known."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class Story:
+    """The events of one session, told from its merged records.
+
+    A message is an event when it is received. A role fails when it, or another, says that it did, since whoever was
+    killed says nothing; when `complete`, what others say does not count. `sites` are the choreography's, when that is
+    known.
+
+    >>> story = Story()
+    >>> for record in [Record("s", "B", 4, "left", "A", text="the connection was closed"), Record("s", "C", 4, "left")]:
+    ...     print(*story.tell(record))
+    A exited abruptly: the connection was closed
+    C exited normally
+    """
+
+    def __init__(self, sites: Mapping[bytes, Site] | None = None, complete: bool = False) -> None:
+        self.complete = complete
+        self.sites = sites or {}
+        #: The choreography's name and roles, once somebody has joined.
+        self.name = ""
+        self.roles: tuple[Role, ...] = ()
+        #: Roles by how they left, and those of whom others say that they failed.
+        self.left: dict[Role, str] = {}
+        self.failed: dict[Role, str] = {}
+
+    def tell(self, record: Record) -> list[Event]:
+        match record.kind:
+            case "joined":
+                self.name, _, roles = record.text.removesuffix("]").rpartition(" [")
+                self.roles = tuple(roles.split())
+            case "received":
+                return [Message(record.peer, record.role, Shown(record.text), self.sites.get(record.key))]
+            case "printed":
+                return [Printed(record.role, record.text)]
+            case "left":
+                return self._left(record)
+        return []
+
+    def _left(self, record: Record) -> list[Event]:
+        self.left[record.role] = record.peer
+        if not record.peer:
+            return [Exited(record.role, noop)]
+        if record.peer in self.failed or (self.complete and record.peer != record.role):
+            return []
+        self.failed[record.peer] = record.text
+        return [Failed(record.peer, _cause(record.text))]
+
+    @property
+    def over(self) -> bool:
+        """Whether all roles have left."""
+        return bool(self.roles) and all(role in self.left for role in self.roles)
+
+
+def _cause(text: str) -> KlorError:
+    # As an event, an error is its message.
+    return KlorError(text, slug="session-failed")
+
+
+def sites_of(chor: Choreography) -> dict[bytes, Site]:
+    """The sites of a choreography by the keys that records have."""
+    return {key: site for site, key in site_keys(chor).items()}
+
+
+def run_of(
+    records: Iterable[Record], chor: Choreography | None = None, results: Mapping[Role, Any] | None = None,
+    complete: bool = False,
+) -> Simulation:  # fmt: skip
+    """The run of a session as far as its records tell it, in the one order that they have; for charts and tables.
+
+    `results` are those of the roles that have one to show; for `complete` see Story.
+    """
+    story = Story(sites_of(chor) if chor is not None else None, complete)
+    events: list[Event] = []
+    pending: dict[tuple[Role, Role, int], Message] = {}
+    for record in in_order(records):
+        events += story.tell(record)
+        if record.kind == "sent":
+            message = Message(record.role, record.peer, Shown(record.text), story.sites.get(record.key))
+            pending[record.role, record.peer, record.number] = message
+        elif record.kind == "received":
+            pending.pop((record.peer, record.role, record.number), None)
+    roles = story.roles or (chor.roles if chor is not None else ())
+    found = chor if chor is not None else _named(story.name, roles)
+    run = Simulation(found, 0, _trace=events, roles=roles)
+    run.results = {role: (results or {}).get(role, noop) for role, why in story.left.items() if not why}
+    run.failures = {role: _cause(text) for role, text in story.failed.items()}
+    # What is on its way to a role that is still there, or that nobody observes, is not lost.
+    run.unread = [message for message in pending.values() if message.target in story.left]
+    if story.failed:
+        role, text = next(iter(story.failed.items()))
+        diagnostic = Diagnostic("choreography-failed", f"{found.name} failed at {role}: {text}")
+        run.verdict = ChoreographyFailed(diagnostic, run, role)
+    return run
+
+
+def _named(name: str, roles: tuple[Role, ...]) -> Choreography:
+    """A choreography of which nothing else is known."""
+    return Choreography(name, "", Signature(roles, Arrow((), Agreement(frozenset(roles)), frozenset())))
