@@ -279,6 +279,8 @@ class Tcp:
                 told = False
                 if await link.closed:
                     pause = 0.02
+                elif link.instead is not None:
+                    await asyncio.shield(link.instead.closed)
             await anyio.sleep(pause)
             pause = min(2 * pause, 1.0)
 
@@ -312,7 +314,11 @@ class Tcp:
         elif remote.certified != certified:
             raise ProtocolError("it claims the identity of another process")
         elif remote.link is not None and not self._prefers(link, identity):
-            raise ProtocolError("there is a connection already")
+            # Both connected to each other. This connection goes; whoever made it need not try again while the other lasts.
+            remote.expected |= link.roles or set()
+            link.instead = remote.link
+            link.close()
+            return
         before, remote.link = remote.link, link
         if before is not None:
             before.close()
@@ -513,6 +519,8 @@ class Link(asyncio.BufferedProtocol):
         self.silence = 0.0
         #: Done when the connection has ended; whether the two sides had come to terms.
         self.closed: asyncio.Future[bool] = loop.create_future()
+        #: The connection with the same process that is used in the place of this one.
+        self.instead: Link | None = None
         #: What senders wait for while too much is on its way.
         self.full: asyncio.Future[None] | None = None
         self.name = "a connection"
