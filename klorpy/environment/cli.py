@@ -8,6 +8,7 @@
     klorpy graph FILE CHOR           who talks to whom, without running it
     klorpy launch FILE CHOR [ARG …]  play all roles, each in a process of its own
     klorpy play FILE CHOR --role R   play a role with other processes
+    klorpy trace --connect ADDR …    look on at roles in other processes
     klorpy certificates DIR ROLE …   certificates for roles
 """
 
@@ -30,6 +31,7 @@ from klorpy.environment.arguments import choreographies, find_choreography, read
 from klorpy.environment.distributed import add_play
 from klorpy.environment.launch import add_launch
 from klorpy.environment.present import Palette, error_text, event_lines, exploration_lines, result_lines, wants_colour
+from klorpy.environment.tracing import add_trace
 from klorpy.language.check import check
 from klorpy.language.options import alter_opts
 
@@ -105,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_launch(commands)
     add_play(commands, find_choreography, read_argument)
+    add_trace(commands)
 
     signature = commands.add_parser("signature", help="show types", description="Show the types of choreographies.")
     signature.add_argument("file", metavar="FILE")

@@ -34,9 +34,9 @@ class Shown:
 class Story:
     """The events of one session, told from its merged records.
 
-    A message is an event when it is received. A role fails when it, or another, says that it did, since whoever was
-    killed says nothing; when `complete`, what others say does not count. `sites` are the choreography's, when that is
-    known.
+    A message is an event when it is received; when its receiver is not among the `observed` roles, when it is sent. A
+    role fails when it, or another, says that it did, since whoever was killed says nothing. When the records are
+    `complete`, all roles are observed, and what others say of one does not count. `sites` are the choreography's.
 
     >>> story = Story()
     >>> for record in [Record("s", "B", 4, "left", "A", text="the connection was closed"), Record("s", "C", 4, "left")]:
@@ -45,8 +45,13 @@ class Story:
     C exited normally
     """
 
-    def __init__(self, sites: Mapping[bytes, Site] | None = None, complete: bool = False) -> None:
+    def __init__(
+        self, sites: Mapping[bytes, Site] | None = None, complete: bool = False, observed: Iterable[Role] = ()
+    ) -> None:
         self.complete = complete
+        #: Who joined under our eyes, and the messages to others that were told.
+        self.observed = set(observed)
+        self._told: set[tuple[Role, Role, int]] = set()
         self.sites = sites or {}
         #: The choreography's name and roles, once somebody has joined.
         self.name = ""
@@ -60,13 +65,20 @@ class Story:
             case "joined":
                 self.name, _, roles = record.text.removesuffix("]").rpartition(" [")
                 self.roles = tuple(roles.split())
-            case "received":
-                return [Message(record.peer, record.role, Shown(record.text), self.sites.get(record.key))]
+                self.observed.add(record.role)
+            case "sent" if not self.complete and record.peer not in self.observed:
+                self._told.add((record.role, record.peer, record.number))
+                return [self._message(record, record.role, record.peer)]
+            case "received" if (record.peer, record.role, record.number) not in self._told:
+                return [self._message(record, record.peer, record.role)]
             case "printed":
                 return [Printed(record.role, record.text)]
             case "left":
                 return self._left(record)
         return []
+
+    def _message(self, record: Record, source: Role, target: Role) -> Message:
+        return Message(source, target, Shown(record.text), self.sites.get(record.key))
 
     def _left(self, record: Record) -> list[Event]:
         self.left[record.role] = record.peer
@@ -101,12 +113,14 @@ def run_of(
 
     `results` are those of the roles that have one to show; for `complete` see Story.
     """
-    story = Story(sites_of(chor) if chor is not None else None, complete)
+    ordered = in_order(records)
+    observed = {record.role for record in ordered}
+    story = Story(sites_of(chor) if chor is not None else None, complete, observed)
     events: list[Event] = []
     pending: dict[tuple[Role, Role, int], Message] = {}
-    for record in in_order(records):
+    for record in ordered:
         events += story.tell(record)
-        if record.kind == "sent":
+        if record.kind == "sent" and record.peer in observed:
             message = Message(record.role, record.peer, Shown(record.text), story.sites.get(record.key))
             pending[record.role, record.peer, record.number] = message
         elif record.kind == "received":
@@ -115,8 +129,11 @@ def run_of(
     found = chor if chor is not None else _named(story.name, roles)
     run = Simulation(found, 0, _trace=events, roles=roles)
     run.results = {role: (results or {}).get(role, noop) for role, why in story.left.items() if not why}
+    if not story.failed and all(role in story.left for role in observed):
+        # Those that nobody observed have ended as well, as far as the others are concerned.
+        run.results.update((role, noop) for role in roles if role not in observed)
     run.failures = {role: _cause(text) for role, text in story.failed.items()}
-    # What is on its way to a role that is still there, or that nobody observes, is not lost.
+    # What is on its way to a role that is still there is not lost.
     run.unread = [message for message in pending.values() if message.target in story.left]
     if story.failed:
         role, text = next(iter(story.failed.items()))

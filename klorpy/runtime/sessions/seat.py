@@ -73,11 +73,12 @@ class Record:
     `kind` says what `peer`, `number` and `text` are; `stamp` is the role's Lamport clock, `key` names the site.
 
         joined      text: the choreography and its roles, as `ask [A B]`
-        present     to peer, the messages from the number on will be reported: somebody began to observe later
+        present     to peer, the messages from the number on are reported: somebody began to observe later
         sent        to peer, the message of that number of the direction; text: the value as it is shown
         received    from peer, likewise
         printed     text: a line that host code wrote
         left        text: why the session failed, at the role peer; both "" in good order
+        missed      so many records are missing here, since the observer did not keep up
     """
 
     session: str

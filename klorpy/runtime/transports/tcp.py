@@ -14,6 +14,7 @@ A frame is a length of four bytes, the kind, and what belongs to the kind:
     REFUSE               direction:4  [slug, reason]
     HELLO                [version, identity, [[session, source, target, received, consumed], …]]
     PING, BYE, BYE_TOO   nothing
+    OBSERVE, TRACE       see observing.py
 
 With TLS both sides show a certificate, and a process may speak only for the roles that its certificate names.
 """
@@ -40,6 +41,7 @@ from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, ProtocolEr
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat
 from klorpy.runtime.sessions.waiting import Waiter
+from klorpy.runtime.transports.observing import OBSERVE, OBSERVER, Observers
 from klorpy.runtime.transports.tls import Identity, certified_roles
 
 log: Final = logging.getLogger("klorpy.tcp")
@@ -164,12 +166,14 @@ class _Remote:
 class Tcp:
     """The carrier over TCP: listens at `listen`, and connects to the processes that play the roles of `connect`.
 
-    `listen` may be a socket that listens already, for those who must know the port before there is a process. `ports` are the ports that it listens on, once it has started.
+    `listen` may be a socket that listens already, for those who must know the port before there is a process. With
+    `observers`, connections may ask to be told what happens here; under TLS, those with a certificate for the role
+    `observer`. `ports` are the ports that it listens on, once it has started.
     """
 
     def __init__(
         self, *, listen: str | Address | socket.socket | None = None, connect: Mapping[Role, str | Address] | None = None,
-        identity: Identity | None = None, options: TcpOptions | None = None,
+        identity: Identity | None = None, options: TcpOptions | None = None, observers: bool = False,
     ) -> None:  # fmt: skip
         self.options = options or TcpOptions()
         self.listen = listen if listen is None or isinstance(listen, socket.socket) else Address.parse(listen)
@@ -180,6 +184,8 @@ class Tcp:
         for role, address in (connect or {}).items():
             self._targets.setdefault(Address.parse(address), set()).add(str(role))
         self._tls = identity
+        self._observable = observers
+        self._observers: Observers | None = None
         self._links: set[Link] = set()
         self._server: asyncio.Server | None = None
         self._stopping = False
@@ -189,6 +195,8 @@ class Tcp:
 
     async def start(self, node: Node, tasks: TaskGroup) -> None:
         self.node = node
+        if self._observable:
+            self._observers = Observers(node)
         if self.listen is not None:
             context = self._tls.server() if self._tls else None
             loop = asyncio.get_running_loop()
@@ -210,17 +218,23 @@ class Tcp:
         tasks.start_soon(self._beat)
 
     async def stop(self) -> None:
+        if self._observers is not None and self._server is not None:
+            await self._observers.wait()
         self._stopping = True
         if self._server is not None:
             self._server.close()
         loop = asyncio.get_running_loop()
         farewells = []
         for remote in self.remotes.values():
-            if not remote.left:
+            link = remote.link
+            if link is not None and self._observers is not None and link in self._observers:
+                # It is told everything, but nobody waits for it.
+                link.plain(BYE)
+            elif not remote.left:
                 remote.said_bye = loop.create_future()
                 farewells.append(remote.said_bye)
-                if remote.link is not None:
-                    remote.link.plain(BYE)
+                if link is not None:
+                    link.plain(BYE)
         if farewells:
             await asyncio.wait(farewells, timeout=_LINGER)
         for remote in self.remotes.values():
@@ -388,6 +402,8 @@ class Tcp:
     def broke(self, link: Link, reason: str) -> None:
         """A connection has ended."""
         self._links.discard(link)
+        if self._observers is not None:
+            self._observers.remove(link)
         remote = link.remote
         if remote is None or remote.link is not link:
             return
@@ -411,6 +427,18 @@ class Tcp:
         remote.ways.clear()
 
     # --- Frames -------------------------------------------------------------------------------------------------------
+
+    def observed(self, link: Link, remote: _Remote, body: bytes) -> None:
+        """Somebody asks to observe."""
+        if self._observers is None:
+            refusal = ("bad-argument", "this process does not let itself be observed")
+        elif remote.certified is not None and OBSERVER not in remote.certified:
+            refusal = ("not-certified", f"the certificate is not for the role {OBSERVER}")
+        else:
+            self._observers.add(link, body)
+            return
+        log.warning("%s is refused: %s", link, refusal[1])
+        link.directed(REFUSE, 0, _encode(refusal))
 
     def directed(self, link: Link, remote: _Remote, kind: int, number: int, body: bytes) -> None:
         """A frame about a direction. Raises ProtocolError."""
@@ -655,6 +683,8 @@ class Link(asyncio.BufferedProtocol):
             raise ProtocolError("it did not introduce itself")
         elif kind in (BYE, BYE_TOO):
             self.tcp.said_bye(self, remote, kind)
+        elif kind == OBSERVE:
+            self.tcp.observed(self, remote, body)
         elif kind != PING:
             if len(body) < 4:
                 raise ProtocolError("a frame is too short")
@@ -674,6 +704,12 @@ class Link(asyncio.BufferedProtocol):
 
     def plain(self, kind: int) -> None:
         self._write(_PLAIN.pack(1, kind))
+
+    def tell(self, kind: int, body: bytes) -> None:
+        self._write(_PLAIN.pack(1 + len(body), kind) + body)
+
+    def crowded(self, limit: int) -> bool:
+        return self._transport.get_write_buffer_size() > limit
 
     def close(self) -> None:
         """End the connection when everything has been written."""
