@@ -50,6 +50,7 @@ def add_play(commands: Any, find: Callable[[str, str], Choreography], read: Read
     play.add_argument("--heartbeat", type=float, default=10.0, metavar="SECONDS", help="of silence that are borne (default 10)")
     play.add_argument("--grace", type=float, default=0.5, metavar="SECONDS", help="for a connection to come back (default 0.5)")
     play.add_argument("--observe", action="store_true", help="let klorpy trace look on, where --listen says")
+    play.add_argument("--telemetry", action="store_true", help="make OpenTelemetry spans, with the provider that is set up")
     play.add_argument("--quiet", action="store_true", help="show the result only")
     play.set_defaults(command=lambda arguments: _play(arguments, find, read))
 
@@ -126,7 +127,8 @@ async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any]
 
 
 def _config(seat: Seat, arguments: argparse.Namespace) -> klorpy.RoleConfig:
-    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout)
+    instrument = klorpy.telemetry() if arguments.telemetry else None
+    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout, instrument=instrument)
 
 
 def _distribute(chor: Choreography, roles: Sequence[Role], args: Sequence[Any]) -> dict[Role, list[Any]]:
