@@ -50,8 +50,10 @@ class Merge:
 
     @property
     def missed(self) -> frozenset[Role]:
-        """The roles whose messages were received, but are not known to have been sent: others wait for their records."""
-        return frozenset(queue[0].peer for queue in self._waiting.values() if queue)
+        """The roles whose records are missing: others have received messages from them that are not known to be sent."""
+        waited = frozenset(queue[0].peer for queue in self._waiting.values() if queue)
+        # Who waits as well is not to blame; in a circle, which only lost records can make, everybody is.
+        return frozenset(role for role in waited if not self._waiting.get(role)) or waited
 
     def _ready(self) -> list[Record]:
         told: list[Record] = []

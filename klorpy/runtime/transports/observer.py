@@ -121,6 +121,8 @@ async def _follow(address: Address, session: str, identity: Identity | None, sig
     except msgspec.DecodeError as error:
         await sights.put(Detached(address, f"it sent what is not allowed: {error}", "protocol-error"))
     finally:
+        if not writer.is_closing():
+            _write(writer, BYE)
         writer.close()
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(_PAUSE):
