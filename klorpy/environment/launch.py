@@ -286,7 +286,7 @@ class Launch:
     async def _end(self) -> None:
         """End all processes that are left, and leave nothing behind."""
         left = [process for process in self._processes.values() if process.returncode is None]
-        for number, patience in ((signal.SIGINT, _TOLD), (signal.SIGKILL, None)):
+        for number, patience in ((signal.SIGTERM, _TOLD), (signal.SIGKILL, None)):
             for process in left:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -70,6 +71,8 @@ class Lines(io.TextIOBase):
 
 
 def main(argv: Sequence[str]) -> int:
+    # Host code that waits or computes is interrupted, too, and its `finally` clauses run.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     job = msgspec.json.decode(argv[0], type=Job)
     sock = socket.socket(fileno=job.report)
     sock.set_inheritable(False)
@@ -88,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         anyio.run(_play, job, chor, args, report)
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGTERM
     except Exception as error:
         report.ended(_failed(chor, job.role, error))
         return 1
