@@ -218,11 +218,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
             arguments = ["trace", "--connect", *nodes.addresses.values(), "--output", str(output), "--tls", str(certificates)]
             status = await anyio.to_thread.run_sync(partial(main, arguments))
 
-        async with anyio.create_task_group() as group:
-            async with Nodes(NS.relay, "ABC", certificates) as nodes:
-                group.start_soon(trace, nodes)
-                await nodes.attached()
-                await nodes.play("order-7", 1)
+        async with anyio.create_task_group() as group, Nodes(NS.relay, "ABC", certificates) as nodes:
+            group.start_soon(trace, nodes)
+            await nodes.attached()
+            await nodes.play("order-7", 1)
         return status
 
     assert run(both) == 0

@@ -22,8 +22,8 @@ from klorpy.core.types import Role
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import Record
 
-OBSERVE: Final = 12
-TRACE: Final = 13
+OBSERVE: Final = 13
+TRACE: Final = 14
 
 #: The role that a certificate has to name, where certificates are shown.
 OBSERVER: Final[Role] = "observer"

@@ -189,6 +189,7 @@ class Tcp:
         self._links: set[Link] = set()
         self._server: asyncio.Server | None = None
         self._stopping = False
+        self.stopped = False
         self.node: Node
 
     # --- The carrier --------------------------------------------------------------------------------------------------
@@ -240,6 +241,7 @@ class Tcp:
         for remote in self.remotes.values():
             if remote.expiry is not None:
                 remote.expiry.cancel()
+        self.stopped = True
         links = list(self._links)
         for link in links:
             link.close()
@@ -573,6 +575,9 @@ class Link(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # other loops have classes of their own
         self._write = self._transport.write
+        if self.tcp.stopped:  # it was on its way when this process ended
+            self._transport.abort()
+            return
         self.tcp._links.add(self)
         address = transport.get_extra_info("peername")
         self.name = f"the connection with {address[0]}:{address[1]}" if isinstance(address, tuple) else "a connection"

@@ -126,13 +126,12 @@ def test_a_node_remembers_the_latest_records_only(monkeypatch: pytest.MonkeyPatc
 def test_a_process_that_did_not_allow_it_refuses() -> None:
     async def main() -> None:
         sock, address = listener()
-        async with klorpy.host(listen=sock):
-            async with observe([address]) as observation:
-                sight = await observation.next()
-                assert isinstance(sight, Detached)
-                assert sight.slug == "bad-argument"
-                assert sight.reason == f"{address} refuses: this process does not let itself be observed"
-                assert await observation.next() is None
+        async with klorpy.host(listen=sock), observe([address]) as observation:
+            sight = await observation.next()
+            assert isinstance(sight, Detached)
+            assert sight.slug == "bad-argument"
+            assert sight.reason == f"{address} refuses: this process does not let itself be observed"
+            assert await observation.next() is None
 
     run(main)
 
