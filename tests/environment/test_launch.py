@@ -90,12 +90,14 @@ def test_each_role_is_a_process(shop: str, capsys: pytest.CaptureFixture[str]) -
     assert str(os.getpid()) not in found
 
 
-def test_what_roles_print_is_part_of_the_run(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["launch", shop, "loud", "4"]) == 0
+def test_what_roles_print_is_part_of_the_run(shop: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["launch", shop, "loud", "4", "--chart", "run.svg"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("A: ")] == ["A: one", "A: two three"]
     assert lines.index("A: two three") < lines.index("A --> B: 8") < lines.index("B: no newline")
     assert lines[-2:] == ["A  noop", "B  8"]
+    # The chart knows the places of messages.
+    assert "(A-&gt;B (A (helper.double x)))" in (tmp_path / "run.svg").read_text()
 
 
 def test_the_failure_of_a_role_is_the_verdict(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,11 +179,6 @@ def test_it_speaks_tls_and_draws(capsys: pytest.CaptureFixture[str], tmp_path: P
     drawn = path.read_text()
     assert "A Tour of Two Harbours" in drawn
     assert "The book arrives on" in drawn
-
-
-def test_a_chart_knows_the_places_of_messages(shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["launch", shop, "loud", "4", "--chart", "run.svg"]) == 0
-    assert "(A-&gt;B (A (helper.double x)))" in (tmp_path / "run.svg").read_text()
 
 
 @pytest.mark.parametrize(
