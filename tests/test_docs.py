@@ -47,7 +47,7 @@ def test_commands_of_the_readme_run(
     monkeypatch.chdir(tmp_path)
     shell = "\n".join(block for kind, block in BLOCK.findall(text) if kind == "sh").replace("\\\n", " ")
     commands = [line for line in shell.splitlines() if line.startswith(".venv/bin/klorpy ")]
-    assert len(commands) == 4
+    assert len(commands) == 5
     for command in commands:
         assert main(shlex.split(command, comments=True)[1:]) == 0, command
     out = capsys.readouterr().out
