@@ -53,6 +53,7 @@ def test_commands_of_the_readme_run(
         assert main(shlex.split(command, comments=True)[1:]) == 0, command
         out[command.split()[1]] = capsys.readouterr().out
         assert (command.split()[1] == "launch") == ('"2030-' in out[command.split()[1]])
+    assert "A  42" in out["run"]
     assert "B exited normally" in out["launch"]
 
 

@@ -9,7 +9,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -27,7 +27,7 @@ _PAUSE: Final = 0.1
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_record: Final = msgspec.msgpack.Decoder(Record).decode
-_decode_refusal: Final = msgspec.msgpack.Decoder(tuple[str, str]).decode
+_decode_refusal: Final = msgspec.msgpack.Decoder(tuple[str, str, msgspec.Raw]).decode
 _decode_hello: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_version: Final = msgspec.msgpack.Decoder(int).decode
 
@@ -124,9 +124,13 @@ async def _follow(address: Address, session: str, identity: Identity | None, sig
         if not writer.is_closing():
             _write(writer, BYE)
         writer.close()
-        with suppress(OSError, TimeoutError):
+        try:
             async with asyncio.timeout(_PAUSE):
                 await writer.wait_closed()
+        except (OSError, TimeoutError):
+            pass  # the other side is gone already, or does not say farewell
+        finally:
+            writer.transport.abort()
 
 
 async def _connect(
@@ -150,7 +154,7 @@ async def _listen(
     address: Address, session: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sights: asyncio.Queue[Sight]
 ) -> None:
     """Introduce ourselves, and take what comes until the node ends. Raises KlorError when it refuses."""
-    _write(writer, HELLO, _encode((VERSION, secrets.token_bytes(16), [])))
+    _write(writer, HELLO, _encode((VERSION, secrets.token_bytes(16))))
     introduced = False
     while True:
         kind, body = await _read(reader)
@@ -167,7 +171,7 @@ async def _listen(
         elif kind == OBSERVE:
             await sights.put(Attached(address))
         elif kind == REFUSE:
-            slug, reason = _decode_refusal(body[4:])
+            slug, reason, _ = _decode_refusal(body[4:])
             raise KlorError(f"{address} refuses: {reason}", slug=slug)
         elif kind == BYE:
             _write(writer, BYE_TOO)

@@ -41,7 +41,7 @@ _decode_session: Final = msgspec.msgpack.Decoder(str).decode
 class Line(Protocol):
     """A connection with an observer."""
 
-    def tell(self, kind: int, body: bytes) -> None: ...
+    def body(self, kind: int, body: bytes) -> None: ...
 
     def crowded(self, limit: int) -> bool:
         """Whether more than `limit` bytes are on their way."""
@@ -63,8 +63,8 @@ class Observers:
         session = _decode_session(body)
         remembered = [record for record in self._latest if session in ("", record.session)]
         for record in (*self._before(session, remembered), *remembered):
-            line.tell(TRACE, _encode(record))
-        line.tell(OBSERVE, _encode(session))
+            line.body(TRACE, _encode(record))
+        line.body(OBSERVE, _encode(session))
         self._lines[line] = session
         self._came.set()
 
@@ -106,5 +106,5 @@ class Observers:
                 self._missed[line] += 1
                 continue
             if missed := self._missed.pop(line, 0):
-                line.tell(TRACE, _encode(Record(record.session, record.role, 0, "missed", number=missed)))
-            line.tell(TRACE, body)
+                line.body(TRACE, _encode(Record(record.session, record.role, 0, "missed", number=missed)))
+            line.body(TRACE, body)

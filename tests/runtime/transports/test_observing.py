@@ -194,7 +194,7 @@ class Line:
         self.told: list[Any] = []
         self.full = False
 
-    def tell(self, kind: int, body: bytes) -> None:
+    def body(self, kind: int, body: bytes) -> None:
         if kind == TRACE:
             self.told.append(observing.msgspec.msgpack.decode(body, type=Record))
         else:
