@@ -168,6 +168,7 @@ class Seat:
 
     def join(self) -> None:
         """Tell the others that the role is played here."""
+        log.info("session %s: %s joins, to play %s", self.session, self.role, self.mark.name)
         for peer in self.peers.values():
             self._push(peer, JOIN, self._introduction)
         if self.observer is not None:
@@ -188,6 +189,7 @@ class Seat:
             raise self.error()
         if missing := self.missing:
             raise self._missing(missing, deadline)
+        log.info("session %s: %s begins", self.session, self.role)
 
     @property
     def _name(self) -> str:
@@ -239,6 +241,7 @@ class Seat:
     async def close(self) -> None:
         """Leave in good order: the others still receive what was sent."""
         if not self.closed and self.verdict is None:
+            log.info("session %s: %s leaves", self.session, self.role)
             self._leave(None)
 
     def fail(self, error: BaseException, place: str = "") -> None:
@@ -391,7 +394,7 @@ class Seat:
         if self.verdict is not None or self.closed:
             return
         self.verdict = verdict
-        log.info("session %s: %s ends: %s", self.session, self.role, verdict)
+        log.info("session %s: %s fails: %s", self.session, self.role, verdict)
         self._leave(verdict)
         if not self._wake_all():
             for cancel in self._watchers:

@@ -359,6 +359,7 @@ class Tcp:
         if remote.expiry is not None:
             remote.expiry.cancel()
             remote.expiry = None
+        log.info("%s is made", link)
         link.body(RESUME, _encode(self._positions(remote)))
         for seat in list(self.node.seats.values()):
             for peer in seat.peers.values():
