@@ -121,7 +121,7 @@ def _jobs(chor: Choreography, arguments: argparse.Namespace) -> Iterator[tuple[l
         for i, role in enumerate(definition.roles):
             texts = tuple(arguments.args[position] for position in erased_params(definition, role))
             jobs.append(Job(
-                arguments.file, arguments.chor, role, session, texts, report=-1,
+                arguments.file, arguments.chor, role, session, texts, report=-1, path=tuple(sys.path),
                 listen=listening[i].fileno() if listening else None,
                 peers=dict(zip(definition.roles[:i], addresses[:i], strict=True)) if listening else None,
                 nats=arguments.nats, tls=folder,

@@ -74,6 +74,7 @@ def main(argv: Sequence[str]) -> int:
     # Host code that waits or computes is interrupted, too, and its `finally` clauses run.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     job = msgspec.json.decode(argv[0], type=Job)
+    sys.path[:] = job.path
     sock = socket.socket(fileno=job.report)
     sock.set_inheritable(False)
     report = Report(sock)

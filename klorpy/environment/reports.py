@@ -19,7 +19,10 @@ from klorpy.runtime.sessions import Record
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a process has to do. `report` and `listen` are file descriptors, `peers` the addresses to connect to."""
+    """What a process has to do. `report` and `listen` are file descriptors, `peers` the addresses to connect to.
+
+    `path` is where modules are found, as in the launcher.
+    """
 
     file: str
     chor: str
@@ -27,6 +30,7 @@ class Job:
     session: str
     args: tuple[str, ...]
     report: int
+    path: tuple[str, ...]
     listen: int | None = None
     peers: Mapping[Role, str] | None = None
     nats: str | None = None
