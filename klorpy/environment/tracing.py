@@ -1,6 +1,6 @@
 """The command that looks on at a session between other processes, and shows or draws it as one run.
 
-    klorpy trace --connect ADDR … [--session ID] [--output PATH] [--tls DIR]
+    klorpy trace --connect ADDR … [--session ID] [--output PATH] [--of FILE CHOR] [--tls DIR]
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import Diagnostic, render
+from klorpy.environment.arguments import find_choreography
 from klorpy.environment.present import Palette, event_lines, wants_colour
 from klorpy.environment.traces import Story, run_of
 from klorpy.runtime.sessions import Identity, Merge, Record
@@ -38,6 +40,7 @@ def add_trace(commands: Any) -> None:
     )
     trace.add_argument("--session", default="", metavar="ID", help="this session only; it ends when the session has")
     trace.add_argument("--output", metavar="PATH", help="write a message sequence chart: .svg, .txt or .mmd")
+    trace.add_argument("--of", nargs=2, metavar=("FILE", "CHOR"), help="the choreography, so that a chart shows its forms")
     trace.add_argument("--tls", metavar="DIR", help=f"speak TLS, with the certificate for {OBSERVER} from this folder")
     trace.set_defaults(command=_trace)
 
@@ -48,12 +51,13 @@ def _trace(arguments: argparse.Namespace) -> int:
 
         check_path(arguments.output)
     identity = Identity.of(arguments.tls, [OBSERVER]) if arguments.tls else None
+    chor = find_choreography(*arguments.of) if arguments.of else None
     trace = Trace(arguments.session)
     with contextlib.suppress(KeyboardInterrupt):  # what was seen is worth something
         asyncio.run(trace.follow(arguments.connect, identity))
     trace.finish()
     if arguments.output is not None:
-        trace.draw(Path(arguments.output))
+        trace.draw(Path(arguments.output), chor)
     return 1 if trace.trouble else 0
 
 
@@ -113,13 +117,17 @@ class Trace:
                 for role in sorted(missed):
                     self._tell(name, session.merge.without(role))
 
-    def draw(self, path: Path) -> None:
-        """Write a chart of the session; of several, one each, with its name in that of the file."""
+    def draw(self, path: Path, chor: Choreography | None = None) -> None:
+        """Write a chart of the session; of several, one each, with its name in that of the file.
+
+        It shows the forms of `chor` where that is the choreography.
+        """
         from klorpy.environment.diagrams import chart
 
         for name, session in self.sessions.items():
             place = path if len(self.sessions) == 1 else path.with_stem(f"{path.stem}-{re.sub(r'[^-.0-9A-Za-z_]', '_', name)}")
-            chart(run_of(session.records)).save(place)
+            known = chor if chor is not None and chor.name == session.story.name else None
+            chart(run_of(session.records, known)).save(place)
 
     def _over(self, observation: Observation) -> bool:
         session = self.sessions.get(self.session)

@@ -201,8 +201,15 @@ def test_failures_are_seen_once() -> None:
 def test_several_sessions_are_told_apart(tmp_path: Path) -> None:
     trace, lines = traced(NS.relay, "ABC", 1, session="")
     assert [line for line in lines if line.startswith("s1  ")] + [line for line in lines if line.startswith("s2  ")] == lines
-    trace.draw(tmp_path / "run.mmd")
+    trace.draw(tmp_path / "run.mmd", NS.relay)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run-s1.mmd", "run-s2.mmd"]
+
+
+def test_a_chart_shows_the_forms_of_a_choreography_that_is_given(tmp_path: Path) -> None:
+    trace, _ = traced(NS.relay, "ABC", 1)
+    for chor, form in ((NS.relay, "(A-&gt;B x)"), (NS.crash, "(A-&gt;B x)"), (None, "(A-&gt;B x)")):
+        trace.draw(tmp_path / "run.svg", chor)
+        assert (form in (tmp_path / "run.svg").read_text()) == (chor is NS.relay)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from klorpy.runtime.sessions import Identity, Record
 from klorpy.runtime.transports import observing
 from klorpy.runtime.transports.observer import Attached, Detached, Observation, Seen, Waiting, observe
 from klorpy.runtime.transports.observing import OBSERVE, TRACE, Observers
+from klorpy.runtime.transports.tcp import HELLO, VERSION
 
 NS = klorpy.evaluate("""
 (defchor ask [A B] (-> A A) [x] (B->A (B (* 2 (A->B x)))))
@@ -183,6 +184,27 @@ def test_what_is_no_observable_node_is_told_of() -> None:
                 assert isinstance(sight, Detached)
                 assert sight.slug == slug
             server.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x05", b"\xa1\xff"])
+def test_what_is_no_request_ends_its_connection_only(body: bytes) -> None:
+    async def main() -> None:
+        sock, address = listener()
+        async with klorpy.host(listen=sock, observers=True) as node:
+            host, _, port = address.rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            hello = observing.msgspec.msgpack.encode((VERSION, bytes(16)))
+            for kind, content in ((HELLO, hello), (OBSERVE, body)):
+                writer.write((1 + len(content)).to_bytes(4, "big") + bytes((kind,)) + content)
+            while await reader.read(1000):
+                pass
+            writer.close()
+            async with observe([address]) as observation:
+                assert await until_attached(observation) == []
+                await play_both(node, "s1")
+                assert isinstance(await observation.next(), Seen)
 
     run(main)
 
