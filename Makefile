@@ -6,9 +6,12 @@ BIN := .venv/bin
 
 .PHONY: demo repl test check bench fuzz golden docs screenshots clean
 
-demo: .venv/.installed ## type-check, project and run the bookseller
-	@$(BIN)/klorpy run klorpy/examples/bookseller.hy buy-book \
-	  @klorpy/examples/data/order.json @klorpy/examples/data/catalogue.json --project
+BOOKSELLER := klorpy/examples/bookseller.hy buy-book @klorpy/examples/data/order.json @klorpy/examples/data/catalogue.json
+
+demo: .venv/.installed ## type-check, project and run the bookseller; then play it with a process for each role
+	@$(BIN)/klorpy run $(BOOKSELLER) --project
+	@printf '\nThe same, each role in a process of its own:\n\n'
+	@$(BIN)/klorpy launch $(BOOKSELLER)
 
 repl: .venv/.installed ## open the REPL
 	@$(BIN)/klorpy
