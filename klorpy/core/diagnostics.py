@@ -111,6 +111,13 @@ TITLES: Final[dict[str, str]] = {
     "cannot-await": "an asynchronous function in a synchronous run",
     "no-trace": "the run kept no trace",
     "bad-argument": "not an argument of this function",
+    # Conversations.
+    "topic-too-deep": "a topic is nested too deeply",
+    "message-not-ground": "a message holds a wildcard",
+    "bad-endpoint": "not an endpoint",
+    "bad-action": "not an action",
+    "message-contract": "a message breaks its contract",
+    "state-contract": "a state breaks its contract",
     # Not the user's mistake.
     "unsupported-form": "not supported inside a choreography",
     "internal": "a bug in klorpy",
