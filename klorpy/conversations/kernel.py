@@ -25,7 +25,7 @@ peers, tombstones (from Syndicate), `Replace`, `Query`, and processes that are b
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Any
@@ -167,7 +167,7 @@ class Kernel:
     @property
     def idle(self) -> bool:
         """Whether no process has anything to do."""
-        return not self._ready
+        return not (self._ready or self._todo)
 
     def start(self, name: str = "", actions: Any = (), state: Any = None) -> Pid:
         """A new process with actions in its queue."""
@@ -195,7 +195,7 @@ class Kernel:
 
     def run(self, rounds: int | None = None) -> bool:
         """Take rounds until the kernel is idle, at most `rounds`; whether it is idle."""
-        while self._ready:
+        while self._ready or self._todo:
             if rounds is not None:
                 if rounds <= 0:
                     return False
@@ -206,11 +206,15 @@ class Kernel:
     def round(self) -> None:
         """Visit every process that exists now once, then collect those that have nothing left to do."""
         self._limit = self._next_pid
-        self._todo = sorted(self._ready)  # a sorted list is a heap
+        # A sorted list is a heap. (The set is exchanged, not emptied: one that was large stays slow to go through.)
+        # Something is left to do from the last round only if that was interrupted.
+        self._todo = sorted(self._ready.union(self._todo))
+        self._ready = set()
         while self._todo:
             self._current = heappop(self._todo)
-            if self._current in self._ready:
-                self._visit(self.processes[self._current])
+            process = self.processes.get(self._current)
+            if process is not None and process.queue:
+                self._visit(process)
         self._current = -1
         touched, self._touched = self._touched, set()
         for number in sorted(touched):
@@ -248,7 +252,7 @@ class Kernel:
             other.processes[number] = twin
         other.demands, other._names = dict(self.demands), dict(self._names)
         other._next_pid, other._serial = self._next_pid, self._serial
-        other._ready, other._touched = set(self._ready), set(self._touched)
+        other._ready, other._touched = self._ready.union(self._todo), set(self._touched)
         other._outward = list(self._outward)
         return other
 
@@ -304,18 +308,20 @@ class Kernel:
         number = self._names.get(process) if isinstance(process, str) else process.number
         return None if number is None else self.processes.get(number)
 
-    def _enqueue(self, process: Process, actions: Iterable[Queued]) -> None:
-        process.queue.extend(actions)
-        number = process.pid.number
-        if process.queue and number not in self._ready:
-            self._ready.add(number)
+    def _enqueue(self, process: Process, actions: list[Queued]) -> None:
+        if not actions:
+            return
+        if not process.queue:
+            number = process.pid.number
             if self._current >= 0 and self._current < number < self._limit:
                 heappush(self._todo, number)
+            else:
+                self._ready.add(number)
+        process.queue.extend(actions)
 
     def _visit(self, process: Process) -> None:
         batch, process.queue = process.queue, []
         number = process.pid.number
-        self._ready.discard(number)
         self._touched.add(number)
         for action in batch:
             self._perform(process, action)
@@ -402,9 +408,7 @@ class Kernel:
 
     def _deliver(self, entry: Installed, handler: Handler | None, event: Presence | Absence | Message) -> None:
         process = entry.process
-        if process.doomed:
-            return
-        if self.log is not None and type(entry.endpoint.name) is not MetaName:
+        if self.log is not None and not process.doomed and type(entry.endpoint.name) is not MetaName:
             self.log.append(Delivered((process.pid,), entry.endpoint.name, event))
         if handler is not None:
             self._call(process, handler, event)
@@ -513,17 +517,20 @@ class Kernel:
 
     def _tell(self, entry: Installed, other: Installed, common: Topic, reason: Any = None, gone: bool = False) -> None:
         """Tell two endpoints that one of them has come or gone: first the other one, then the one itself."""
-        for local, remote in ((other, entry), (entry, other)):
-            if remote.interest is not PARTICIPANT and not visible(remote.interest, local.interest):
-                continue
+        local, remote = other, entry
+        while True:
             handler = local.endpoint.on_absence if gone else local.endpoint.on_presence
-            if handler is None and self.log is None:
-                continue
-            role = remote.role
-            if common is not remote.topic:
-                role = Role(role.orientation, common, role.interest)
-            event = Absence(role, reason, remote.peer) if gone else Presence(role, remote.peer)
-            self._deliver(local, handler, event)
+            if (handler is not None or self.log is not None) and (
+                remote.interest is PARTICIPANT or visible(remote.interest, local.interest)
+            ):
+                role = remote.role
+                if common is not remote.topic:
+                    role = Role(role.orientation, common, role.interest)
+                event = Absence(role, reason, remote.peer) if gone else Presence(role, remote.peer)
+                self._deliver(local, handler, event)
+            if local is entry:
+                return
+            local, remote = entry, other
 
     def _route(self, entry: Installed) -> None:
         self._tables[entry.role.orientation].add(entry)
