@@ -41,14 +41,14 @@ from klorpy.conversations.actions import (
     publisher,
     subscriber,
 )
+from klorpy.conversations.clock import Clock, RealClock, VirtualClock
+from klorpy.conversations.ground import Failure, Ground, Request, Source, Until, ground_vm, replay
 from klorpy.conversations.kernel import Kernel
 from klorpy.conversations.log import Answered, Delivered, Exited
 from klorpy.conversations.pattern import ANY, NOTHING, contains, intersect
+from klorpy.conversations.tasks import Actor, task
 from klorpy.conversations.vm import nested_vm
 
 __all__ = [
-    "ANY", "NOTHING", "PUB", "SUB", "Absence", "Action", "Add", "Answer", "Answered", "Delete", "Delivered", "Descriptor",
-    "Endpoint", "Exited", "Feedback", "Interest", "Kernel", "Kill", "Message", "Meta", "Orientation", "Peer", "Pid",
-    "Presence", "Query", "Quit", "Replace", "Role", "Send", "Spawn", "Transition", "Yield", "contains", "intersect",
-    "nested_vm", "observe_publishers", "observe_subscribers", "publisher", "subscriber",
+    "ANY", "NOTHING", "PUB", "SUB", "Absence", "Action", "Actor", "Add", "Answer", "Answered", "Clock", "Delete", "Delivered", "Descriptor", "Endpoint", "Exited", "Failure", "Feedback", "Ground", "Interest", "Kernel", "Kill", "Message", "Meta", "Orientation", "Peer", "Pid", "Presence", "Query", "Quit", "RealClock", "Replace", "Request", "Role", "Send", "Source", "Spawn", "Transition", "Until", "VirtualClock", "Yield", "contains", "ground_vm", "intersect", "nested_vm", "observe_publishers", "observe_subscribers", "publisher", "replay", "subscriber", "task",
 ]  # fmt: skip

@@ -67,6 +67,19 @@ class Nothing:
 NOTHING: Final = Nothing()
 
 
+@final
+class Sealed:
+    """A value that the kernel does not look into, neither for wildcards nor for anything else."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"Sealed({self.value!r})"
+
+
 #: The fields of the record types that were met so far, None for types of atoms.
 _FIELDS: Final[dict[type, tuple[str, ...] | None]] = {}
 
@@ -157,10 +170,7 @@ def contains(topic: Topic, message: Topic) -> bool:
         return bool(topic == message)
     if len(inner) != len(outer):
         return False
-    for a, b in zip(inner, outer, strict=True):
-        if a is not b and a is not ANY and not contains(a, b):
-            return False
-    return True
+    return all(a is b or a is ANY or contains(a, b) for a, b in zip(inner, outer, strict=True))
 
 
 def same_topic(left: Topic, right: Topic) -> bool:
