@@ -33,7 +33,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "conversations": frozenset({"core", "runtime"}),
     # Macros of the user's surface, and programs: they stand on the facade (macros may raise KlorError).
     "stdlib": frozenset({"klorpy", "core"}),
-    "examples": frozenset({"klorpy", "stdlib"}),
+    "examples": frozenset({"klorpy", "stdlib", "conversations"}),
     "environment": frozenset({"klorpy", "core", "language", "runtime", "simulator", "conversations"}),
     "testing": frozenset({"klorpy", "core", "language", "runtime", "simulator", "conversations"}),
     # The facade.

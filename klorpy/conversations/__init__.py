@@ -42,13 +42,37 @@ from klorpy.conversations.actions import (
     subscriber,
 )
 from klorpy.conversations.clock import Clock, RealClock, VirtualClock
+from klorpy.conversations.contracts import fits, one_of
 from klorpy.conversations.ground import Failure, Ground, Request, Source, Until, ground_vm, replay
 from klorpy.conversations.kernel import Kernel
 from klorpy.conversations.log import Answered, Delivered, Exited
 from klorpy.conversations.pattern import ANY, NOTHING, contains, intersect
+from klorpy.conversations.relay import event_relay, relay
+from klorpy.conversations.surface import (
+    at_meta_level,
+    delete,
+    everything,
+    feedback,
+    kill,
+    observer,
+    query,
+    quit,
+    replace_topic,
+    role,
+    send,
+    spawn,
+    transition,
+    yield_turn,
+)
 from klorpy.conversations.tasks import Actor, task
 from klorpy.conversations.vm import nested_vm
 
 __all__ = [
-    "ANY", "NOTHING", "PUB", "SUB", "Absence", "Action", "Actor", "Add", "Answer", "Answered", "Clock", "Delete", "Delivered", "Descriptor", "Endpoint", "Exited", "Failure", "Feedback", "Ground", "Interest", "Kernel", "Kill", "Message", "Meta", "Orientation", "Peer", "Pid", "Presence", "Query", "Quit", "RealClock", "Replace", "Request", "Role", "Send", "Source", "Spawn", "Transition", "Until", "VirtualClock", "Yield", "contains", "ground_vm", "intersect", "nested_vm", "observe_publishers", "observe_subscribers", "publisher", "replay", "subscriber", "task",
+    "ANY", "NOTHING", "PUB", "SUB", "Absence", "Action", "Actor", "Add", "Answer", "Answered", "Clock", "Delete",
+    "Delivered", "Descriptor", "Endpoint", "Exited", "Failure", "Feedback", "Ground", "Interest", "Kernel", "Kill",
+    "Message", "Meta", "Orientation", "Peer", "Pid", "Presence", "Query", "Quit", "RealClock", "Replace", "Request",
+    "Role", "Send", "Source", "Spawn", "Transition", "Until", "VirtualClock", "Yield", "at_meta_level", "contains",
+    "delete", "event_relay", "everything", "feedback", "fits", "ground_vm", "intersect", "kill", "nested_vm",
+    "observe_publishers", "observe_subscribers", "observer", "one_of", "publisher", "query", "quit", "relay",
+    "replace_topic", "replay", "role", "send", "spawn", "subscriber", "task", "transition", "yield_turn",
 ]  # fmt: skip

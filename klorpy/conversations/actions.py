@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, TypeAlias, final
 
-from klorpy.conversations.pattern import ANY, Topic, check_message, check_topic, same_topic
+from klorpy.conversations.pattern import ANY, Topic, check_message, check_topic, is_ground, same_topic
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.values import show
 
@@ -385,10 +385,15 @@ class Descriptor:
 
 
 def demanded(role: Role) -> Descriptor | None:
-    """What a role demands from the ground VM, if anything."""
+    """What a role demands from the ground VM, if anything. With wildcards it only listens to what others demand."""
     topic = role.topic
     if type(topic) is tuple and len(topic) == 2 and isinstance(topic[0], Descriptor):
-        if topic[1] is ANY and role.orientation is SUB and role.interest is Interest.PARTICIPANT:
+        if (
+            topic[1] is ANY
+            and role.orientation is SUB
+            and role.interest is Interest.PARTICIPANT
+            and is_ground(topic[0])
+        ):
             return topic[0]
     return None
 

@@ -174,6 +174,8 @@ class Ground:
                 tasks.cancel_scope.cancel()
         finally:
             self._tasks = None
+            self._running.clear()
+            self._finished.clear()
             with anyio.CancelScope(shield=True):
                 await self._close()
 

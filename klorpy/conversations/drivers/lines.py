@@ -17,6 +17,7 @@ from klorpy.conversations.actions import (
     Feedback,
     Interest,
     Message,
+    Meta,
     Orientation,
     Presence,
     Quit,
@@ -48,14 +49,16 @@ def lines(
     on_line: Callable[[str, Any], Any],
     on_end: Callable[[Any, Any], Any] | None = None,
     name: Any = "lines",
+    meta: bool = False,
 ) -> list[Any]:
     """Take part in a connection and handle its lines, as text.
 
     `on_line(line, state)` answers as a handler does. Credit for the next line is given after its actions. At the end of
-    the connection, `on_end(reason, state)` answers; without it the process quits.
+    the connection, `on_end(reason, state)` answers; without it the process quits. With `meta`, the connection is one of
+    the container of the VM; the answers are actions inside.
     """
     topic = Tcp(remote, local, ANY)
-    more = Feedback(Tcp(remote, local, Credit(1)))
+    more = _out(Feedback(Tcp(remote, local, Credit(1))), meta)
 
     def message(event: Message, state: Any) -> Any:
         part = event.body.part
@@ -75,10 +78,14 @@ def lines(
         return Quit(reason) if on_end is None else on_end(reason, state)
 
     return [
-        Feedback(Tcp(remote, local, Mode("lines"))),
+        _out(Feedback(Tcp(remote, local, Mode("lines"))), meta),
         more,
-        Add(Endpoint(name, subscriber(topic), None, absent, message)),
+        _out(Add(Endpoint(name, subscriber(topic), None, absent, message)), meta),
     ]
+
+
+def _out(action: Any, meta: bool) -> Any:
+    return Meta(action) if meta else action
 
 
 def say(local: Any, remote: Addr, text: str) -> Send:

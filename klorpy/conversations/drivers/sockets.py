@@ -7,6 +7,9 @@ ahead, but only so far (`AHEAD`), so that its end is noticed though nobody reads
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from typing import Any, Final
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
 from klorpy.conversations.ground import Failure, Ground, Request, Source
 from klorpy.core.events import describe_error
@@ -22,7 +26,7 @@ from klorpy.core.events import describe_error
 AHEAD: Final = 1 << 16
 #: The longest line; a longer one is given in pieces.
 LONGEST_LINE: Final = 1 << 15
-#: How many datagrams, or connections, wait to be asked for; more are dropped, or wait outside.
+#: How many datagrams and connections wait to be asked for; more datagrams are dropped.
 BACKLOG: Final = 256
 
 
@@ -42,11 +46,14 @@ class _Changing:
 
 
 class Connection(_Changing):
-    """A stream with what was read and is not taken yet, and what is to be written."""
+    """A socket with what was read and is not taken yet, and what is to be written.
 
-    def __init__(self, stream: anyio.abc.SocketStream | None = None) -> None:
+    Sockets are used as they are, since a stream of the event loop may read as much as comes before it is asked to.
+    """
+
+    def __init__(self, sock: socket.socket | None = None) -> None:
         super().__init__()
-        self.stream = stream
+        self.sock = sock
         self.buffer = bytearray()
         self.ended = False
         self.error = ""
@@ -58,60 +65,70 @@ class Connection(_Changing):
 
     async def run(self) -> None:
         """Read and write until the connection is closed."""
-        assert self.stream is not None
-        with self._scope:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._read)
-                await self._write()
-                tasks.cancel_scope.cancel()
-        await self._shut()
-        self.finished = True
-        self.change()
+        assert self.sock is not None
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._read, self.sock)
+                    await self._write(self.sock)
+                    tasks.cancel_scope.cancel()
+        finally:
+            self._shut()
 
     async def open(self, host: str, port: int) -> None:
-        with self._scope:
-            try:
-                self.stream = await anyio.connect_tcp(host, port)
-            except OSError as error:
-                self.error = _reason(error)
-                self.ended = True
-                self.change()
-        if self.stream is not None:
+        try:
+            with self._scope:
+                self.sock = await _connect(host, port)
+        except OSError as error:
+            self.error = describe_error(error)
+        if self.sock is None:
+            self.ended = True
+            self._shut()
+        else:
             self.change()
             await self.run()
 
-    async def _read(self) -> None:
-        assert self.stream is not None
+    async def _read(self, sock: socket.socket) -> None:
+        try:
+            while not self.ended:
+                await self.until(lambda: len(self.buffer) < AHEAD)
+                await anyio.wait_readable(sock)
+                with contextlib.suppress(BlockingIOError):
+                    data = sock.recv(AHEAD - len(self.buffer))
+                    self.buffer += data
+                    self.ended = not data
+                self.change()
+        except OSError as error:
+            self._broken(error)
+
+    async def _write(self, sock: socket.socket) -> None:
         try:
             while True:
-                await self.until(lambda: len(self.buffer) < AHEAD)
-                self.buffer += await self.stream.receive(AHEAD - len(self.buffer))
+                await self.until(lambda: self._outgoing or self._closing)
+                if not self._outgoing:
+                    break
+                data = memoryview(self._outgoing[0])
+                while data:
+                    try:
+                        data = data[sock.send(data) :]
+                    except BlockingIOError:
+                        await anyio.wait_writable(sock)
+                self.written += len(self._outgoing.popleft())
                 self.change()
-        except anyio.EndOfStream:
-            pass
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
-            self.error = _reason(error)
+                await anyio.lowlevel.checkpoint()
+            sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._broken(error)
+            await self.until(lambda: self._closing)
+
+    def _broken(self, error: OSError) -> None:
+        self.error = self.error or describe_error(error)
         self.ended = True
+        self._outgoing.clear()
         self.change()
 
-    async def _write(self) -> None:
-        assert self.stream is not None
-        while True:
-            await self.until(lambda: self._outgoing or self._closing)
-            if not self._outgoing:
-                return
-            data = self._outgoing.popleft()
-            try:
-                await self.stream.send(data)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
-                self.error = self.error or _reason(error)
-                self.ended = True
-                self._outgoing.clear()
-            self.written += len(data)
-            self.change()
-
     def write(self, data: bytes) -> None:
-        if not self._closing:
+        if not self._closing and not self.error:
             self._outgoing.append(data)
             self.change()
 
@@ -119,17 +136,23 @@ class Connection(_Changing):
         """Close when all is written."""
         self._closing = True
         self.change()
-        if self.stream is None:
+        if self.sock is None:
             self._scope.cancel()
 
-    async def _shut(self) -> None:
-        if self.stream is not None:
-            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-                await self.stream.aclose()
+    def _shut(self) -> None:
+        if self.sock is not None and not self.finished:
+            with contextlib.suppress(OSError):
+                # What came and was not read would let the system throw away what was written.
+                while self.sock.recv(AHEAD):
+                    pass
+            anyio.notify_closing(self.sock)
+            self.sock.close()
+        self.finished = True
+        self.change()
 
     async def aclose(self) -> None:
         self._scope.cancel()
-        await self._shut()
+        self._shut()
 
     def take(self, size: int) -> bytes:
         data = bytes(self.buffer[:size])
@@ -145,9 +168,26 @@ class Connection(_Changing):
         return min(len(self.buffer), LONGEST_LINE) if self.ended or len(self.buffer) >= LONGEST_LINE else 0
 
 
-def _reason(error: Exception) -> str:
-    cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    return describe_error(cause)
+async def _connect(host: str, port: int) -> socket.socket:
+    """A connected socket. Raises OSError of the last address that was tried."""
+    problem: OSError = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            if sock.connect_ex(address) not in (0, errno.EISCONN):
+                await anyio.wait_writable(sock)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not code:
+                return sock
+            problem = OSError(code, os.strerror(code))
+            sock.close()
+        except BaseException as error:
+            sock.close()
+            if not isinstance(error, OSError):
+                raise
+            problem = error
+    raise problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +233,11 @@ class Connected(Source):
 
     async def ready(self, ground: Ground) -> None:
         made = connection(ground, self.name)
-        await made.until(lambda: made.stream is not None or made.error)
+        await made.until(lambda: made.sock is not None or made.error)
 
     def take(self, ground: Ground) -> Any:
         made = connection(ground, self.name)
-        return None if made.stream is not None else Failure(made.error)
+        return None if made.sock is not None else Failure(made.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +319,7 @@ class Close(Request):
         resource = ground.resources.pop(self.name, None)
         if isinstance(resource, Connection):
             resource.close()
-            if resource.stream is not None:
+            if resource.sock is not None:
                 # It is a resource until it is closed, so that the ground closes it when it ends earlier.
                 key = (self.name, "closing", ground.number("closing"))
                 ground.resources[key] = resource
@@ -306,43 +346,39 @@ GRACE: Final = 5
 # --- Listening --------------------------------------------------------------------------------------------------------
 
 
-class Listening(_Changing):
-    """A listening socket and the connections that wait to be accepted."""
+class Listening:
+    """A listening socket, and the connection that was accepted and not taken yet."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: str, port: int) -> None:
         self.address: tuple[str, int] | None = None
         self.error = ""
-        self.accepted: deque[anyio.abc.SocketStream] = deque()
-        self._listener: anyio.abc.Listener[Any] | None = None
-        self._scope = anyio.CancelScope()
+        self.accepted: socket.socket | None = None
+        self.sock: socket.socket | None = None
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self.sock = socket.create_server((host, port), family=family, backlog=BACKLOG)
+            self.sock.setblocking(False)
+            self.address = self.sock.getsockname()[:2]
+        except OSError as error:
+            self.error = describe_error(error)
 
-    async def run(self, host: str, port: int) -> None:
-        with self._scope:
-            try:
-                self._listener = listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
-                self.address = listener.extra(anyio.abc.SocketAttribute.local_address)[:2]  # type: ignore[assignment]
-                self.change()
-                await listener.serve(self._accept)
-            except OSError as error:
-                self.error = _reason(error)
-                self.change()
-        await self.aclose()
-
-    async def _accept(self, stream: anyio.abc.SocketStream) -> None:
-        if len(self.accepted) >= BACKLOG:
-            await stream.aclose()
-            return
-        self.accepted.append(stream)
-        self.change()
+    async def accept(self) -> None:
+        while self.accepted is None:
+            if self.sock is None:
+                await anyio.sleep_forever()
+                return
+            await anyio.wait_readable(self.sock)
+            # Who came may be gone again.
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                self.accepted = self.sock.accept()[0]
+                self.accepted.setblocking(False)
 
     async def aclose(self) -> None:
-        self._scope.cancel()
-        with anyio.CancelScope(shield=True):
-            while self.accepted:
-                await self.accepted.popleft().aclose()
-            if self._listener is not None:
-                await self._listener.aclose()
+        for sock in (self.sock, self.accepted):
+            if sock is not None:
+                anyio.notify_closing(sock)
+                sock.close()
+        self.sock = self.accepted = None
 
 
 def _listening(ground: Ground, name: Any) -> Listening:
@@ -361,9 +397,7 @@ class Listen(Request):
     port: int
 
     def perform(self, ground: Ground) -> None:
-        made = Listening()
-        ground.resources[self.name] = made
-        ground.start(made.run, self.host, self.port)
+        ground.resources[self.name] = Listening(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,8 +408,8 @@ class Bound(Source):
 
     async def ready(self, ground: Ground) -> None:
         made = ground.resources[self.name]
-        assert isinstance(made, (Listening, Datagrams))
-        await made.until(lambda: made.address or made.error)
+        if isinstance(made, Datagrams):
+            await made.until(lambda: made.address or made.error)
 
     def take(self, ground: Ground) -> Any:
         made = ground.resources[self.name]
@@ -390,17 +424,21 @@ class Accept(Source):
     name: Any
 
     async def ready(self, ground: Ground) -> None:
-        made = _listening(ground, self.name)
-        await made.until(lambda: made.accepted)
+        await _listening(ground, self.name).accept()
 
     def take(self, ground: Ground) -> tuple[Conn, str, int]:
-        stream = _listening(ground, self.name).accepted.popleft()
-        made = Connection(stream)
+        listening = _listening(ground, self.name)
+        sock, listening.accepted = listening.accepted, None
+        assert sock is not None
+        made = Connection(sock)
         name = Conn(ground.number("connection"))
         ground.resources[name] = made
         ground.start(made.run)
-        host, port = stream.extra(anyio.abc.SocketAttribute.remote_address)[:2]
-        return name, str(host), int(port)
+        try:
+            address = sock.getpeername()
+        except OSError:  # the peer is gone already
+            address = ("", 0)
+        return name, str(address[0]), int(address[1])
 
 
 # --- Datagrams --------------------------------------------------------------------------------------------------------
@@ -420,30 +458,30 @@ class Datagrams(_Changing):
     async def run(self, host: str, port: int) -> None:
         with self._scope:
             try:
-                async with await anyio.create_udp_socket(local_host=host, local_port=port) as socket:
-                    self.address = socket.extra(anyio.abc.SocketAttribute.local_address)[:2]  # type: ignore[assignment]
+                async with await anyio.create_udp_socket(local_host=host, local_port=port) as sock:
+                    self.address = sock.extra(anyio.abc.SocketAttribute.local_address)[:2]  # type: ignore[assignment]
                     self.change()
                     async with anyio.create_task_group() as tasks:
-                        tasks.start_soon(self._send, socket)
+                        tasks.start_soon(self._send, sock)
                         while True:
-                            data, (source, source_port) = await self._receive(socket)
+                            data, (source, source_port) = await self._receive(sock)
                             if len(self.arrived) < BACKLOG:
                                 self.arrived.append((data, source, source_port))
                                 self.change()
             except OSError as error:
-                self.error = _reason(error)
+                self.error = describe_error(error)
                 self.change()
 
-    async def _receive(self, socket: anyio.abc.UDPSocket) -> tuple[bytes, tuple[str, int]]:
-        return await socket.receive()
+    async def _receive(self, sock: anyio.abc.UDPSocket) -> tuple[bytes, tuple[str, int]]:
+        return await sock.receive()
 
-    async def _send(self, socket: anyio.abc.UDPSocket) -> None:
+    async def _send(self, sock: anyio.abc.UDPSocket) -> None:
         while True:
             await self.until(lambda: self._outgoing)
             data, host, port = self._outgoing.popleft()
             # A datagram may be lost, also here.
             with contextlib.suppress(OSError):
-                await socket.sendto(data, host, port)
+                await sock.sendto(data, host, port)
 
     def send(self, data: bytes, host: str, port: int) -> None:
         self._outgoing.append((data, host, port))
