@@ -35,8 +35,8 @@ class Verdict:
         return f"{self.role} failed{step} ({self.cause}{place})"
 
     @classmethod
-    def of(cls, role: Role, error: BaseException, step: int | None = None) -> Verdict:
-        """The verdict when `role` raised `error`; the session's own when that is what it raised.
+    def of(cls, role: Role, error: BaseException, step: int | None = None, place: str = "") -> Verdict:
+        """The verdict when `role` raised `error` at `place`; the session's own when that is what it raised.
 
         >>> print(Verdict.of("buyer1", ValueError("no money"), 3))
         buyer1 failed at step 3 (ValueError: no money)
@@ -44,9 +44,9 @@ class Verdict:
         if isinstance(error, SessionFailed) and error.verdict is not None:
             return error.verdict
         if not isinstance(error, KlorError):
-            return cls(role, describe_error(error), step)
+            return cls(role, describe_error(error), step, place)
         source = error.diagnostic.source
-        place = f"{source.filename}:{error.span}" if source and error.span else ""
+        place = f"{source.filename}:{error.span}" if source and error.span else place
         return cls(role, describe_error(error), step, place, error.slug)
 
 
@@ -88,9 +88,11 @@ def session_failed(session: str, name: str, verdict: Verdict, me: Role, peer: Ro
     It is a PeerLost when the peer itself is the one who failed.
     """
     kind = PeerLost if peer == verdict.role else SessionFailed
+    slug = verdict.slug if verdict.role == me else kind.default_slug
     notes = (f"{me} was at {site}",) if site is not None else ()
     message = f"session {session} of {name} failed: {verdict}"
-    help = f"look at {verdict.role}" + (f": the error is {verdict.slug}" if verdict.slug != kind.default_slug else "")
+    named = verdict.slug not in (SessionFailed.default_slug, PeerLost.default_slug)
+    help = f"look at {verdict.role}" + (f": its error is {verdict.slug}" if named else "")
     if site is None:
-        return kind(Diagnostic(kind.default_slug, message, notes=notes, help=help), verdict)
-    return kind(site.diagnostic(kind.default_slug, message, help, notes), verdict)
+        return kind(Diagnostic(slug, message, notes=notes, help=help), verdict)
+    return kind(site.diagnostic(slug, message, help, notes), verdict)

@@ -248,18 +248,19 @@ def test_a_sender_waits_when_nobody_gives_credit() -> None:
             sent += AHEAD
 
     async def main() -> None:
-        async with serving(tcp_driver(), listen(ANYWHERE, serve)) as (ground, port), client(port) as ann:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(send_all, ann.stream)
-                await until(
-                    ground, lambda: any(isinstance(r, Connection) and r.buffer for r in ground.resources.values())
-                )
-                await anyio.wait_all_tasks_blocked()
-                (connection,) = [r for r in ground.resources.values() if isinstance(r, Connection)]
-                assert len(connection.buffer) == AHEAD
-                # The rest is what the system keeps.
-                assert sent < 200 * AHEAD
-                tasks.cancel_scope.cancel()
+        async with (
+            serving(tcp_driver(), listen(ANYWHERE, serve)) as (ground, port),
+            client(port) as ann,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(send_all, ann.stream)
+            await until(ground, lambda: any(isinstance(r, Connection) and r.buffer for r in ground.resources.values()))
+            await anyio.wait_all_tasks_blocked()
+            (connection,) = [r for r in ground.resources.values() if isinstance(r, Connection)]
+            assert len(connection.buffer) == AHEAD
+            # The rest is what the system keeps.
+            assert sent < 200 * AHEAD
+            tasks.cancel_scope.cancel()
 
     anyio.run(main)
 
