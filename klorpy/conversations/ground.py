@@ -84,7 +84,7 @@ class Until(Source):
 class Now(Source):
     """The time, now. Each question has a number of its own."""
 
-    number: int
+    number: Any
 
     async def ready(self, ground: Ground) -> None:
         await anyio.lowlevel.checkpoint()

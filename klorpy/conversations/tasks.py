@@ -89,6 +89,9 @@ class _Listening:
     actor: Actor
     error: Exception | None = None
 
+    def put(self, name: Any, event: Any) -> None:
+        self.actor.put(name, event)
+
     async def aclose(self) -> None:
         """Nothing is open."""
 
@@ -103,9 +106,9 @@ class Put(Request):
     event: Sealed
 
     def perform(self, ground: Ground) -> None:
-        resource = ground.resources.get(self.token)
-        if isinstance(resource, _Listening):
-            resource.actor.put(self.name, self.event.value)
+        resource: Any = ground.resources.get(self.token)
+        if resource is not None:
+            resource.put(self.name, self.event.value)
 
 
 @dataclass(frozen=True, slots=True)
