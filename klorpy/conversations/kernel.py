@@ -28,7 +28,7 @@ import copy
 from collections.abc import Callable
 from heapq import heappop, heappush
 from operator import attrgetter
-from typing import Any
+from typing import Any, assert_never
 
 from klorpy.conversations.actions import (
     PUB,
@@ -82,7 +82,7 @@ NO_META_LEVEL = ("no-meta-level",)
 class Installed:
     """An endpoint in the routing table."""
 
-    __slots__ = ("endpoint", "ground", "interest", "order", "peer", "process", "role", "serial", "topic")
+    __slots__ = ("_peer", "endpoint", "ground", "interest", "order", "process", "role", "serial", "topic")
 
     def __init__(self, process: Process, endpoint: Endpoint, serial: int) -> None:
         self.process = process
@@ -94,7 +94,14 @@ class Installed:
         self.interest = endpoint.role.interest
         self.serial = serial
         self.order = (process.pid.number, serial)
-        self.peer = Peer(process.pid, endpoint.name, serial)
+        self._peer: Peer | None = None
+
+    @property
+    def peer(self) -> Peer:
+        """The token by which others know it; many are never seen by anybody."""
+        if self._peer is None:
+            self._peer = Peer(self.process.pid, self.endpoint.name, self.serial)
+        return self._peer
 
 
 _ORDER = attrgetter("order")
@@ -329,6 +336,7 @@ class Kernel:
                 return
 
     def _perform(self, process: Process, action: Queued) -> None:
+        # The commonest first: a case costs what the ones before it do.
         match action:
             case Send(body):
                 self._message(process, PUB, body)
@@ -336,37 +344,40 @@ class Kernel:
                 self._message(process, SUB, body)
             case Add(endpoint):
                 self._add(process, endpoint)
+            case Spawn():
+                self._spawn(process, action)
             case Delete(name, reason):
                 entry = process.endpoints.get(name_key(name))
                 if entry is not None:
                     self._withdraw(entry, reason)
-            case Turn():
-                self._turn(process)
-            case Resume(then):
-                self._resume(process, then)
-            case Yield(then):
-                self._enqueue(process, [Resume(then)])
-            case Spawn():
-                self._spawn(process, action)
             case Quit(reason):
                 self._leave(process, reason)
+            case Turn():
+                self._turn(process)
+            case Replace(name, topic):
+                self._replace(process, name, topic)
+            case Meta(inner):
+                self._meta(process, inner)
+            case Yield(then):
+                self._enqueue(process, [Resume(then)])
+            case Resume(then):
+                self._resume(process, then)
             case Kill(other, reason):
                 victim = self._find(other)
                 if victim is not None:
                     self._leave(victim, reason)
-            case Replace(name, topic):
-                self._replace(process, name, topic)
             case Query(orientation, topic, then):
                 self._answer(process, orientation, topic, then)
-            case Meta(inner):
-                self._meta(process, inner)
+            case _:
+                assert_never(action)
 
     def _spawn(self, parent: Process, action: Spawn) -> None:
         child = self._new(action.name)
         try:
             self._settle(child, action.boot(), at_once=False)
-            child.invariant = action.invariant
-            _check_state(child, child.state)
+            if action.invariant is not None:
+                child.invariant = action.invariant
+                _check_state(child, child.state)
         except Exception as error:
             # The child is there only to end, so that its end is logged like any other.
             child.state = None
@@ -534,13 +545,13 @@ class Kernel:
 
     def _route(self, entry: Installed) -> None:
         self._tables[entry.role.orientation].add(entry)
-        descriptor = demanded(entry.role)
+        descriptor = demanded(entry.role) if type(entry.topic) is tuple and len(entry.topic) == 2 else None
         if descriptor is not None:
             self.demands[descriptor] = self.demands.get(descriptor, 0) + 1
 
     def _unroute(self, entry: Installed) -> None:
         self._tables[entry.role.orientation].remove(entry)
-        descriptor = demanded(entry.role)
+        descriptor = demanded(entry.role) if type(entry.topic) is tuple and len(entry.topic) == 2 else None
         if descriptor is not None:
             self.demands[descriptor] -= 1
             if not self.demands[descriptor]:

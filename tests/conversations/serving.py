@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 
 from klorpy.conversations import ANY, Ground, Presence, role, subscriber
-from klorpy.conversations.drivers import Listening
+from klorpy.conversations.drivers import Listener, Listening
 
 #: Seconds after which a test that talks over the network has failed.
 LIMIT = 5
@@ -27,7 +27,7 @@ async def serving(*program: Any, clock: Any = None, logging: bool = True) -> Asy
         ports.append(event.role.topic.address.port)
         listening.set()
 
-    ground.kernel.start("test", [role("ports", subscriber(Listening(ANY, ANY)), bound)])
+    ground.kernel.start("test", [role("ports", subscriber(Listening(Listener(ANY, ANY), ANY)), bound)])
     ground.kernel.start("boot", list(program))
     before = len(anyio.get_running_tasks())
     with anyio.fail_after(LIMIT):
