@@ -47,7 +47,9 @@ from klorpy.conversations.ground import Failure, Ground, Request, Source, Until,
 from klorpy.conversations.kernel import Kernel
 from klorpy.conversations.log import Answered, Delivered, Exited
 from klorpy.conversations.pattern import ANY, NOTHING, contains, intersect
+from klorpy.conversations.presence import Player, Session, World
 from klorpy.conversations.relay import event_relay, relay
+from klorpy.conversations.supervise import supervisor
 from klorpy.conversations.surface import (
     at_meta_level,
     delete,
@@ -70,9 +72,10 @@ from klorpy.conversations.vm import nested_vm
 __all__ = [
     "ANY", "NOTHING", "PUB", "SUB", "Absence", "Action", "Actor", "Add", "Answer", "Answered", "Clock", "Delete",
     "Delivered", "Descriptor", "Endpoint", "Exited", "Failure", "Feedback", "Ground", "Interest", "Kernel", "Kill",
-    "Message", "Meta", "Orientation", "Peer", "Pid", "Presence", "Query", "Quit", "RealClock", "Replace", "Request",
-    "Role", "Send", "Source", "Spawn", "Transition", "Until", "VirtualClock", "Yield", "at_meta_level", "contains",
-    "delete", "event_relay", "everything", "feedback", "fits", "ground_vm", "intersect", "kill", "nested_vm",
-    "observe_publishers", "observe_subscribers", "observer", "one_of", "publisher", "query", "quit", "relay",
-    "replace_topic", "replay", "role", "send", "spawn", "subscriber", "task", "transition", "yield_turn",
+    "Message", "Meta", "Orientation", "Peer", "Pid", "Player", "Presence", "Query", "Quit", "RealClock", "Replace",
+    "Request", "Role", "Send", "Session", "Source", "Spawn", "Transition", "Until", "VirtualClock", "World",
+    "Yield", "at_meta_level", "contains", "delete", "event_relay", "everything", "feedback", "fits", "ground_vm",
+    "intersect", "kill", "nested_vm", "observe_publishers", "observe_subscribers", "observer", "one_of",
+    "publisher", "query", "quit", "relay", "replace_topic", "replay", "role", "send", "spawn", "subscriber",
+    "supervisor", "task", "transition", "yield_turn",
 ]  # fmt: skip

@@ -18,10 +18,11 @@ from __future__ import annotations
 import sys
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.abc
@@ -60,12 +61,15 @@ from klorpy.conversations.players import (
     player_endpoints,
     verdict_of,
 )
+from klorpy.conversations.supervise import supervisor
 from klorpy.conversations.tasks import Tell, Token
 from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.types import Role as RoleName
 from klorpy.core.values import NotCopyable, isolate
 from klorpy.core.verdicts import PeerLost, RolesMissing, SessionFailed, Verdict, session_failed
+
+T = TypeVar("T")
 
 
 class Named(Protocol):
@@ -114,13 +118,12 @@ class World:
     def __init__(self, clock: Clock | None = None, *, logging: bool = False) -> None:
         self.ground = Ground(clock, logging=logging)
         self.sessions: dict[tuple[str, Any], Session] = {}
-        self._stack = AsyncExitStack()
+        self._tasks: anyio.abc.TaskGroup | None = None
 
     async def __aenter__(self) -> World:
-        tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._tasks = await anyio.create_task_group().__aenter__()
         self.ground.kept_alive += 1
-        tasks.start_soon(self.ground.run)
-        self._stack.callback(tasks.cancel_scope.cancel)
+        self._tasks.start_soon(self.ground.run)
         # Requests can be performed only while the ground runs.
         await anyio.lowlevel.checkpoint()
         return self
@@ -128,7 +131,13 @@ class World:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        return await self._stack.__aexit__(kind, error, trace)
+        assert self._tasks is not None
+        self._tasks.cancel_scope.cancel()
+        if isinstance(error, Exception):
+            # What the body raised is raised as it is, not in a group.
+            await self._tasks.__aexit__(None, None, None)
+            return None
+        return await self._tasks.__aexit__(kind, error, trace)
 
     # --- Processes ----------------------------------------------------------------------------------------------------
 
@@ -211,6 +220,51 @@ class World:
         finally:
             session.close()
             del self.sessions[title, name]
+
+    async def restarting(
+        self,
+        chor: Named | str,
+        name: Any,
+        play: Callable[[Session], Awaitable[T]],
+        *,
+        roles: Iterable[RoleName] = (),
+        max_restarts: int = 3,
+        within: float = 60,
+    ) -> T:
+        """Play a session, and when it fails the whole of it again, as session `(name, 2)` and so on.
+
+        A role is never restarted alone: the others are in the middle of something with the one that failed. Raises what
+        the last session raised when that was the one too many: `max_restarts` within so many seconds.
+        """
+        restarts: deque[float] = deque()
+        for attempt in count(1):
+            try:
+                async with self.session(chor, (name, attempt), roles) as session:
+                    return await play(session)
+            except (SessionFailed, ExceptionGroup):
+                now = self.ground.clock.now()
+                while restarts and restarts[0] <= now - within:
+                    restarts.popleft()
+                if len(restarts) >= max_restarts:
+                    raise
+                restarts.append(now)
+        raise AssertionError("there is always another number")
+
+    def supervise(
+        self,
+        demand: Role,
+        supply: Role,
+        start: Callable[[Topic], Spawn],
+        *,
+        max_restarts: int = 3,
+        within: float | None = None,
+    ) -> Pid:
+        """Keep one supplier for each topic that is demanded; see `supervisor`. Killing the process ends that."""
+        name = f"supervisor {self.ground.number('supervisor')}"
+        self.start(supervisor(demand, supply, start, max_restarts=max_restarts, within=within, name=name))
+        pid = self.ground.kernel.find(name)
+        assert pid is not None
+        return pid
 
 
 class Session:

@@ -685,3 +685,49 @@ def test_absences_are_events_too() -> None:
             return [type(await anext(events)) for _ in range(2)]
 
     assert run(main) == [Presence, Absence]
+
+
+# --- Supervision of sessions ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failures", [2, 3, 4])
+def test_a_session_is_restarted_as_a_whole_and_so_often(failures: int) -> None:
+    names: list[Any] = []
+
+    async def main(world: World) -> Any:
+        async def a(me: Player) -> None:
+            await me.recv("B")
+
+        async def b(me: Player) -> None:
+            if len(names) <= failures:
+                raise ValueError("again")
+            await me.send("A", "at last")
+
+        async def play(session: Any) -> str:
+            names.append(session.name)
+            await session.run({"A": a, "B": b})
+            return "done"
+
+        return await world.restarting("talk", "s", play, roles=("A", "B"), max_restarts=3)
+
+    if failures > 3:
+        with pytest.raises(ExceptionGroup, match="B failed"):
+            run(main)
+    else:
+        assert run(main) == "done"
+    assert names == [("s", n + 1) for n in range(min(failures, 3) + 1)]
+
+
+def test_a_world_supervises_demand() -> None:
+    async def main(world: World) -> None:
+        def teller(topic: Any) -> Any:
+            return spawn(role("t", publisher(topic)), "teller")
+
+        pid = world.supervise(subscriber(("teller", ANY)), publisher(("teller", ANY)), teller)
+        ann = world.start(role("c", subscriber(("teller", "ann"))), name="ann")
+        assert len(world.query(PUB, ("teller", ANY))) == 1
+        world.perform(ann, Quit())
+        assert len(world.query(PUB, ("teller", ANY))) == 0
+        world.perform(pid, Quit())
+
+    run(main)
