@@ -8,7 +8,7 @@ from importlib import import_module
 from klorpy.conversations import ground_vm
 from klorpy.conversations.drivers import Listener
 
-PROGRAMS = ("echo", "date", "chat", "dns")
+PROGRAMS = ("echo", "date", "chat", "dns", "ssh")
 
 
 def main(name: str = "", port: str = "5999") -> None:
