@@ -30,6 +30,7 @@ PARTS = {
     "homogeneous-fn": "Host code",
     next(slug for slug in TITLES if slug in WARNINGS): "Warnings",
     "role-not-part": "Running",
+    "topic-too-deep": "Conversations",
     "unsupported-form": "Not your mistake",
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from klorpy.conversations.pattern import ANY, parts, same_topic
+from klorpy.core.values import show
 
 
 def fits(shape: Any, value: Any) -> bool:
@@ -48,5 +49,13 @@ def one_of(*shapes: Any) -> Callable[[Any], bool]:
     def contract(value: Any) -> bool:
         return any(fits(shape, value) for shape in shapes)
 
-    contract.__qualname__ = " or ".join(map(repr, shapes))
+    contract.__qualname__ = " or ".join(map(_text, shapes))
     return contract
+
+
+def _text(shape: Any) -> str:
+    """A shape as it is written in Hy."""
+    if type(shape) is tuple:
+        return f"#({' '.join(map(_text, shape))})"
+    name = getattr(shape, "__qualname__", None)
+    return name if isinstance(name, str) else show(shape)
