@@ -49,6 +49,7 @@ from klorpy.conversations.log import Answered, Delivered, Exited
 from klorpy.conversations.pattern import ANY, NOTHING, contains, intersect
 from klorpy.conversations.presence import Player, Session, World
 from klorpy.conversations.relay import event_relay, relay
+from klorpy.conversations.snapshot import Snapshot, snapshot
 from klorpy.conversations.supervise import supervisor
 from klorpy.conversations.surface import (
     at_meta_level,
@@ -73,9 +74,9 @@ __all__ = [
     "ANY", "NOTHING", "PUB", "SUB", "Absence", "Action", "Actor", "Add", "Answer", "Answered", "Clock", "Delete",
     "Delivered", "Descriptor", "Endpoint", "Exited", "Failure", "Feedback", "Ground", "Interest", "Kernel", "Kill",
     "Message", "Meta", "Orientation", "Peer", "Pid", "Player", "Presence", "Query", "Quit", "RealClock", "Replace",
-    "Request", "Role", "Send", "Session", "Source", "Spawn", "Transition", "Until", "VirtualClock", "World",
-    "Yield", "at_meta_level", "contains", "delete", "event_relay", "everything", "feedback", "fits", "ground_vm",
-    "intersect", "kill", "nested_vm", "observe_publishers", "observe_subscribers", "observer", "one_of",
-    "publisher", "query", "quit", "relay", "replace_topic", "replay", "role", "send", "spawn", "subscriber",
-    "supervisor", "task", "transition", "yield_turn",
+    "Request", "Role", "Send", "Session", "Snapshot", "Source", "Spawn", "Transition", "Until", "VirtualClock",
+    "World", "Yield", "at_meta_level", "contains", "delete", "event_relay", "everything", "feedback", "fits",
+    "ground_vm", "intersect", "kill", "nested_vm", "observe_publishers", "observe_subscribers", "observer",
+    "one_of", "publisher", "query", "quit", "relay", "replace_topic", "replay", "role", "send", "snapshot", "spawn",
+    "subscriber", "supervisor", "task", "transition", "yield_turn",
 ]  # fmt: skip

@@ -240,6 +240,10 @@ class Kernel:
         """The participants that meet a topic now, each with the topic in common."""
         return self._found(orientation, topic, None)
 
+    def counterparts(self, entry: Installed) -> list[Installed]:
+        """The endpoints that an endpoint meets, for instruments."""
+        return self._meeting(_OPPOSITE[entry.role.orientation], entry.topic, entry.process)
+
     def copy(self) -> Kernel:
         """An independent kernel that goes on as this one does. Handlers and actions are shared, states are copied."""
         return copy.deepcopy(self)

@@ -156,7 +156,7 @@ def _mail(event: Message, cast: Cast) -> Send:
 
 def _late(event: Message, cast: Cast) -> Any:
     missing = cast.missing()
-    cause = f"the cast was not complete in time: {' and '.join(missing) or 'nobody'} missing"
+    cause = f"{' and '.join(missing) or 'nobody'} did not come"
     verdict = Verdict(cast.role, cause, slug="roles-missing")
     return [cast.tell(Missing(missing)), Quit(verdict)]
 
@@ -171,7 +171,7 @@ def verdict_of(role: Role, reason: Any) -> Verdict:
         case BaseException():
             return Verdict.of(role, reason)
         case None:
-            return Verdict(role, "left without a reason")
+            return Verdict(role, "left without a reason", slug="peer-lost")
         case _:
             return Verdict(role, f"left: {reason}")
 

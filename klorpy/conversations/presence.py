@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import count
 from types import TracebackType
@@ -61,13 +61,14 @@ from klorpy.conversations.players import (
     player_endpoints,
     verdict_of,
 )
+from klorpy.conversations.snapshot import Snapshot, snapshot
 from klorpy.conversations.supervise import supervisor
 from klorpy.conversations.tasks import Tell, Token
-from klorpy.core.choreography import Site
+from klorpy.core.choreography import Choreography, Definition, Site
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.types import Role as RoleName
 from klorpy.core.values import NotCopyable, isolate
-from klorpy.core.verdicts import PeerLost, RolesMissing, SessionFailed, Verdict, session_failed
+from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
 
 T = TypeVar("T")
 
@@ -118,6 +119,8 @@ class World:
     def __init__(self, clock: Clock | None = None, *, logging: bool = False) -> None:
         self.ground = Ground(clock, logging=logging)
         self.sessions: dict[tuple[str, Any], Session] = {}
+        #: Those that `join` has opened, and how many are in them.
+        self._joined: dict[tuple[str, Any], tuple[Session | None, int, AsyncExitStack]] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
 
     async def __aenter__(self) -> World:
@@ -159,6 +162,10 @@ class World:
     def query(self, orientation: Orientation, topic: Topic) -> tuple[tuple[Peer, Topic], ...]:
         """The participants that meet a topic now, each with the topic in common."""
         return self.ground.kernel.query(orientation, topic)
+
+    def snapshot(self) -> Snapshot:
+        """Processes, endpoints, and who sees whom, now."""
+        return snapshot(self.ground.kernel)
 
     @asynccontextmanager
     async def observe(self, role: Role) -> AsyncIterator[AsyncIterator[Presence | Absence | Any]]:
@@ -221,6 +228,32 @@ class World:
             session.close()
             del self.sessions[title, name]
 
+    @asynccontextmanager
+    async def join(
+        self, chor: Choreography, role: RoleName, session: str, *, deadline: float | None = None
+    ) -> AsyncIterator[Player]:
+        """Play a role in a session that is there as long as anybody plays in it; see `Session.role`.
+
+        Who comes with another text of the choreography than the first one fails the session.
+        """
+        key = (chor.name, session)
+        found, count, stack = self._joined.get(key, (None, 0, AsyncExitStack()))
+        if found is None:
+            found = await stack.enter_async_context(self.session(chor, session))
+            found.definition = chor.defined()
+        self._joined[key] = (found, count + 1, stack)
+        try:
+            async with found._playing(role, deadline, chor.defined()) as player:
+                # Only who plays is cancelled when the session fails, not what is around it.
+                player.watch(_nothing)
+                yield player
+        finally:
+            _, count, _ = self._joined[key]
+            self._joined[key] = (found, count - 1, stack)
+            if count == 1:
+                del self._joined[key]
+                await stack.aclose()
+
     async def restarting(
         self,
         chor: Named | str,
@@ -276,9 +309,15 @@ class Session:
         self.name = name
         self.roles = roles
         self.complete = complete
+        #: What is played, when that is known.
+        self.definition: Definition | None = None
         self._instances: Counter[RoleName] = Counter()
         self._players: set[Player] = set()
         self._minutes = world.start(Add(minutes_endpoint(chor, name)), name=f"session {name}", state=Minutes())
+
+    @property
+    def title(self) -> str:
+        return f"session {_text(self.name)} of {self.chor}"
 
     @property
     def minutes(self) -> Minutes:
@@ -300,10 +339,20 @@ class Session:
 
         When it ends, the role has done its part; when it raises, the session fails. Raises RolesMissing when the cast
         is not complete after `timeout` seconds, SessionFailed when the session fails meanwhile, and KlorError
-        `role-not-part` for another role, and for one that is played already.
+        `role-not-part` for another role, and `role-taken` for one that is played already.
         """
+        async with self._playing(role, timeout, None) as player:
+            yield player
+
+    @asynccontextmanager
+    async def _playing(
+        self, role: RoleName, timeout: float | None, definition: Definition | None
+    ) -> AsyncIterator[Player]:
         player = self._player(role)
         async with player:
+            if definition is not None and self.definition is not None and not _same(definition, self.definition):
+                player.leave(Verdict(role, f"the text of {self.chor} differs", slug="different-choreography"))
+                raise player.error()
             await player.begin(timeout)
             yield player
 
@@ -333,9 +382,7 @@ class Session:
             verdict = self.verdict
             guilty = verdict.role if verdict is not None else None
             ordered = sorted(errors, key=lambda role: role != guilty)
-            raise ExceptionGroup(
-                f"session {self.name} of {self.chor} failed: {verdict}", [errors[role] for role in ordered]
-            )
+            raise ExceptionGroup(f"{self.title} failed: {verdict}", [errors[role] for role in ordered])
         return {role: results[role] for role in bodies}
 
     @asynccontextmanager
@@ -366,7 +413,7 @@ class Session:
         if any(player.role == role for player in self._players):
             raise KlorError(
                 f"{role} of session {self.name} is played already",
-                slug="role-not-part",
+                slug="role-taken",
                 help="hand the role over, or start another session",
             )
         return Player(self, role)
@@ -389,9 +436,10 @@ class Player:
         self._missing: tuple[RoleName, ...] | None = None
         self._site: Site | None = None
         self._peer: RoleName | None = None
-        self._waiting = False
+        self._waiting = 0
         self._closed = False
         self._scope = anyio.CancelScope()
+        self._cancel: Callable[[], object] = self._scope.cancel
         self._pid: Pid | None = None
         self._changed = anyio.Event()
 
@@ -434,12 +482,12 @@ class Player:
             error = RolesMissing(
                 Diagnostic(
                     "roles-missing",
-                    f"session {self.session.name} of {self.session.chor} has no {names} after {timeout} s",
+                    f"{self.session.title} could not begin: {names} did not come within {timeout:g} s",
                     help=f"start who plays {names}, or give more time",
                 ),
                 self._missing,
             )
-            error.verdict = Verdict(self.role, str(error), slug=error.slug)
+            error.verdict = self.session.verdict
             raise error
 
     def leave(self, reason: Any) -> None:
@@ -451,12 +499,29 @@ class Player:
         self.session._players.discard(self)
         if self._pid is not None:
             self._world.perform(self._pid, Quit(reason))
-        self._changed.set()
+        if reason not in (DONE, HANDED_OVER) and self.verdict is None:
+            # Somebody may have been first.
+            self.verdict = self.session.verdict or verdict_of(self.role, reason)
+        self._change()
 
     async def close(self) -> None:
         """Leave: the part is done, or, called while an exception is handled as `play_role` does, it failed with that."""
         error = sys.exception()
         self.leave(DONE if error is None else self._cause(error))
+
+    def fail(self, error: BaseException, place: str = "") -> None:
+        """This role has failed with `error`, at `place` of the text."""
+        self.leave(self._cause(error, place))
+
+    def watch(self, cancel: Callable[[], object]) -> None:
+        """Call `cancel` when the session fails while the role does something else than to wait for a message."""
+        self._cancel = cancel
+        if self.verdict is not None:
+            cancel()
+
+    def error(self) -> BaseException:
+        """What the role raises when it was cancelled because the session has failed."""
+        return self._failure()
 
     def hand_over(self) -> Player:
         """Let another one play on, who is used in `async with` as this one was; nobody misses the role.
@@ -488,7 +553,7 @@ class Player:
     async def send(self, target: RoleName, value: Any, site: Site | None = None) -> None:
         """Give `value` to another role; what arrives is a copy. Raises SessionFailed."""
         self._at(target, site)
-        self._check()
+        self._check(site)
         if target in self._gone:
             raise self._left_early(target)
         try:
@@ -506,7 +571,7 @@ class Player:
         """The next value from another role. Raises SessionFailed: what was sent before a failure is received first."""
         self._at(source, site)
         inbox = self._inbox.setdefault(source, deque())
-        await self._until(lambda: inbox or source in self._gone)
+        await self._until(lambda: inbox or source in self._gone, site)
         if not inbox:
             raise self._left_early(source)
         sent_at, value = inbox.popleft()
@@ -535,59 +600,73 @@ class Player:
                 self._inbox.setdefault(source, deque()).append(payload.value)
             case Lost(verdict):
                 self._fail(verdict)
-        self._changed.set()
+        self._change()
 
     def _fail(self, verdict: Verdict) -> None:
         self.verdict = verdict
         if not self._waiting:
             # It does something else, which is of no use any more.
-            self._scope.cancel()
+            self._cancel()
 
-    async def _until(self, condition: Callable[[], Any]) -> None:
-        """Wait until something holds, or the session has failed."""
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def _until(self, condition: Callable[[], Any], site: Site | None = None) -> None:
+        """Wait until something holds, or the session has failed. Several tasks may wait at once."""
         while not condition():
-            self._check()
-            self._waiting = True
-            self._changed = anyio.Event()
+            self._check(site)
+            self._waiting += 1
             try:
                 await self._changed.wait()
             finally:
-                self._waiting = False
+                self._waiting -= 1
 
-    def _check(self) -> None:
+    def _check(self, site: Site | None) -> None:
         if self.verdict is not None:
             raise self._failure()
+        if self._closed and site is not None:
+            raise transport_closed(self.role, self.session.title, site)
         if self._closed:
-            raise KlorError(
-                f"{self.role} of session {self.session.name} has left",
-                slug="session-failed",
-                help="play within `async with session.role(…)`",
-            )
+            message = f"{self.role} has left {self.session.title}"
+            raise KlorError(message, slug="transport-closed", help="play within `async with session.role(…)`")
 
     def _at(self, peer: RoleName, site: Site | None) -> None:
         self._peer, self._site = peer, site
 
     def _failure(self) -> SessionFailed:
         assert self.verdict is not None
-        session = self.session
-        return session_failed(_text(session.name), session.chor, self.verdict, self.role, self._peer, self._site)
+        return session_failed(self.session.title, self.verdict, self.role, self._peer, self._site)
 
     def _left_early(self, role: RoleName) -> SessionFailed:
-        verdict = Verdict(role, f"left before {self.role} was done with it")
-        error = session_failed(_text(self.session.name), self.session.chor, verdict, self.role, role, self._site)
-        assert isinstance(error, PeerLost)
-        return error
+        """A role has left, and this one is not done with it: that fails the session, for everybody."""
+        self.leave(Verdict(role, f"left before {self.role} was done with it", slug="peer-lost"))
+        assert self.verdict is not None
+        return self._failure()
 
-    def _cause(self, error: BaseException) -> Verdict:
+    def _cause(self, error: BaseException, place: str = "") -> Verdict:
         """The verdict when the role ends with an exception."""
         if self.verdict is not None:
             return self.verdict
         if isinstance(error, BaseExceptionGroup):
-            return self._cause(error.exceptions[0])
+            return self._cause(error.exceptions[0], place)
         if not isinstance(error, Exception):
             return verdict_of(self.role, "it was cancelled")
-        place = str(self._site.filename) + f":{self._site.span}" if self._site is not None else ""
+        if not place and self._site is not None:
+            place = f"{self._site.filename}:{self._site.span}"
         return Verdict.of(self.role, error, self.steps, place)
+
+
+def _nothing() -> None:
+    """Cancel nothing."""
+
+
+def _same(one: Definition, other: Definition) -> bool:
+    """Whether two definitions have the same text."""
+    return one is other or (
+        one.signature == other.signature
+        and [(site.kind, site.text) for site in one.sites] == [(site.kind, site.text) for site in other.sites]
+    )
 
 
 def _text(name: Any) -> str:
