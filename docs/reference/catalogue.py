@@ -32,6 +32,7 @@ PARTS = {
     "role-not-part": "Running",
     "bad-protocol": "Protocols",
     "bad-calculus": "Sessions and merging",
+    "topic-too-deep": "Conversations",
     "unsupported-form": "Not your mistake",
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import klorpy
+from klorpy.conversations import World
 from klorpy.testing import conformance
 from tests.runtime.sessions.nodes import nodes_of
 
@@ -26,9 +27,16 @@ async def one_node(roles: Iterable[str]) -> AsyncIterator[Mapping[str, Any]]:
         yield dict.fromkeys(roles, node)
 
 
+@contextlib.asynccontextmanager
+async def one_world(roles: Iterable[str]) -> AsyncIterator[Mapping[str, Any]]:
+    async with World() as world:
+        yield dict.fromkeys(roles, world)
+
+
 #: What roles of different processes meet through.
 MEETINGS: dict[str, conformance.Meeting] = {
     "one node": one_node,
+    "one world": one_world,
     "tcp": nodes_of,
     "tls": functools.partial(nodes_of, tls=True),
 }
