@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import count
 from types import TracebackType
@@ -71,6 +71,7 @@ from klorpy.core.values import NotCopyable, isolate
 from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class Named(Protocol):
@@ -364,26 +365,7 @@ class Session:
         When one fails, the others are waited for. Raises an exception group then: first the error of the role that
         the verdict names, if it is played here, then what the others raised.
         """
-        results: dict[RoleName, Any] = {}
-        errors: dict[RoleName, Exception] = {}
-
-        async def play(role: RoleName, body: Callable[[Player], Awaitable[Any]]) -> None:
-            try:
-                async with self.role(role, timeout) as me:
-                    results[role] = await body(me)
-            except Exception as error:
-                # All are collected: the session is to be told of by its verdict, not by who noticed first.
-                errors[role] = error
-
-        async with anyio.create_task_group() as tasks:
-            for role, body in bodies.items():
-                tasks.start_soon(play, role, body)
-        if errors:
-            verdict = self.verdict
-            guilty = verdict.role if verdict is not None else None
-            ordered = sorted(errors, key=lambda role: role != guilty)
-            raise ExceptionGroup(f"{self.title} failed: {verdict}", [errors[role] for role in ordered])
-        return {role: results[role] for role in bodies}
+        return await together(self.title, bodies, lambda role: self.role(role, timeout), lambda: self.verdict)
 
     @asynccontextmanager
     async def session(self, chor: Named | str, call: Any, roles: Iterable[RoleName] = ()) -> AsyncIterator[Session]:
@@ -417,6 +399,35 @@ class Session:
                 help="hand the role over, or start another session",
             )
         return Player(self, role)
+
+
+async def together(
+    title: str,
+    bodies: Mapping[RoleName, Callable[[P], Awaitable[Any]]],
+    enter: Callable[[RoleName], AbstractAsyncContextManager[P]],
+    verdict_now: Callable[[], Verdict | None],
+) -> dict[RoleName, Any]:
+    """Play several roles of one session at once; see `Session.run`."""
+    results: dict[RoleName, Any] = {}
+    errors: dict[RoleName, Exception] = {}
+
+    async def play(role: RoleName, body: Callable[[P], Awaitable[Any]]) -> None:
+        try:
+            async with enter(role) as me:
+                results[role] = await body(me)
+        except Exception as error:
+            # All are collected: the session is to be told of by its verdict, not by who noticed first.
+            errors[role] = error
+
+    async with anyio.create_task_group() as tasks:
+        for role, body in bodies.items():
+            tasks.start_soon(play, role, body)
+    if errors:
+        verdict = verdict_now()
+        guilty = verdict.role if verdict is not None else None
+        ordered = sorted(errors, key=lambda role: role != guilty)
+        raise ExceptionGroup(f"{title} failed: {verdict}", [errors[role] for role in ordered])
+    return {role: results[role] for role in bodies}
 
 
 class Player:

@@ -155,6 +155,8 @@ class _Remote:
     identity: bytes
     #: The roles that its certificate names; None without TLS.
     certified: frozenset[Role] | None
+    #: Where it is, as its latest connection shows.
+    address: str = ""
     link: Link | None = None
     #: The roles that it is said to play, by those who connected to it.
     expected: set[Role] = field(default_factory=set)
@@ -277,6 +279,9 @@ class Tcp:
             if isinstance(peer.route, _Way):
                 self._tidy(peer)
 
+    def where(self, peer: Peer) -> str:
+        return peer.route.remote.address if isinstance(peer.route, _Way) else ""
+
     def confirm(self, peer: Peer) -> None:
         way = peer.route
         if way is not None and way.back is not None and (link := way.remote.link) is not None:
@@ -355,6 +360,7 @@ class Tcp:
             before.abort("there is a newer connection")
             self._pause(remote)
         link.remote = remote
+        remote.address = link.address
         remote.expected |= link.roles or set()
         if remote.expiry is not None:
             remote.expiry.cancel()
@@ -459,6 +465,7 @@ class Tcp:
             peer.post = _keep
             peer.crowded = None
             peer.seat.lost(peer, reason, slug)
+        self.node.unreachable(remote.address)
 
     def misbehaved(self, link: Link, error: Exception) -> None:
         """A connection on which came what the protocol does not allow. Its process is not listened to any more."""
@@ -609,6 +616,8 @@ class Link(asyncio.BufferedProtocol):
         #: What senders wait for while too much is on its way.
         self.full: asyncio.Future[None] | None = None
         self.name = "a connection"
+        #: The other end.
+        self.address = ""
         self._loop = loop
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
@@ -637,7 +646,9 @@ class Link(asyncio.BufferedProtocol):
             return
         self.tcp._links.add(self)
         address = transport.get_extra_info("peername")
-        self.name = f"the connection with {address[0]}:{address[1]}" if isinstance(address, tuple) else "a connection"
+        if isinstance(address, tuple):
+            self.address = str(Address(address[0], address[1]))
+            self.name = f"the connection with {self.address}"
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport.set_write_buffer_limits(1 << 20)
         self.body(HELLO, _encode((VERSION, self.tcp.identity)))
