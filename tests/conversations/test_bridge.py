@@ -393,7 +393,7 @@ def test_an_onlooker_sees_sessions_of_others() -> None:
                 (sign, role, (place, 1)) for sign in "+-" for role, place in places.items()
             )
             assert [(*body[3:5], body[6].value[1]) for body in said] == [
-                ("A", "B", "'ball'"), ("B", "C", "'ball'"), ("C", "A", "'ball'"),
+                ("A", "B", '"ball"'), ("B", "C", '"ball"'), ("C", "A", '"ball"'),
             ]  # fmt: skip
             assert all(body[6].value[0] is not None for body in said)
 
@@ -442,10 +442,12 @@ def test_another_process_takes_the_place_of_one_that_vanished() -> None:
     """The new session finds whoever supplies the role now: a role moves from process to process between sessions."""
 
     async def main() -> Any:
-        async with contextlib.AsyncExitStack() as stack, anyio.create_task_group() as tasks:
-            first = await stack.enter_async_context(bridged("B", {}))
+        async with (
+            bridged("B", {}) as first,
+            bridged("A", {"B": address(first.node)}) as here,
+            anyio.create_task_group() as tasks,
+        ):
             place = address(first.node)
-            here = await stack.enter_async_context(bridged("A", {"B": place}))
 
             async def supply(seat: Any) -> Any:
                 return await klorpy.play_role({"role": "B", "transport": seat}, PAIR.ask)

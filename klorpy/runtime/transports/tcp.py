@@ -440,12 +440,15 @@ class Tcp:
         self._pause(remote)
         grace = self.options.grace
         log.info("%s has ended: %s", link, reason)
-        if remote.left or remote.said_bye is not None or grace <= 0:
+        if remote.left or remote.said_bye is not None:
+            self._lose(remote, reason)
+            return
+        # What the operating system calls it differs from process to process; the verdict should not.
+        if not link.given_up:
+            reason = "the connection broke" + (f", and did not come back within {grace:g} s" if grace > 0 else "")
+        if grace <= 0:
             self._lose(remote, reason)
         else:
-            # What the operating system calls it differs from process to process; the verdict should not.
-            if not link.given_up:
-                reason = f"the connection broke, and did not come back within {grace:g} s"
             remote.expiry = asyncio.get_running_loop().call_later(grace, self._lose, remote, reason)
 
     def _pause(self, remote: _Remote) -> None:
