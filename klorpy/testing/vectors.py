@@ -1,0 +1,6 @@
+"""Answers to test vectors: facts that are given as JSON, and what klorpy says to them."""
+
+from klorpy.testing.conversation_vectors import run_conversation
+from klorpy.testing.protocol_vectors import answer_protocol
+
+__all__ = ["answer_protocol", "run_conversation"]
