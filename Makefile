@@ -28,6 +28,7 @@ bench: .venv/.installed ## ratios against named baselines, side by side
 
 fuzz: .venv/.installed ## the theorems on 50,000 generated programs, and 100,000 damaged frames
 	$(BIN)/python tests/theorems/fuzz.py --programs 50000 --seed 1 --jobs 2
+	KLORPY_FUZZ=50 $(BIN)/pytest -q -n 2 tests/conversations/test_reference.py tests/conversations/test_properties.py
 	$(BIN)/python tests/theorems/fuzz_merging.py --programs 40000 --seed 1 --jobs 2
 	PYTHONPATH=. $(BIN)/python tests/runtime/fuzz_codec.py --inputs 100000 --seed 1
 

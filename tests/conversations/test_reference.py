@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klorpy.testing.vectors import run_conversation
@@ -39,7 +39,7 @@ def vectors() -> st.SearchStrategy[Any]:
 
 
 @given(vectors())
-@settings(max_examples=300, derandomize=True, deadline=None)
+@scripts.examples(300)
 def test_the_kernel_does_what_the_header_says(vector: Any) -> None:
     assert json.dumps(run_conversation(vector)) == json.dumps(reference.run(vector))
 
