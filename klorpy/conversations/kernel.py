@@ -28,7 +28,7 @@ import copy
 from collections.abc import Callable
 from heapq import heappop, heappush
 from operator import attrgetter
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from klorpy.conversations.actions import (
     PUB,
@@ -108,6 +108,10 @@ _ORDER = attrgetter("order")
 _OPPOSITE = {PUB: SUB, SUB: PUB}
 
 
+#: Most processes have none at the meta level. Never written to.
+_NO_METAS: Final[dict[Any, Endpoint]] = {}
+
+
 class Process:
     """A process as the kernel keeps it. `doomed`: it failed or ended, and hears nothing more."""
 
@@ -118,7 +122,7 @@ class Process:
         self.state = state
         self.endpoints: dict[Any, Installed] = {}
         #: Endpoints at the meta level.
-        self.metas: dict[Any, Endpoint] = {}
+        self.metas: dict[Any, Endpoint] = _NO_METAS
         self.queue: list[Queued] = []
         #: Outcomes of actions at the meta level that the process waits for.
         self.awaiting = 0
@@ -608,11 +612,11 @@ class Kernel:
             case Add(endpoint):
                 key = name_key(endpoint.name)
                 known = process.metas.get(key)
-                process.metas[key] = endpoint
+                if known is not None and known.role != endpoint.role:
+                    self._fail(process, ("role-mismatch", endpoint.name))
+                    return
+                process.metas = {**process.metas, key: endpoint}
                 if known is not None:
-                    if known.role != endpoint.role:
-                        process.metas[key] = known
-                        self._fail(process, ("role-mismatch", endpoint.name))
                     return
             case Delete(name):
                 if process.metas.pop(name_key(name), None) is None:
