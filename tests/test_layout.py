@@ -147,7 +147,7 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 #: The modules of the conversations' kernel, which import nothing but each other, the core and pure parts of Python.
-KERNEL = {"actions", "kernel", "log", "meta", "pattern", "routing", "vm"}
+KERNEL = {"actions", "kernel", "log", "meta", "pattern", "routing", "table", "vm"}
 PURE = {"__future__", "collections", "copy", "dataclasses", "enum", "functools", "heapq", "operator", "typing"}
 
 

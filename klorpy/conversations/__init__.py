@@ -47,8 +47,9 @@ from klorpy.conversations.ground import Failure, Ground, Request, Source, Until,
 from klorpy.conversations.kernel import Kernel
 from klorpy.conversations.log import Answered, Delivered, Exited
 from klorpy.conversations.pattern import ANY, NOTHING, contains, intersect
+from klorpy.conversations.player import Player
 from klorpy.conversations.population import Population, ready
-from klorpy.conversations.presence import Player, Session, World
+from klorpy.conversations.presence import Session, World
 from klorpy.conversations.relay import event_relay, relay
 from klorpy.conversations.snapshot import Snapshot, snapshot
 from klorpy.conversations.supervise import supervisor

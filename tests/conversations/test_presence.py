@@ -35,7 +35,8 @@ from klorpy.conversations import (
     spawn,
     subscriber,
 )  # fmt: skip
-from klorpy.conversations.presence import Player, World
+from klorpy.conversations.player import Player
+from klorpy.conversations.presence import World
 from klorpy.conversations.supervise import Supervision, supervisor
 from klorpy.core.verdicts import PeerLost, RolesMissing, SessionFailed
 from klorpy.testing import laws, program_of
