@@ -167,7 +167,8 @@ class Search:
         self.visited: list[int] = []
         self.doomed: list[int] = []
         self.good: list[int] = []
-        self.reducing = False
+        self.reducing = self.reduced = False
+        self.tried = self.used = 0
 
     def run(self) -> Dead | None:
         """The nearest dead state, None if there is none."""
@@ -192,7 +193,8 @@ class Search:
     def explore(self, *, reducing: bool, limit: int) -> Dead | None:
         """Visit states by the number of communications that lead to them. Raises KlorError `state-limit`."""
         composition = self.composition
-        self.reducing = reducing
+        self.reducing = self.reduced = reducing
+        self.tried = self.used = 0
         self.order, self.numbers = [composition.initial], {composition.initial: 0}
         self.before, self.parent = [[]], [-1]
         self.visited, self.doomed, self.good = [], [], []
@@ -209,7 +211,8 @@ class Search:
                 continue
             done[number] = 1
             self.visited.append(number)
-            for label, target in self.steps(number):
+            hidden, visible = self.steps(number)
+            for target in hidden:
                 known = numbers.get(target)
                 if known is None:
                     known = numbers[target] = len(order)
@@ -217,31 +220,51 @@ class Search:
                     before.append([number])
                     parent.append(number)
                     done.append(0)
-                    (current if label == TAU else following).append(known)
+                    current.append(known)
                 else:
                     before[known].append(number)
-                    if label == TAU and not done[known]:
+                    if not done[known]:
                         # It was found by a communication of this round, and a hidden step is nearer.
                         parent[known] = number
                         current.append(known)
+            for target in visible:
+                known = numbers.get(target)
+                if known is None:
+                    numbers[target] = known = len(order)
+                    order.append(target)
+                    before.append([number])
+                    parent.append(number)
+                    done.append(0)
+                    following.append(known)
+                else:
+                    before[known].append(number)
             if len(order) > limit:
                 raise too_many("the system", limit)
         return self.verdict()
 
-    def steps(self, number: int) -> list[Edge]:
+    def steps(self, number: int) -> tuple[list[int], list[int]]:
+        """Where the hidden and the other steps lead that are to be followed."""
         composition = self.composition
         state = self.order[number]
         here = composition.here(state)
-        if not all(row.alive for row in here):
-            self.doomed.append(number)
-            return []
-        if composition.ok(state):
+        ok = True
+        for row in here:
+            if not row.ok:
+                ok = False
+                if not row.alive:
+                    self.doomed.append(number)
+                    return [], []
+        if ok and state >> composition.base == 0:
             self.good.append(number)
         elif self.reducing:
             some = self.certain(state, here) if composition.asynchronous else self.closed_set(number, state, here)
+            self.tried += 1
             if some is not None:
-                return some
-        return composition.successors(state)
+                self.used += 1
+                return split(some)
+            # Where roles are entangled, looking for such sets is a waste.
+            self.reducing = self.tried < 2_000 or self.used * 20 > self.tried
+        return split(composition.successors(state)) if composition.asynchronous else composition.targets(state, here)
 
     def certain(self, state: int, here: list[Row]) -> list[Edge] | None:
         """One step that commutes with all others and leads to a new state, if there is one."""
@@ -293,7 +316,11 @@ class Search:
             if isinstance(known, (Com, Sent, Received)):
                 trace.append(known)
         state = self.order[number]
-        return Dead(tuple(trace), composition.situation(state), tuple(composition.waiting(state)), not self.reducing)
+        return Dead(tuple(trace), composition.situation(state), tuple(composition.waiting(state)), not self.reduced)
+
+
+def split(steps: list[Edge]) -> tuple[list[int], list[int]]:
+    return [target for label, target in steps if label == TAU], [target for label, target in steps if label != TAU]
 
 
 def partners_of(here: list[Row]) -> list[int]:

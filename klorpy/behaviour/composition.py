@@ -116,9 +116,9 @@ class Composition:
             self.masks.append((1 << width) - 1)
             shift += width
         self.base = shift
-        self.fields = list(zip(self.shifts, self.masks, strict=True))
         for i, lts in enumerate(local):
             self.rows.append(self._table(i, lts))
+        self.fields = list(zip(self.rows, self.shifts, self.masks, strict=True))
         self._sources()
         self.channels: list[Channel] = []
         #: The buffer that a role's message to another goes into, and the buffers that a role receives from.
@@ -226,13 +226,11 @@ class Composition:
     # --- Moving ---
 
     def ok(self, state: int) -> bool:
-        return state >> self.base == 0 and all(
-            rows[state >> shift & mask].ok for rows, (shift, mask) in zip(self.rows, self.fields, strict=True)
-        )
+        return state >> self.base == 0 and all(rows[state >> shift & mask].ok for rows, shift, mask in self.fields)
 
     def here(self, state: int) -> list[Row]:
         """What each role can do in a state."""
-        return [rows[state >> shift & mask] for rows, (shift, mask) in zip(self.rows, self.fields, strict=True)]
+        return [rows[state >> shift & mask] for rows, shift, mask in self.fields]
 
     def successors(self, state: int) -> list[Edge]:
         """The steps of a state; the same one may be there twice."""
@@ -251,6 +249,20 @@ class Composition:
         if self.settles:
             return [(label, self.settle(target)) for label, target in out]
         return out
+
+    def targets(self, state: int, here: list[Row]) -> tuple[list[int], list[int]]:
+        """Where hidden steps and where communications lead, when communication is direct: the inner loop of searches."""
+        hidden: list[int] = []
+        visible: list[int] = []
+        for row in here:
+            for change in row.taus:
+                hidden.append(state + change)
+            for j, operation, _, _, change in row.outs:
+                matching = here[j].ins.get(operation)
+                if matching is not None:
+                    for other in matching:
+                        visible.append(state + change + other)
+        return hidden, visible
 
     def together(self, state: int, here: list[Row], members: range | list[int]) -> list[Edge]:
         """The hidden steps and the outputs of some roles, communication being direct."""
