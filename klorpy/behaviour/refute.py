@@ -51,7 +51,6 @@ def _several(
         talk += [Recv(_TALK)] if at else []
         choices.append(list(enumerate_contracts([*own, *talk], min(size, 4))))
     tried = 0
-    order = sorted(range(len(choices[0])), key=lambda i: i)
     for total in range(sum(map(len, choices))):
         for indices in _diagonal(total, [len(options) for options in choices]):
             tried += 1
@@ -60,7 +59,6 @@ def _several(
             group = [(name, choices[at][index]) for at, (name, index) in enumerate(zip(partners, indices, strict=True))]
             if tells(new, old, role, group):
                 return System(tuple(group))
-    del order
     return None
 
 
