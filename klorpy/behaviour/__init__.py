@@ -16,15 +16,18 @@ from klorpy.behaviour.equivalence import Distinction, Equivalence, completed_tra
 from klorpy.behaviour.notation import infix, parse_choreography, parse_contract, parse_system
 from klorpy.behaviour.refine import Refinement, proves, subcontract
 from klorpy.behaviour.registry import Discovery, Registry
+from klorpy.behaviour.repair import Repair, repair
+from klorpy.behaviour.steps import same_behaviour
 from klorpy.behaviour.terms import Alt, Com, One, Par, Recv, Scope, Send, Seq, Star, System, Tau, Zero
 from klorpy.behaviour.update import UpdateVerdict, compiled, judge_update, scopes, updated
 
 __all__ = [
     "CODES",
     "Alt", "Com", "Compliance", "Conformance", "Dead", "Discovery", "Distinction", "Equivalence", "One", "Par",
-    "Received", "Recv", "Refinement", "Registry", "Scope", "Send", "Sent", "Seq", "Star", "System", "Tau",
+    "Received", "Recv", "Refinement", "Registry", "Repair", "Scope", "Send", "Sent", "Seq", "Star", "System", "Tau",
     "UpdateVerdict", "Violation", "Zero",
     "compiled", "completed_traces", "compliant", "equivalent", "implements", "infix", "judge_update",
-    "parse_choreography", "parse_contract", "parse_system", "project", "projection", "proves", "scopes", "subcontract",
-    "updated", "well_formed",
+    "parse_choreography", "parse_contract", "parse_system", "project", "projection", "proves", "repair",
+    "same_behaviour",
+    "scopes", "subcontract", "updated", "well_formed",
 ]  # fmt: skip

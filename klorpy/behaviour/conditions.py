@@ -60,6 +60,7 @@ CODES: Final = {
     "loop-sequence": "nothing orders the end of a round and what follows it",
     "loop-ambiguous": "a role cannot tell another round from the end of the loop",
     "loop-unaware": "a role acts before it learns whether the loop goes on",
+    "dead-end": "a hidden send may decide that success is out of reach",
     "causality": "messages of one name to one role can be mistaken for each other",
     "parallel-shared-channel": "parallel activities share an ordered channel",
     "bag-loop": "buffers without order cannot carry a loop",
@@ -211,6 +212,7 @@ class Checker:
                 "choice-sender", f"{e.sender} would choose by {interaction(e)}, and {f.sender} by {interaction(f)}", (e, f),
                 "let one role begin every branch",
             )  # fmt: skip
+        self.dead_end(left, right)
         roles = roles_of(Alt((left, right)))
         self.same_roles(left, right, chooser)
         if roles and (nullable(left) or nullable(right)):
@@ -271,9 +273,21 @@ class Checker:
             self._normal[key] = self.terms.number(projection(chor, role))
         return self._normal[key]
 
+    def dead_end(self, *parts: Chor) -> None:
+        """No part of a choice or a loop ends in 0: whoever sees receives only would not see that it was chosen."""
+        if self.criterion in ("receiver", "sr"):
+            for part in parts:
+                if interactions(part) and has_dead_end(part):
+                    com = next(iter(first_of(part)), interactions(part)[0])
+                    self.report(
+                        "dead-end", f"the branch that begins with {interaction(com)} can end in 0, and others need not", (com,),
+                        "let every branch be able to succeed",
+                    )  # fmt: skip
+
     # --- Loops ---
 
     def loop(self, star: Star, body: Chor, after: Continuation) -> None:
+        self.dead_end(body)
         begin, leave, end = first_of(body), first_after(after), last_of(body)
         senders = list(dict.fromkeys(com.sender for com in begin))
         chooser = senders[0] if len(senders) == 1 else None
@@ -534,6 +548,62 @@ def firsts_after(after: Continuation, role: str) -> dict[First, Com]:
         if not nullable(term, role):
             break
     return out
+
+
+def is_zero(chor: Chor) -> bool:
+    """Whether a choreography is 0 by the laws of units."""
+    match chor:
+        case Zero():
+            return True
+        case One() | Com() | Send() | Recv() | Tau() | Star():
+            return False
+        case Seq(items):
+            return is_zero(next((item for item in items if not is_one(item)), One()))
+        case Alt(items):
+            return all(map(is_zero, items))
+        case Par(items):
+            kept = [item for item in items if not is_one(item)]
+            return len(kept) == 1 and is_zero(kept[0])
+        case Scope(_, _, body):
+            return is_zero(body)
+        case _:
+            assert_never(chor)
+
+
+def is_one(chor: Chor) -> bool:
+    """Whether a choreography is 1 by the laws of units."""
+    match chor:
+        case One():
+            return True
+        case Seq(items) | Par(items):
+            return all(map(is_one, items))
+        case Scope(_, _, body):
+            return is_one(body)
+        case Star(body):
+            return is_one(body) or is_zero(body)
+        case Zero() | Com() | Send() | Recv() | Tau() | Alt():
+            return False
+        case _:
+            assert_never(chor)
+
+
+def has_dead_end(chor: Chor) -> bool:
+    """Whether 0 can be come to: 0 as a branch of a choice is no branch."""
+    match chor:
+        case Zero():
+            return True
+        case Seq(items) | Par(items):
+            return any(map(has_dead_end, items))
+        case Alt(items):
+            return is_zero(chor) or any(has_dead_end(item) for item in items if not is_zero(item))
+        case Star(body):
+            return not is_zero(body) and has_dead_end(body)
+        case Scope(_, _, body):
+            return has_dead_end(body)
+        case One() | Com() | Send() | Recv() | Tau():
+            return False
+        case _:
+            assert_never(chor)
 
 
 def stars(chor: Chor) -> Iterator[Star]:

@@ -242,5 +242,5 @@ def _infix(term: Term, binding: int) -> str:
 def _joined(items: tuple[Term, ...], operator: str, own: int, binding: int, unit: str) -> str:
     if len(items) < 2:
         return _infix(items[0], binding) if items else unit
-    text = operator.join(_infix(item, own + 1) for item in items)
+    text = operator.join(_infix(item, own) for item in items)
     return f"({text})" if own < binding else text

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from klorpy.behaviour.lts import LIMIT, TAU, Edge, Labels, Lts, too_many
+from klorpy.behaviour.lts import LIMIT, TAU, Edge, Labels, Lts, bisimilar, too_many
 from klorpy.behaviour.terms import Alt, Com, One, Par, Recv, Scope, Send, Seq, Star, Tau, Term, Zero
 
 _ONE, _ZERO, _LEAF, _PENDING, _SEQ, _ALT, _PAR, _STAR = range(8)
@@ -221,3 +221,13 @@ def lts_of(term: Term, labels: Labels, *, committed: bool = False, limit: int = 
     """
     terms = Terms(labels, committed=committed)
     return terms.explore(terms.number(term), limit)[0]
+
+
+def same_behaviour(left: Term, right: Term, *, limit: int = LIMIT) -> bool:
+    """Whether two terms are strongly bisimilar, outputs being patient.
+
+    >>> same_behaviour(Seq((Send("s", "a"), One())), Send("s", "a"))
+    True
+    """
+    labels = Labels()
+    return bisimilar(lts_of(left, labels, limit=limit), lts_of(right, labels, limit=limit))
