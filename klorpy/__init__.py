@@ -22,21 +22,24 @@ from klorpy.core.values import noop
 from klorpy.language import KlorSyntaxError, alter_opts, evaluate, load, project, signature
 from klorpy.runtime import (
     AgreementViolated,
+    Limits,
     MemoryNetwork,
     NoMatch,
     PeerClosed,
     RoleConfig,
     Transport,
+    WireError,
     play_role,
+    register,
     run_role,
 )
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explore, simulate_chor
 
 __all__ = [
     "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "KlorError", "KlorSyntaxError",
-    "KlorWarning", "MemoryNetwork", "Message", "NoMatch", "PeerClosed", "RoleConfig", "Signature", "Simulation",
-    "Transport", "alter_opts", "evaluate", "explore", "load", "noop", "play_role", "project", "run_role", "signature",
-    "simulate_chor",
+    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "PeerClosed", "RoleConfig", "Signature", "Simulation",
+    "Transport", "WireError", "alter_opts", "evaluate", "explore", "load", "noop", "play_role", "project", "register",
+    "run_role", "signature", "simulate_chor",
 ]  # fmt: skip
 
 __version__ = "0.1.0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from klorpy.core.choreography import Definition, Site
 from klorpy.core.diagnostics import KlorError
@@ -23,6 +23,22 @@ class Transport(Protocol):
     async def receive(self, source: Role, site: Site) -> Any: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Session(Protocol):
+    """What a transport may offer besides its three verbs, so that a failure ends the run everywhere with one verdict.
+
+    `fail` tells the others that this role failed with `error`, at `place` of the text. `watch` takes a function that
+    cancels the role; it is called when the session fails while the role does something else than to wait for a
+    message. `error` is then what the role raises.
+    """
+
+    def fail(self, error: BaseException, place: str = "") -> None: ...
+
+    def watch(self, cancel: Callable[[], object]) -> None: ...
+
+    def error(self) -> BaseException: ...
 
 
 Send: TypeAlias = Callable[[Any, Any], Awaitable[Any] | Any]

@@ -1,0 +1,1 @@
+"""Sessions between processes: seats, their channels, and the node that holds them."""
