@@ -33,7 +33,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "stdlib": frozenset({"klorpy", "core"}),
     "examples": frozenset({"klorpy", "stdlib"}),
     "environment": frozenset({"klorpy", "core", "language", "runtime", "simulator"}),
-    "testing": frozenset({"klorpy", "core", "language", "runtime", "simulator"}),
+    "testing": frozenset({"klorpy", "core", "behaviour", "language", "runtime", "simulator"}),
     # The facade.
     "klorpy": frozenset({"core", "language", "runtime", "simulator", "stdlib"}),
     "__main__": frozenset({"environment"}),

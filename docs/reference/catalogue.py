@@ -30,6 +30,7 @@ PARTS = {
     "homogeneous-fn": "Host code",
     next(slug for slug in TITLES if slug in WARNINGS): "Warnings",
     "role-not-part": "Running",
+    "bad-term": "The calculus of choreographies, and contracts",
     "unsupported-form": "Not your mistake",
 }
 

@@ -276,7 +276,7 @@ class Search:
 
     def closed_set(self, number: int, state: int, here: list[Row]) -> list[Edge] | None:
         """The steps of a closed set of roles, if some such set is smaller than all and leads to a new state."""
-        partners = partners_of(here)
+        partners = partners_of(here, self.composition.sends)
         everyone = len(here)
         tried: set[int] = set()
         for i, row in enumerate(here):
@@ -323,7 +323,7 @@ def split(steps: list[Edge]) -> tuple[list[int], list[int]]:
     return [target for label, target in steps if label == TAU], [target for label, target in steps if label != TAU]
 
 
-def partners_of(here: list[Row]) -> list[int]:
+def partners_of(here: list[Row], sends: dict[tuple[int, str], int]) -> list[int]:
     """For each role, as bits, those that it may communicate with before it moves."""
     partners = []
     for i, row in enumerate(here):
@@ -331,9 +331,11 @@ def partners_of(here: list[Row]) -> list[int]:
         for j, *_ in row.outs:
             bits |= 1 << j
         for operation in row.ins:
-            for k, other in enumerate(here):
-                if (i, operation) in other.future:
-                    bits |= 1 << k
+            number = sends.get((i, operation))
+            if number is not None:
+                for k, other in enumerate(here):
+                    if other.future >> number & 1:
+                        bits |= 1 << k
         partners.append(bits)
     return partners
 

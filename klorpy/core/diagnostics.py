@@ -115,6 +115,12 @@ TITLES: Final[dict[str, str]] = {
     "cannot-await": "an asynchronous function in a synchronous run",
     "no-trace": "the run kept no trace",
     "bad-argument": "not an argument of this function",
+    # The calculus of choreographies, and contracts.
+    "bad-term": "not a term of this notation",
+    "self-communication": "a role cannot communicate with itself",
+    "unknown-scope": "unknown scope",
+    "unknown-contract": "unknown contract",
+    "state-limit": "too many states",
     # Not the user's mistake.
     "unsupported-form": "not supported inside a choreography",
     "internal": "a bug in klorpy",
