@@ -1,7 +1,7 @@
 """Runs of a choreography, and what is ordered in them:  before(i, j),  ordered(f, m).
 
-A *run* resolves every choice and repeats every loop 0 to n times; what remains is interactions under `;` and `|`. In
-a run, each occurrence of an interaction has an event at its sender and one at its receiver. One event is *before* another
+A *run* resolves every choice and repeats every loop 0 to n times; what remains is interactions under `;` and `|`. 0 ends
+no run: what happened before it has happened. In a run, each occurrence of an interaction has an event at its sender and one at its receiver. One event is *before* another
 by this alone: an interaction is sent before it is received, and of occurrences on both sides of a `;` the events *at one
 role* happen in the order of the text.
 
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
-from klorpy.behaviour.terms import Alt, Chor, Com, One, Par, Recv, Scope, Send, Seq, Star, Tau, Zero
+from klorpy.behaviour.terms import Alt, Chor, Com, One, Par, Recv, Scope, Send, Seq, Star, Tau, Zero, is_zero
 
 #: Runs of one term that are looked at.
 CAP = 300
@@ -44,20 +44,15 @@ _EMPTY = Steps(())
 def count_runs(chor: Chor, rounds: int) -> int:
     """How many runs a term has; equal ones count as often as they occur."""
     match chor:
-        case One() | Com() | Send() | Recv() | Tau():
+        case One() | Zero() | Com() | Send() | Recv() | Tau():
             return 1
-        case Zero():
-            return 0
         case Seq(items) | Par(items):
             total = 1
             for item in items:
-                total *= count_runs(item, rounds)
-                if total == 0:
-                    return 0
-                total = min(total, CAP + 1)
+                total = min(total * count_runs(item, rounds), CAP + 1)
             return total
-        case Alt(items):
-            return min(sum(count_runs(item, rounds) for item in items), CAP + 1)
+        case Alt():
+            return min(sum(count_runs(item, rounds) for item in branches(chor)), CAP + 1)
         case Star(body):
             one = count_runs(body, rounds)
             return min(sum(one**n for n in range(rounds + 1)), CAP + 1)
@@ -65,6 +60,11 @@ def count_runs(chor: Chor, rounds: int) -> int:
             return count_runs(body, rounds)
         case _:
             assert_never(chor)
+
+
+def branches(chor: Alt) -> tuple[Chor, ...]:
+    """The branches of a choice; 0 is one only if there is no other."""
+    return tuple(item for item in chor.items if not is_zero(item)) or (Zero(),)
 
 
 def runs(chor: Chor, rounds: int) -> list[Run]:
@@ -76,18 +76,16 @@ def runs(chor: Chor, rounds: int) -> list[Run]:
 
 def _runs(chor: Chor, rounds: int) -> Iterator[Run]:
     match chor:
-        case One():
+        case One() | Zero() | Send() | Recv() | Tau():
             yield _EMPTY
-        case Zero() | Send() | Recv() | Tau():
-            return
         case Com():
             yield chor
         case Seq(items) | Par(items):
             together = isinstance(chor, Par)
             for chosen in _product([list(_runs(item, rounds)) for item in items]):
                 yield Steps(tuple(chosen), together)
-        case Alt(items):
-            for item in items:
+        case Alt():
+            for item in branches(chor):
                 yield from _runs(item, rounds)
         case Star(body):
             once = list(_runs(body, rounds))

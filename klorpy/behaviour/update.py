@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from klorpy.behaviour.canonical import projection
-from klorpy.behaviour.conditions import Violation, well_formed
+from klorpy.behaviour.conditions import Checker, Violation, well_formed
 from klorpy.behaviour.notation import interaction
 from klorpy.behaviour.refine import POSITIONS, proves
 from klorpy.behaviour.terms import (
@@ -40,6 +40,8 @@ from klorpy.behaviour.terms import (
     Zero,
     alt,
     interactions,
+    par,
+    plain,
     roles_of,
     seq,
 )
@@ -79,8 +81,8 @@ def judge_update(
 ) -> UpdateVerdict:  # fmt: skip
     """Whether the body of a scope may be replaced, and who needs to be told.
 
-    Without a barrier the choreography with the new body has to be well-formed; with one, the new body by itself. Raises
-    KlorError `unknown-scope`.
+    Without a barrier the choreography with the new body has to be well-formed; with one, the new body by itself, as the
+    messages at entry and exit connect it with the rest. Raises KlorError `unknown-scope`.
 
     >>> from klorpy.behaviour.notation import parse_choreography
     >>> shop = parse_choreography("(seq (scope ask (roles r s) (alt (com r s a) (com r s a2))) (com r s b))")
@@ -91,6 +93,7 @@ def judge_update(
     reasons = list(strangers(region, body))
     if barrier:
         reasons += well_formed(body, criterion, buffer)
+        reasons += leaving(region, body, criterion, buffer)
         reasons += alongside(chor, scope, body)
     else:
         reasons += well_formed(updated(chor, scope, body), criterion, buffer)
@@ -102,7 +105,7 @@ def judge_update(
         verdict = "refused"
     elif independent == region.roles:
         verdict = "independent"
-    return UpdateVerdict(scope, verdict, tuple(reasons), independent, region.roles)
+    return UpdateVerdict(scope, verdict, tuple(dict.fromkeys(reasons)), independent, region.roles)
 
 
 def strangers(region: Scope, body: Chor) -> Iterator[Violation]:
@@ -114,6 +117,20 @@ def strangers(region: Scope, body: Chor) -> Iterator[Violation]:
                 "roles-outside-scope", f"{role} takes part in {interaction(com)}, and {region.name} does not declare it", (com,),
                 f"declare {role} in the scope, or leave it out of the update",
             )  # fmt: skip
+
+
+def leaving(region: Scope, body: Chor, criterion: str, buffer: str) -> Iterator[Violation]:
+    """What the messages at the end of a scope do not mend: a loop at the end of the body is left by who repeats it, and
+    a body that cannot succeed is not chosen unseen.
+    """
+    leader, *others = region.roles
+    done = par(*(Com(role, leader, f"done_{region.name}") for role in others))
+    checker = Checker(plain(body), criterion, buffer)
+    checker.walk(checker.chor, (done, None))
+    checker.dead_end(Seq((done, body)))
+    for violation in dict.fromkeys(checker.found):
+        if violation.code.startswith("loop-") or violation.code == "dead-end":
+            yield violation
 
 
 def alongside(chor: Chor, scope: str, body: Chor) -> Iterator[Violation]:
@@ -199,9 +216,9 @@ def compiled(chor: Chor, versions: Mapping[str, tuple[Chor, ...]] | None = None,
         branches = []
         for version, body in enumerate((region.body, *known.get(region.name, ()))):
             leader, *others = region.roles
-            enter = [Com(leader, role, f"enter_{region.name}_{version}") for role in others]
-            done = [Com(role, leader, f"done_{region.name}_{version}") for role in others] if barrier else []
-            branches.append(seq(*enter, compiled_body(body), *done))
+            enter = par(*(Com(leader, role, f"enter_{region.name}_{version}") for role in others))
+            done = par(*(Com(role, leader, f"done_{region.name}_{version}_{role}") for role in others))
+            branches.append(seq(enter, compiled_body(body), done) if barrier else seq(enter, compiled_body(body)))
         return alt(*branches)
 
     def compiled_body(body: Chor) -> Chor:
