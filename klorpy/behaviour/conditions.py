@@ -91,14 +91,19 @@ def well_formed(chor: Chor, criterion: str = "sync", buffer: str = "pair") -> tu
     ...     print(violation)
     sequence: nothing orders a: r→s and b: t→u (let s tell t in between)
     """
+    checker = checker_for(plain(chor), criterion, buffer)
+    checker.check()
+    return tuple(dict.fromkeys(checker.found))
+
+
+def checker_for(chor: Chor, criterion: str, buffer: str) -> Checker:
+    """The checker for a criterion and buffers. Raises KlorError `bad-argument`."""
     one_of(criterion, ("sync", "sender", "receiver", "sr"), "criterion")
     one_of(buffer, BUFFERS, "buffer")
     if criterion == "receiver" and buffer == "mailbox":
         # A mailbox puts messages of several senders in an order that the receiver does not choose.
         criterion = "sr"
-    checker = Checker(plain(chor), criterion, buffer)
-    checker.check()
-    return tuple(dict.fromkeys(checker.found))
+    return Checker(chor, criterion, buffer)
 
 
 #: What comes after a term, the next thing first.
@@ -121,8 +126,8 @@ class Checker:
         self._normal: dict[tuple[int, str], int] = {}
         self._kept: list[Chor] = []
 
-    def check(self) -> None:
-        self.walk(self.chor, None)
+    def check(self, after: Continuation = None) -> None:
+        self.walk(self.chor, after)
         self.causality()
         if not self.sync and self.buffer == "bag":
             self.bag()

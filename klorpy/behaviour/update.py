@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from klorpy.behaviour.canonical import projection
-from klorpy.behaviour.conditions import Checker, Violation, well_formed
+from klorpy.behaviour.conditions import Violation, checker_for, well_formed
 from klorpy.behaviour.notation import interaction
 from klorpy.behaviour.refine import POSITIONS, proves
 from klorpy.behaviour.terms import (
@@ -81,8 +81,8 @@ def judge_update(
 ) -> UpdateVerdict:  # fmt: skip
     """Whether the body of a scope may be replaced, and who needs to be told.
 
-    Without a barrier the choreography with the new body has to be well-formed; with one, the new body by itself, as the
-    messages at entry and exit connect it with the rest. Raises KlorError `unknown-scope`.
+    Without a barrier the choreography with the new body has to be well-formed; with one, the new body between the
+    messages at entry and exit, which connect it with the rest. Raises KlorError `unknown-scope`.
 
     >>> from klorpy.behaviour.notation import parse_choreography
     >>> shop = parse_choreography("(seq (scope ask (roles r s) (alt (com r s a) (com r s a2))) (com r s b))")
@@ -92,8 +92,7 @@ def judge_update(
     region = find_scope(chor, scope)
     reasons = list(strangers(region, body))
     if barrier:
-        reasons += well_formed(body, criterion, buffer)
-        reasons += leaving(region, body, criterion, buffer)
+        reasons += bracketed(region, body, criterion, buffer)
         reasons += alongside(chor, scope, body)
     else:
         reasons += well_formed(updated(chor, scope, body), criterion, buffer)
@@ -119,18 +118,18 @@ def strangers(region: Scope, body: Chor) -> Iterator[Violation]:
             )  # fmt: skip
 
 
-def leaving(region: Scope, body: Chor, criterion: str, buffer: str) -> Iterator[Violation]:
-    """What the messages at the end of a scope do not mend: a loop at the end of the body is left by who repeats it, and
-    a body that cannot succeed is not chosen unseen.
+def bracketed(region: Scope, body: Chor, criterion: str, buffer: str) -> list[Violation]:
+    """What a body violates between the messages at the entry and at the exit of a scope.
+
+    These connect it with the rest. But they come after it: who leaves a loop at its end is to be known to all who then
+    send that they are done; and a body that cannot succeed must not be chosen unseen.
     """
     leader, *others = region.roles
-    done = par(*(Com(role, leader, f"done_{region.name}") for role in others))
-    checker = Checker(plain(body), criterion, buffer)
-    checker.walk(checker.chor, (done, None))
+    done: Chor = par(*(Com(role, leader, f"done_{region.name}_{role}") for role in others))
+    checker = checker_for(plain(body), criterion, buffer)
+    checker.check((done, None))
     checker.dead_end(Seq((done, body)))
-    for violation in dict.fromkeys(checker.found):
-        if violation.code.startswith("loop-") or violation.code == "dead-end":
-            yield violation
+    return checker.found
 
 
 def alongside(chor: Chor, scope: str, body: Chor) -> Iterator[Violation]:

@@ -35,7 +35,9 @@ from klorpy.behaviour import (
 )
 from klorpy.behaviour.compliance import Search, parts
 from klorpy.behaviour.composition import Composition
-from klorpy.behaviour.lts import TAU, Labels, alive
+from klorpy.behaviour.conditions import first_of
+from klorpy.behaviour.equivalence import compare, composed
+from klorpy.behaviour.lts import TAU, Labels, Lts, alive
 from klorpy.behaviour.refute import enumerate_contracts
 from klorpy.behaviour.steps import Terms, lts_of
 from klorpy.behaviour.terms import Contract, leaves, roles_of
@@ -289,14 +291,29 @@ def updates_are_right(source: random.Random) -> str:
     verdict = judge_update(chor, "x", renamed, criterion, barrier=barrier)
     if not verdict:
         return "refused"
-    if barrier:
-        if well_formed(compiled(chor, barrier=True), criterion):
-            return "not well-formed before"
-        whole = compiled(chor, {"x": (renamed,)}, barrier=True)
-    else:
-        whole = updated(chor, "x", renamed)
-    assert equivalent(whole, criterion, limit=LIMIT), f"{chor} with {renamed}, {criterion}"  # type: ignore[arg-type]
-    return "accepted with a barrier" if barrier else "accepted"
+    if not barrier:
+        assert equivalent(updated(chor, "x", renamed), criterion, limit=LIMIT), f"{chor} with {renamed}, {criterion}"  # type: ignore[arg-type]
+        return "accepted"
+    if well_formed(chor, criterion) or not judge_update(chor, "x", inside, criterion, barrier=True):
+        return "not well-formed before"
+    if any(com.sender != roles[0] for com in first_of(after)):
+        return "not the leader goes on"
+    whole = compiled(chor, {"x": (renamed,)}, barrier=True)
+    views: tuple[Any, ...] = {"sync": ("events",), "sr": ("sender", "receiver")}.get(criterion, (criterion,))
+    for view in views:
+        labels = Labels()
+        composition = composed(whole, view, labels, None if criterion == "sync" else "pair", 2, LIMIT)
+        systems = (lts_of(whole, labels, limit=LIMIT), composition.explore(LIMIT))
+        difference = compare(*(without_protocol(lts, labels) for lts in systems), labels)
+        assert difference is None, f"{chor} with {renamed}, {criterion} by {view}: {difference}"
+    return "accepted with a barrier"
+
+
+def without_protocol(lts: Lts, labels: Labels) -> Lts:
+    """The system with the messages at the entry and the exit of scopes hidden."""
+    names = [str(getattr(label, "operation", "")).partition("_")[0] for label in labels.known]
+    hidden = {number for number, name in enumerate(names) if name in ("enter", "done")}
+    return Lts([tuple((TAU if label in hidden else label, target) for label, target in row) for row in lts.edges], lts.ok)
 
 
 LAWS: Final[dict[str, Callable[[random.Random], str]]] = {
