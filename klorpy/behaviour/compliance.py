@@ -20,6 +20,7 @@ definitions 4 to 6; Valmari, Stubborn sets for reduced state space generation (1
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from klorpy.behaviour.composition import Buffer, Composition, Mode, Received, Row, Sent
@@ -309,7 +310,7 @@ class Search:
             path.append(self.parent[path[-1]])
         path.reverse()
         trace: list[Event] = []
-        for source, target in zip(path, path[1:], strict=False):
+        for source, target in pairwise(path):
             found = [label for label, end in composition.successors(self.order[source]) if end == self.order[target]]
             # A hidden step is the nearer one.
             known = composition.labels.known[min(found)]

@@ -225,6 +225,7 @@ def bisimulation(edges: Sequence[Iterable[Edge]], initial: Sequence[Hashable]) -
         own = todo.popleft()
         touched, dirty[own] = dirty[own], set()
         groups: dict[frozenset[tuple[int, int]] | None, list[int]] = {}
+        signature: frozenset[tuple[int, int]] | None
         for state in touched:
             signature = frozenset([(label, block[target]) for label, target in edges[state]])
             groups.setdefault(signature, []).append(state)

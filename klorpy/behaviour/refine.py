@@ -23,7 +23,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
-from klorpy.behaviour.lts import LIMIT, TAU, Labels, Lts, alive, bisimilar, predecessors, reduce, restrict, tau_closures, too_many
+from klorpy.behaviour.lts import (
+    LIMIT,
+    TAU,
+    Labels,
+    Lts,
+    alive,
+    bisimilar,
+    predecessors,
+    reduce,
+    restrict,
+    tau_closures,
+    too_many,
+)
 from klorpy.behaviour.refute import Partner, refutation
 from klorpy.behaviour.steps import lts_of
 from klorpy.behaviour.terms import Contract, Recv

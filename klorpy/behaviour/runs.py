@@ -54,8 +54,11 @@ def count_runs(chor: Chor, rounds: int) -> int:
         case Alt():
             return min(sum(count_runs(item, rounds) for item in branches(chor)), CAP + 1)
         case Star(body):
-            one = count_runs(body, rounds)
-            return min(sum(one**n for n in range(rounds + 1)), CAP + 1)
+            total, ways = 1, 1
+            for _ in range(rounds):
+                ways = min(ways * count_runs(body, rounds), CAP + 1)
+                total += ways
+            return min(total, CAP + 1)
         case Scope(_, _, body):
             return count_runs(body, rounds)
         case _:
@@ -133,68 +136,61 @@ class Order:
 
 def order_of(run: Run, *, sync: bool, marked: Iterable[tuple[str, str]], watched: str | None = None) -> Order:
     """The order of a run. Occurrences are marked by their (receiver, operation), and the first ones of `watched`."""
-    wanted = frozenset(marked)
-    order = Order([], {}, [], [])
-    known: dict[str, int] = {}
-    # The roles whose first occurrence is behind.
-    started = False
-    #: What is left to do, innermost last: a run, or the joining of parallel ones.
-    todo: list[tuple[str, object]] = [("run", run)]
-    while todo:
-        word, what = todo.pop()
-        if word == "branch":
-            # The next of several runs that start from the same past.
-            items, at, past, began, ends = what  # type: ignore[misc]
-            if at:
-                ends.append((known, started))
-            if at == len(items):
-                known = {}
-                for end, _ in ends:
-                    for role, events in end.items():
-                        known[role] = known.get(role, 0) | events
-                started = began or any(flag for _, flag in ends)
-                continue
-            known, started = dict(past), began
-            todo += [("branch", (items, at + 1, past, began, ends)), ("run", items[at])]
-            continue
-        if isinstance(what, Steps):
-            if what.together:
-                todo.append(("branch", (what.items, 0, dict(known), started, [])))
-            else:
-                todo += [("run", item) for item in reversed(what.items)]
-            continue
-        assert isinstance(what, Com)
-        started = _occur(order, what, known, wanted, watched, started, sync)
-    return order
+    ordering = _Ordering(Order([], {}, [], []), sync, frozenset(marked), watched)
+    ordering.add(run)
+    return ordering.order
 
 
-def _occur(
-    order: Order, com: Com, known: dict[str, int], wanted: frozenset[tuple[str, str]], watched: str | None,
-    started: bool, sync: bool,
-) -> bool:  # fmt: skip
-    """Add an occurrence; whether one of the watched role has been there."""
-    at = len(order.coms)
-    order.coms.append(com)
-    mine = watched in com.roles
-    if mine and not started:
-        order.first.append(at)
-    bits = 0
-    if (com.receiver, com.operation) in wanted or (mine and not started):
-        order.bit[at] = 2 * len(order.bit)
-        bits = 1 << order.bit[at]
-    before_sent = known.get(com.sender, 0)
-    if sync:
+@dataclass(slots=True)
+class _Ordering:
+    order: Order
+    sync: bool
+    marked: frozenset[tuple[str, str]]
+    watched: str | None
+    #: The marked events that each role knows to be past.
+    known: dict[str, int] = field(default_factory=dict)
+    #: Whether an occurrence of the watched role is behind.
+    started: bool = False
+
+    def add(self, run: Run) -> None:
+        if isinstance(run, Com):
+            self.occur(run)
+        elif not run.together:
+            for item in run.items:
+                self.add(item)
+        else:
+            past, began = self.known, self.started
+            together, started = dict(past), began
+            for item in run.items:
+                self.known, self.started = dict(past), began
+                self.add(item)
+                for role, events in self.known.items():
+                    together[role] = together.get(role, 0) | events
+                started = started or self.started
+            self.known, self.started = together, started
+
+    def occur(self, com: Com) -> None:
+        order, known = self.order, self.known
+        at = len(order.coms)
+        order.coms.append(com)
+        first = self.watched in com.roles and not self.started
+        if first:
+            order.first.append(at)
+            self.started = True
+        bits = 0
+        if first or (com.receiver, com.operation) in self.marked:
+            order.bit[at] = 2 * len(order.bit)
+            bits = 1 << order.bit[at]
+        before_sent = known.get(com.sender, 0)
         before = before_sent | known.get(com.receiver, 0)
         order.sent.append(before_sent)
-        order.received.append(before)
-        known[com.sender] = known[com.receiver] = before | bits | bits << 1
-    else:
-        before = known.get(com.receiver, 0) | before_sent | bits
-        order.sent.append(before_sent)
-        order.received.append(before)
-        known[com.sender] = before_sent | bits
-        known[com.receiver] = before | bits << 1
-    return started or mine
+        if self.sync:
+            order.received.append(before)
+            known[com.sender] = known[com.receiver] = before | bits | bits << 1
+        else:
+            order.received.append(before | bits)
+            known[com.sender] = before_sent | bits
+            known[com.receiver] = before | bits | bits << 1
 
 
 def ordered(order: Order, f: int, m: int, *, sync: bool, buffer: str) -> bool:

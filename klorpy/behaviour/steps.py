@@ -16,7 +16,7 @@ Source: the papers' calculus; a predicate ✓ replaces their tick, after which n
 from __future__ import annotations
 
 from bisect import insort
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from klorpy.behaviour.lts import FAN, LIMIT, TAU, Edge, Labels, Lts, bisimilar, too_many
 from klorpy.behaviour.terms import Alt, Com, One, Par, Recv, Scope, Send, Seq, Star, Tau, Term, Zero
@@ -30,7 +30,7 @@ ZERO: Final = 1
 #: Parts of all terms of a table together: some hundred megabytes.
 _WEIGHT: Final = 30_000_000
 
-_Node = tuple[int, *tuple[int, ...]]
+_Node: TypeAlias = tuple[int, ...]
 
 
 class Terms:
@@ -95,8 +95,8 @@ class Terms:
         heads = []
         node = self.nodes[first]
         while node[0] == _SEQ:
-            heads.append(node[1])
-            first = node[2]
+            _, head, first = node
+            heads.append(head)
             node = self.nodes[first]
         heads.append(first)
         for head in reversed(heads):
@@ -229,7 +229,7 @@ class Terms:
             return str(self.labels.known[below[0]] or "tau")
         if kind == _PENDING:
             return f"<{self.labels.known[below[0]]}>"
-        parts = []
+        parts: list[str] = []
         if kind == _SEQ:
             while kind == _SEQ and len(parts) < _SHOWN:
                 parts.append(self.text(below[0]))

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
-from klorpy.core.diagnostics import KlorError
 from klorpy.behaviour.sexpr import MAX_DEPTH
+from klorpy.core.diagnostics import KlorError
 
 
 @dataclass(frozen=True, slots=True)

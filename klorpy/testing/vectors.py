@@ -47,7 +47,7 @@ def _kind(vector: Vector) -> Callable[[Vector], dict[str, Any]]:
     return _KINDS[kind]
 
 
-def _option(vector: Vector, name: str, default: str) -> str:
+def _option(vector: Vector, name: str, default: str) -> Any:
     found = re.search(rf"\b{name}\s*=\s*([\w-]+)", vector.get("question", ""))
     return found[1] if found else str(vector.get(name, default))
 
