@@ -54,9 +54,9 @@ def count_runs(chor: Chor, rounds: int) -> int:
         case Alt():
             return min(sum(count_runs(item, rounds) for item in branches(chor)), CAP + 1)
         case Star(body):
-            total, ways = 1, 1
+            once, ways, total = count_runs(body, rounds), 1, 1
             for _ in range(rounds):
-                ways = min(ways * count_runs(body, rounds), CAP + 1)
+                ways = min(ways * once, CAP + 1)
                 total += ways
             return min(total, CAP + 1)
         case Scope(_, _, body):
