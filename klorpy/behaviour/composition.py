@@ -81,6 +81,8 @@ class Row:
     sends: bool
     #: The only role that may send what is received here, -1 if there is none or several.
     source: int = -1
+    #: Whether it may have a hidden step that commutes with whatever else can happen.
+    settles: bool = False
 
 
 class Composition:
@@ -210,6 +212,7 @@ class Composition:
             for row in rows:
                 found = set().union(*(senders.get((j, a), set()) for a in row.ins))
                 row.source = found.pop() if len(found) == 1 else -1
+                row.settles = (row.sends and self.view == "receiver") or (row.receives and self.view == "sender")
 
     def _connect(self) -> None:
         for i, rows in enumerate(self.rows):
@@ -312,10 +315,11 @@ class Composition:
         while moved:
             moved = False
             for i, row in enumerate(self.here(state)):
-                step = self.certain(state, i, row, self.view == "receiver", self.view == "sender")
-                if step is not None:
-                    state = step[1]
-                    moved = True
+                if row.settles:
+                    step = self.certain(state, i, row, self.view == "receiver", self.view == "sender")
+                    if step is not None:
+                        state = step[1]
+                        moved = True
         return state
 
     def certain(self, state: int, i: int, row: Row, sends: bool, receives: bool) -> Edge | None:
