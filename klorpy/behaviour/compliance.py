@@ -67,7 +67,8 @@ class Dead:
         way = "at the start" if not self.trace else f"after {', '.join(map(event, self.trace))}"
         left = ", ".join(f"{role} has {rest}" for role, rest in self.situation.items() if rest != "1")
         lost = f"; on their way are {', '.join(map(interaction, self.waiting))}" if self.waiting else ""
-        return f"{way}, success is out of reach: {left or 'all are done'}{lost}"
+        more = "" if self.shortest else " (there may be a shorter way)"
+        return f"{way}, success is out of reach: {left or 'all are done'}{lost}{more}"
 
 
 @dataclass(frozen=True, slots=True)

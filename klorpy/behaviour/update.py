@@ -68,7 +68,7 @@ class UpdateVerdict:
         alone = f"; {', '.join(self.independent)} may change alone" if self.independent else ""
         match self.verdict:
             case "refused":
-                return "\n".join([f"the update of {self.scope} is refused{alone}", *(f"  {reason}" for reason in self.reasons)])
+                return "\n".join([f"the update of {self.scope} is refused", *(f"  {reason}" for reason in self.reasons)])
             case "coordinated":
                 return f"the update of {self.scope} is safe when it is coordinated{alone}"
             case "independent":
