@@ -10,6 +10,9 @@ In Hy: `(require klorpy *)` gives `defchor` and the other macros, `(import klorp
 functions. Once klorpy is imported, `.hy` files are modules: `import shop`.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 # Hy installs the hooks that make `.hy` files importable, so it comes before any of them.
 import hy
 import hy.macros
@@ -19,6 +22,7 @@ from klorpy.core.diagnostics import KlorError, KlorWarning
 from klorpy.core.events import Message
 from klorpy.core.types import Signature
 from klorpy.core.values import noop
+from klorpy.core.verdicts import PeerLost, RolesMissing, SessionFailed, Verdict
 from klorpy.language import KlorSyntaxError, alter_opts, evaluate, load, project, signature
 from klorpy.runtime import (
     AgreementViolated,
@@ -35,12 +39,29 @@ from klorpy.runtime import (
 )
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explore, simulate_chor
 
+if TYPE_CHECKING:
+    from klorpy.behaviour import Protocol, protocol
+    from klorpy.runtime.sessions import Identity, Node, connect, host
+    from klorpy.runtime.telemetry import telemetry
+
 __all__ = [
-    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "KlorError", "KlorSyntaxError",
-    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "PeerClosed", "RoleConfig", "Signature", "Simulation",
-    "Transport", "WireError", "alter_opts", "evaluate", "explore", "load", "noop", "play_role", "project", "register",
-    "run_role", "signature", "simulate_chor",
+    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError",
+    "KlorSyntaxError", "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed",
+    "PeerLost", "Protocol", "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport",
+    "Verdict", "WireError", "alter_opts", "connect", "evaluate", "explore", "host", "load", "noop", "play_role",
+    "project", "protocol", "register", "run_role", "signature", "simulate_chor", "telemetry",
 ]  # fmt: skip
+
+#: Public names whose modules are imported when they are first asked for.
+_LATE = {
+    "Protocol": "klorpy.behaviour",
+    "protocol": "klorpy.behaviour",
+    "Identity": "klorpy.runtime.sessions",
+    "Node": "klorpy.runtime.sessions",
+    "connect": "klorpy.runtime.sessions",
+    "host": "klorpy.runtime.sessions",
+    "telemetry": "klorpy.runtime.telemetry",
+}
 
 __version__ = "0.1.0"
 
@@ -48,6 +69,17 @@ __version__ = "0.1.0"
 hy.macros.require("klorpy.language.macros", "klorpy", "ALL")
 hy.macros.require("klorpy.stdlib", "klorpy", "ALL")
 del hy
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'klorpy' has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(_LATE[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})
 
 
 def load_ipython_extension(shell: object) -> None:

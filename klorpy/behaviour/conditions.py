@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from klorpy.behaviour.canonical import projection
+from klorpy.behaviour.canonical import project_role
 from klorpy.behaviour.composition import BUFFERS, one_of
 from klorpy.behaviour.lts import Labels
 from klorpy.behaviour.notation import interaction
@@ -276,7 +276,7 @@ class Checker:
         key = (id(chor), role)
         if key not in self._normal:
             self._kept.append(chor)  # so that nothing else gets its id
-            self._normal[key] = self.terms.number(projection(chor, role))
+            self._normal[key] = self.terms.number(project_role(chor, role))
         return self._normal[key]
 
     def dead_end(self, *parts: Chor) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from klorpy.behaviour.canonical import projection
+from klorpy.behaviour.canonical import project_role
 from klorpy.behaviour.conditions import Violation, checker_for, well_formed
 from klorpy.behaviour.notation import interaction
 from klorpy.behaviour.refine import POSITIONS, proves
@@ -97,7 +97,7 @@ def judge_update(
     else:
         reasons += well_formed(updated(chor, scope, body), criterion, buffer)
     independent = tuple(
-        role for role in region.roles if proves(projection(body, role), projection(region.body, role), limit=limit)
+        role for role in region.roles if proves(project_role(body, role), project_role(region.body, role), limit=limit)
     )
     verdict: Literal["refused", "coordinated", "independent"] = "coordinated"
     if reasons:

@@ -19,8 +19,9 @@ from klorpy.core.choreography import Choreography, Site, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role, Type
 from klorpy.runtime.commands import APPLY, AWAIT, CALLS, RECEIVE, SEND, Closure, Command, Program
-from klorpy.runtime.config import RoleConfig, Session, Transport
+from klorpy.runtime.config import Call, RoleConfig, Session, Transport
 from klorpy.runtime.erasure import check_count, check_erased, check_playable, result_at
+from klorpy.runtime.instrumented import InstrumentedMachine
 from klorpy.runtime.machine import DONE, Machine, first_cause
 from klorpy.runtime.places import find_place
 
@@ -71,11 +72,32 @@ class _Play:
         check_count(self.definition, args, found.role)
         self.role = found.role
         self.transport = found.transport or _Functions(found)
+        self.timeout = found.timeout
+        self.instrument = found.instrument
         self.pinned = reachable(chor)
         self.args = args
         self.blocking = blocking
 
     async def run(self) -> Any:
+        if self.instrument is None:
+            return await self._run()
+        definition = self.definition
+        ended = self.instrument.began(Call(definition.name, self.role, definition.roles, self._session))
+        try:
+            result = await self._run()
+        except BaseException as error:
+            ended(error)
+            raise
+        ended(None)
+        return result
+
+    @property
+    def _session(self) -> str:
+        """The name of the session that the transport belongs to."""
+        name = getattr(self.transport, "session", "")
+        return name if isinstance(name, str) else ""
+
+    async def _run(self) -> Any:
         roles = self.definition.roles
         program = self.definition.projections[roles.index(self.role)](roles, *self.args)
         session = self.transport if isinstance(self.transport, Session) else None
@@ -83,7 +105,7 @@ class _Play:
             if session is not None:
                 session.watch(scope.cancel)
             try:
-                return await self._drive(program, self.definition.signature.arrow.result)
+                return await self._in_time(program)
             except BaseException as error:
                 # The others must not wait for a role that will never answer.
                 if session is not None:
@@ -96,8 +118,22 @@ class _Play:
         assert session is not None
         raise session.error()
 
+    async def _in_time(self, program: Program) -> Any:
+        result = self.definition.signature.arrow.result
+        if self.timeout is None:
+            return await self._drive(program, result)
+        with anyio.move_on_after(self.timeout):
+            return await self._drive(program, result)
+        raise KlorError(
+            f"{self.role} of {self.definition.name} did not end within {self.timeout:g} s", slug="timeout",
+            help="is there a loop that never ends, or a role that does not answer? If it needs longer, give a longer timeout",
+        )
+
     async def _drive(self, program: Program, type_: Type) -> Any:
-        machine = Machine(self.pinned)
+        if self.instrument is None:
+            machine = Machine(self.pinned)
+        else:
+            machine = InstrumentedMachine(self.pinned, self.instrument, self.role, self._session)
         machine.start(program)
         return result_at(type_, await _drive(machine, self.transport), self.role, self._function)
 
@@ -136,15 +172,18 @@ async def _drive(machine: Machine, transport: Transport) -> Any:
                 if value is DONE:
                     return machine.result
             else:
-                # The two commonest commands without another coroutine around them.
                 word = command[0]
                 if word == RECEIVE:
                     value = await transport.receive(command[1], command[2])
                 elif word == SEND:
                     await transport.send(command[1], command[2], command[3])
                     value = None
+                elif word == AWAIT:
+                    value = await _awaited(command)
                 else:
-                    value = await _perform(machine, command)
+                    if word in CALLS:
+                        machine.enter(command)
+                    value = None
             # A role that only computes or only sends must not starve the loop, and can be cancelled.
             silent += 1
             if silent >= BREATH:
@@ -154,23 +193,17 @@ async def _drive(machine: Machine, transport: Transport) -> Any:
         machine.close()
 
 
-async def _perform(machine: Machine, command: Command) -> Any:
-    word = command[0]
-    if word in CALLS:
-        machine.enter(command)
-        return None
-    if word == AWAIT:
-        awaitable, site = command[1], command[2]
-        if not isinstance(awaitable, Awaitable):
-            raise KlorError(
-                site.diagnostic(
-                    "cannot-await",
-                    f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
-                    help="await what a coroutine function returns",
-                )
+async def _awaited(command: Command) -> Any:
+    _, awaitable, site = command
+    if not isinstance(awaitable, Awaitable):
+        raise KlorError(
+            site.diagnostic(
+                "cannot-await",
+                f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
+                help="await what a coroutine function returns",
             )
-        return await awaitable
-    return None
+        )
+    return await awaitable
 
 
 class _Functions:

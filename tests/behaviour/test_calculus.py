@@ -1,417 +1,377 @@
-"""Terms and their notation, steps, transition systems, and what is refused."""
+"""The global calculus: its text, its semantics, typing, projection to endpoints, and runs."""
 
 from __future__ import annotations
 
-import copy
-import pickle
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
-from klorpy import KlorError
-from klorpy.behaviour import (
-    Alt,
+from klorpy.behaviour import enact, endpoint, endpoints, extract, infer, parse_gc, parse_protocols, typecheck
+from klorpy.behaviour.behaviours import Behaviour, Choose, Done
+from klorpy.behaviour.globalcalculus import (
+    Call,
+    Chor,
     Com,
-    One,
-    Par,
-    Recv,
-    Registry,
-    Scope,
-    Send,
-    Seq,
-    Star,
-    System,
-    Zero,
-    completed_traces,
-    compliant,
-    equivalent,
-    infix,
-    judge_update,
-    parse_choreography,
-    parse_contract,
-    parse_system,
-    project,
-    projection,
-    repair,
-    subcontract,
-    well_formed,
+    Cond,
+    Literal,
+    New,
+    Player,
+    Rec,
+    Sel,
+    Start,
+    distinct_sessions,
+    free_sessions,
+    interactions,
+    substitute,
+    threads_of,
 )
-from klorpy.behaviour.lts import Labels, Lts, bisimilar, contract_taus, quotient, weakly_bisimilar
-from klorpy.behaviour.steps import Terms, lts_of, same_behaviour
-from klorpy.core.spans import Span
+from klorpy.behaviour.reduction import erase, in_order, out_of_order, reachable, state
+from klorpy.core.diagnostics import KlorError
+from tests.behaviour import worked
+from tests.behaviour.worked import CHANNELS, PROTOCOLS, chor
 
-# --- Notation ---------------------------------------------------------------------------------------------------------
+# --- Text -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_running_example_is_read() -> None:
+    read = chor(worked.W0)
+    assert isinstance(read.last, Rec)
+    assert read.last.body.steps[0] == Start("a", "k", (Player("u", "U"), Player("c", "C")))
+    assert isinstance(read.last.body.last, Cond)
+    assert read.last.body.last.then.last == Call("X")
+    assert threads_of(read) == ("u", "c", "f")
+    assert free_sessions(read) == frozenset()
+
+
+@pytest.mark.parametrize("text", [worked.W0, worked.W1, worked.W4, worked.W5, worked.W7, "0", "(new k (sel k (t A) (u B) l))"])
+def test_choreographies_are_read_back(text: str) -> None:
+    assert parse_gc(str(chor(text))) == chor(text)
+    assert parse_gc(chor(text).text) == chor(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "people"),
-    [
-        ("(seq (com r s a) (alt (com s r b) (com s t c)))", "a: r→s; (b: s→r + c: s→t)"),
-        ("(alt (par (com r s a) (com t u b)) 0)", "a: r→s | b: t→u + 0"),
-        ("(star (seq (com r s a) 1))", "(a: r→s; 1)*"),
-        ("(star (com r s a))", "(a: r→s)*"),
-        ("(scope x (roles r s) (com r s a))", "x[r, s]{a: r→s}"),
-    ],
+    ("text", "value"),
+    [('"a \\"b\\"\\n"', 'a "b"\n'), ("5", 5), ("-5", -5), ("true", True), ("false", False)],
 )
-def test_choreographies_are_printed_in_two_ways(text: str, people: str) -> None:
-    chor = parse_choreography(text)
-    assert (str(chor), infix(chor)) == (text, people)
+def test_literals(text: str, value: object) -> None:
+    [step] = parse_gc(f"(com k (t A) {text} (u B) x)").steps
+    assert isinstance(step, Com)
+    assert step.expr == Literal(value)  # type: ignore[arg-type]
+    assert str(step.expr) == text
 
 
-def test_empty_groups_are_units() -> None:
-    assert [parse_contract(f"({word})") for word in ("seq", "par", "alt")] == [One(), One(), Zero()]
-    assert (infix(Seq(())), infix(Alt(())), infix(Par(()))) == ("1", "0", "1")
-    assert parse_choreography("(seq (com r s a))") == Com("r", "s", "a")
-
-
-def test_a_system_reads_back() -> None:
-    text = "(sys (r (par (send s a) tau)) (s (star (recv a))))"
-    system = parse_system(text)
-    assert str(system) == text
-    assert system["s"] == Star(Recv("a"))
-    assert pickle.loads(pickle.dumps(system)) == copy.deepcopy(system) == system
+def test_true_is_not_one() -> None:
+    assert Literal(True) != Literal(1)
+    assert len({Literal(True), Literal(1)}) == 2
 
 
 @pytest.mark.parametrize(
-    ("parse", "text", "slug", "place"),
+    ("text", "slug", "place"),
     [
-        (parse_choreography, "(seq (com r s a) (com r t))", "arity", (1, 18)),
-        (parse_choreography, "(star 1 1)", "arity", (1, 1)),
-        (parse_choreography, "(seq\n  (com r r a))", "self-communication", (2, 3)),
-        (parse_choreography, "(recv a)", "bad-term", (1, 1)),
-        (parse_choreography, "(seq 1 tau)", "bad-term", (1, 8)),
-        (parse_choreography, "[seq 1]", "bad-term", (1, 1)),
-        (parse_choreography, '(com r s "a")', "bad-term", (1, 10)),
-        (parse_choreography, "()", "bad-term", (1, 1)),
-        (parse_choreography, "(com r s a", "read-error", (1, 1)),
-        (parse_choreography, "", "read-error", (1, 1)),
-        (parse_choreography, "1 0", "read-error", (1, 3)),
-        (parse_choreography, "(" * 200, "too-deep", (1, 101)),
-        (parse_choreography, "(scope x (r s) (com r s a))", "bad-term", (1, 10)),
-        (parse_choreography, "(scope x (roles r r) (com r s a))", "dup-role", (1, 19)),
-        (parse_choreography, "(scope x (roles r s) (com r t a))", "unknown-role", (1, 22)),
-        (parse_choreography, "(par (scope x (roles r) 1) (scope x (roles r) 1))", "dup-name", (1, 35)),
-        (parse_contract, "(com r s a)", "bad-term", (1, 1)),
-        (parse_contract, "(send s)", "arity", (1, 1)),
-        (parse_contract, "(scope x (roles r) 1)", "bad-term", (1, 1)),
-        (parse_contract, "2", "bad-term", (1, 1)),
-        (parse_system, "(seq 1)", "bad-term", (1, 1)),
-        (parse_system, "(sys (r 1) (r 1))", "dup-role", (1, 13)),
-        (parse_system, "(sys (r (send r a)))", "self-communication", (1, 9)),
-        (parse_system, "(sys r)", "bad-term", (1, 6)),
-        (parse_system, "(sys (r 1 1))", "bad-term", (1, 6)),
+        ("(send k t u)", "bad-calculus", (1, 1)),
+        ("word", "bad-calculus", (1, 1)),
+        ("(start a k (t A))", "bad-calculus", (1, 1)),
+        ("(start a k (t A) u)", "bad-calculus", (1, 18)),
+        ("(start (a) k (t A) (u B))", "bad-calculus", (1, 8)),
+        ("(com k (t A) 1 (u B))", "bad-calculus", (1, 1)),
+        ("(com k (t A) [1] (u B) x)", "bad-calculus", (1, 14)),
+        ("(sel k (t A) (u B))", "bad-calculus", (1, 1)),
+        ("(if true t 0)", "bad-calculus", (1, 1)),
+        ("(if true t 0 0) (sel k (t A) (u B) l)", "bad-calculus", (1, 17)),
+        ("0 0", "bad-calculus", (1, 3)),
+        ("(rec)", "bad-calculus", (1, 1)),
+        ("(call X)", "unbound-recursion", (1, 1)),
+        ("(rec X (call X))", "unguarded-recursion", (1, 8)),
+        ("(rec X (start a k (t A) (u B)) (call X))", "unguarded-recursion", (1, 32)),
+        ("(rec X (if true t ((sel k (t A) (u B) l) (call X)) (call X)))", "unguarded-recursion", (1, 52)),
+        ("(rec X", "read-error", (1, 1)),
     ],
 )
-def test_a_wrong_text_is_refused_with_its_place(parse: Callable[[str], Any], text: str, slug: str, place: tuple[int, int]) -> None:
+def test_what_is_no_choreography(text: str, slug: str, place: tuple[int, int]) -> None:
     with pytest.raises(KlorError) as caught:
-        parse(text)
+        parse_gc(text, "c.gc")
     error = caught.value
     assert error.slug == slug
-    assert isinstance(error.span, Span)
+    assert error.help
+    assert error.span is not None
     assert (error.span.line, error.span.column) == place
-    assert error.help or slug in ("read-error", "too-deep")
 
 
-CHOR = parse_choreography("(seq (com r s a) (scope x (roles r s) (com s r b)))")
+def test_sessions_get_distinct_names() -> None:
+    two = "(start a k (t A) (u B)) (if true t (start a k (t A) (u B)) ((start a k1 (t A) (u B)) (sel k1 (t A) (u B) l)))"
+    names = [step.session for step in interactions(distinct_sessions(parse_gc(two))) if isinstance(step, Start)]
+    assert len(set(names)) == 3
+    [last] = [step for step in interactions(distinct_sessions(parse_gc(two))) if isinstance(step, Sel)]
+    assert last.session == names[-1]
+
+
+def test_a_name_of_a_session_that_is_open_is_not_taken() -> None:
+    free = "(sel k1 (t A) (u B) l) (start a k (t A) (u B)) (start a k (t A) (u B)) (sel k (t A) (u B) r)"
+    renamed = distinct_sessions(parse_gc(free))
+    names = [step.session for step in renamed.steps]
+    assert names[0] == "k1"
+    assert len(set(names)) == 3
+
+
+def test_substitution_stops_at_a_binder_of_the_same_name() -> None:
+    inner = parse_gc("(rec X (sel k (t A) (u B) l) (call X))")
+    assert isinstance(inner.last, Rec)
+    assert substitute(inner, "X", Rec("X", Chor())) == inner
+
+
+# --- Semantics --------------------------------------------------------------------------------------------------------
+
+
+def test_in_order_one_thing_happens_at_a_time() -> None:
+    [(first, after)] = in_order(chor(worked.W0))
+    assert erase(first) == ("start", "a", ("u", "c"))
+    assert isinstance(after.last, New)
+    acts = []
+    current = after
+    for _ in range(4):
+        act, current = in_order(current)[0]
+        acts.append(erase(act)[0])
+    assert acts == ["com", "start", "com", "if"]
+    assert len(reachable(chor(worked.W0))) == 8
+
+
+def test_a_conditional_goes_either_way() -> None:
+    assert [erase(act)[-1] for act, _ in in_order(parse_gc("(if (flip) t 0 0)"))] == [True, False]
+
+
+def test_a_private_session_is_forgotten_when_it_is_not_used() -> None:
+    [(_, after)] = in_order(parse_gc("(start a k (t A) (u B)) (sel h (t A) (u B) l)"))
+    assert after == parse_gc("(sel h (t A) (u B) l)")
 
 
 @pytest.mark.parametrize(
-    ("refused", "slug"),
+    ("text", "acts"),
     [
-        (lambda: Com("r", "r", "a"), "self-communication"),
-        (lambda: System((("r", One()), ("r", One()))), "dup-role"),
-        (lambda: System((("r", Send("r", "a")),)), "self-communication"),
-        (lambda: project(CHOR)["t"], "unknown-role"),
-        (lambda: project(CHOR).replaced("t", One()), "unknown-role"),
-        (lambda: compliant(parse_system("(sys (r (send q a)))")), "unknown-role"),
-        (lambda: Registry().find(CHOR, "t"), "unknown-role"),
-        (lambda: Registry()["t"], "unknown-contract"),
-        (lambda: Registry().remove("t"), "unknown-contract"),
-        (lambda: Registry({"t": One()}).add("t", One()), "dup-name"),
-        (lambda: judge_update(CHOR, "y", One()), "unknown-scope"),
-        (lambda: equivalent(CHOR, "both"), "bad-argument"),
-        (lambda: equivalent(CHOR, "sr", buffer="box"), "bad-argument"),
-        (lambda: equivalent(CHOR, mode="quick"), "bad-argument"),
-        (lambda: equivalent(CHOR, "sr", bound=0), "bad-argument"),
-        (lambda: well_formed(CHOR, "nobody"), "bad-argument"),
-        (lambda: well_formed(CHOR, "sr", "box"), "bad-argument"),
-        (lambda: compliant(project(CHOR), "eager"), "bad-argument"),
-        (lambda: completed_traces(Star(Com("r", "s", "a"))), "bad-argument"),
+        ("(sel k (t A) (u B) l) (sel h (v A) (w B) r)", {("sel", "t", "u", "l"), ("sel", "v", "w", "r")}),
+        ("(sel k (t A) (u B) l) (sel h (u A) (w B) r)", {("sel", "t", "u", "l")}),
+        ("(sel k (t A) (u B) l) (if true v 0 0)", {("sel", "t", "u", "l"), ("if", "v", Literal(True), True), ("if", "v", Literal(True), False)}),
+        ("(sel k (t A) (u B) l) (if true t 0 0)", {("sel", "t", "u", "l")}),
+        ("(if true t (sel k (u A) (v B) l) (sel k (u A) (v B) l))",
+         {("if", "t", Literal(True), True), ("if", "t", Literal(True), False), ("sel", "u", "v", "l")}),
+        ("(if true t (sel k (u A) (v B) l) 0)", {("if", "t", Literal(True), True), ("if", "t", Literal(True), False)}),
+        ("(rec X (sel k (t A) (u B) l) (sel h (v A) (w B) r) (call X))", {("sel", "t", "u", "l"), ("sel", "v", "w", "r")}),
+    ],
+)  # fmt: skip
+def test_what_can_be_swapped_to_the_front(text: str, acts: set[object]) -> None:
+    assert {erase(act) for act, _ in out_of_order(parse_gc(text))} == acts
+
+
+def test_a_step_from_behind_leaves_what_stands_before_it() -> None:
+    [_, (_, after)] = out_of_order(parse_gc("(sel k (t A) (u B) l) (sel h (v A) (w B) r) (sel h (w B) (v A) s)"))
+    assert after == parse_gc("(sel k (t A) (u B) l) (sel h (w B) (v A) s)")
+
+
+def test_conditionals_of_different_threads_swap() -> None:
+    nested = parse_gc("(if true t (if false u (sel k (t A) (v B) a) (sel k (t A) (v B) b)) (if false u (sel k (t A) (v B) c) (sel k (t A) (v B) d)))")
+    inner = [after for act, after in out_of_order(nested) if erase(act)[1] == "u"]
+    assert inner[0] == parse_gc("(if true t (sel k (t A) (v B) a) (sel k (t A) (v B) c))")
+
+
+def test_a_recursion_that_does_nothing_has_no_state() -> None:
+    with pytest.raises(KlorError) as caught:
+        in_order(Chor((), Rec("X", Chor((), Rec("Y", Chor((), Call("X")))))))
+    assert caught.value.slug == "unguarded-recursion"
+
+
+def test_states_are_unfolded() -> None:
+    loop = parse_gc("(rec X (sel k (t A) (u B) l) (call X))")
+    [(_, after)] = in_order(loop)
+    assert state(after) == state(loop)
+
+
+# --- Typing -----------------------------------------------------------------------------------------------------------
+
+LOGIN = "(start a k (u U) (c C))"
+
+
+@pytest.mark.parametrize(
+    ("text", "slug", "says"),
+    [
+        ("(start nowhere k (u U) (c C))", "unknown-channel", "nowhere"),
+        ("(start a k (u U) (c X))", "session-roles", "U X"),
+        ("(start a k (u U) (c C) (d D))", "session-roles", "U C D"),
+        ("(start a k (u U) (u C))", "session-roles", "u plays two roles"),
+        (f'{LOGIN} (com k (x U) "s" (c C) x)', "session-roles", "u plays U"),
+        (f'{LOGIN} (com k (u D) "s" (c C) x)', "session-roles", "no role D"),
+        (f'{LOGIN} (com k (c C) "s" (u U) x)', "session-mismatch", "not what Login does"),
+        (f"{LOGIN} (sel k (u U) (c C) hello)", "session-mismatch", "not what Login does"),
+        (f'{LOGIN} (com k (u U) "s" (c C) x) (com k (u U) "s" (c C) y)', "session-mismatch", "at the end"),
+        (f"{LOGIN} (com k (u U) 5 (c C) x)", "sort-mismatch", "of sort int"),
+        (f"{LOGIN} (com k (u U) name (c C) x)", "unbound-variable", "u has no name"),
+        (f"{LOGIN} (com k (u U) (f name) (c C) x)", "unbound-variable", "u has no name"),
+        (LOGIN, "session-open", "k is still open"),
+        ('(com k (u U) "s" (c C) x)', "no-such-session", "no session k"),
+        ("(start s k (t A) (u B)) (sel k (t A) (u B) other)", "session-mismatch", "other"),
+        ('(start s k (t A) (u B)) (com k (t A) "l" (u B) x)', "session-mismatch", "not what Choose does"),
+        ("(start s k (t A) (u B)) (if 5 t (sel k (t A) (u B) l) (sel k (t A) (u B) r))", "sort-mismatch", "of sort int"),
+        ("(start s k (t A) (u B)) (if true t (sel k (t A) (u B) l) 0)", "session-open", "k is still open"),
+        ("(start s k (t A) (u B)) (rec X (sel k (t A) (u B) l) (call X))", "session-open", "not where it was"),
+        ("(rec X (start l k (t A) (u B)) (sel k (t A) (u B) more) (call X))", "session-open", "when X starts again"),
+        ("(start s k (t A) (u B)) (sel k (t A) (t A) l)", "self-message", "t sends"),
     ],
 )
-def test_what_makes_no_sense_is_refused(refused: Callable[[], Any], slug: str) -> None:
+def test_what_is_not_typed(text: str, slug: str, says: str) -> None:
     with pytest.raises(KlorError) as caught:
-        refused()
+        typecheck(chor(text), CHANNELS)
+    assert caught.value.slug == slug
+    assert says in caught.value.message
+    assert caught.value.help
+
+
+def test_functions_of_the_host_have_the_sorts_that_they_are_given() -> None:
+    text = f"{LOGIN} (com k (u U) (pwd) (c C) x)"
+    assert typecheck(chor(text), CHANNELS, functions={"pwd": "str"})
+    with pytest.raises(KlorError) as caught:
+        typecheck(chor(text), CHANNELS, functions={"pwd": "int"})
+    assert caught.value.slug == "sort-mismatch"
+
+
+def test_a_variable_has_the_sort_that_was_received() -> None:
+    text = f"{LOGIN} (com k (u U) (pwd) (c C) x) (start d h (c X) (u Y)) (com h (c X) x (u Y) y) (com h (u Y) 1 (c X) z)"
+    with pytest.raises(KlorError) as caught:
+        typecheck(chor(text), CHANNELS)
+    assert "x is of sort str at c, where int is expected" in caught.value.message
+
+
+def test_typing_fills_in_the_sorts() -> None:
+    typed = typecheck(chor(worked.W0), CHANNELS).chor
+    assert [step.sort for step in interactions(typed) if isinstance(step, Com)] == ["str", "str", "file"]
+
+
+@pytest.mark.parametrize(("text", "most"), [(worked.W0, 1), (worked.W1, 2), (worked.W3, 2), (worked.W7, 2)])
+def test_how_many_sessions_are_open_at_once(text: str, most: int) -> None:
+    assert typecheck(chor(text), CHANNELS).open_sessions == most
+
+
+# --- Inference --------------------------------------------------------------------------------------------------------
+
+
+def test_the_types_of_public_channels_are_inferred() -> None:
+    found = infer(typecheck(chor(worked.W0), CHANNELS).chor)
+    assert {channel: str(type_) for channel, type_ in found.items()} == {
+        "a": "U->C:<str>; end", "b": "C->F:<str>; F->C:{ok: C->F:<file>; end, quit: end}",
+    }  # fmt: skip
+
+
+def test_starts_of_one_channel_are_joined() -> None:
+    text = "(start b k (c C) (f F)) (com k (c C) \"x\" (f F) x) (sel k (f F) (c C) ok) (com k (c C) (file) (f F) y)"
+    both = f"{text} {text.replace('ok', 'quit').replace('(com k (c C) (file) (f F) y)', '').replace(' k', ' h')}"
+    typed = typecheck(chor(both), CHANNELS).chor
+    assert str(infer(typed)["b"]) == "C->F:<str>; F->C:{ok: C->F:<file>; end, quit: end}"
+
+
+def test_a_sort_that_is_not_known_is_any() -> None:
+    assert str(extract(parse_gc("(com m (t A) (secret) (u B) x)"), "m")) == "A->B:<any>; end"
+
+
+# --- Endpoints --------------------------------------------------------------------------------------------------------
+
+
+def test_offers_of_branches_are_united() -> None:
+    text = "(start s k (t A) (u B)) (if (flip) t (sel k (t A) (u B) l) (sel k (t A) (u B) r))"
+    assert str(endpoint(chor(text), "u")) == "accept s k B; k[A→B]?{l: 0, r: 0}"
+    assert str(endpoint(chor(text), "t")) == "request s k (A B); if (flip) {k[A→B]!l; 0} else {k[A→B]!r; 0}"
+
+
+def test_branches_merge_up_to_the_names_that_they_bind() -> None:
+    text = """(if (flip) t
+      ((start d k (u X) (v Y)) (com k (u X) 1 (v Y) x) (com k (v Y) x (u X) z))
+      ((start d h (u X) (v Y)) (com h (u X) 1 (v Y) y) (com h (v Y) y (u X) w)))"""
+    assert str(endpoint(chor(text), "v")) == "accept d k Y; k[X→Y]?x; k[Y→X]!x; 0"
+
+
+def test_branches_do_not_merge_when_a_name_means_something_else() -> None:
+    """In the second branch x is what v received before, not what it receives there."""
+    text = """(start d g (u X) (v Y)) (com g (u X) 1 (v Y) x)
+    (if (flip) t
+      ((start d k (u X) (v Y)) (com k (u X) 1 (v Y) x) (com k (v Y) x (u X) z) (com g (v Y) 1 (u X) a))
+      ((start d h (u X) (v Y)) (com h (u X) 1 (v Y) y) (com h (v Y) x (u X) w) (com g (v Y) 1 (u X) a)))"""
+    with pytest.raises(KlorError) as caught:
+        endpoint(chor(text), "v")
+    assert caught.value.slug == "unmergeable"
+
+
+def test_values_of_different_sorts_are_told_apart_by_labels_only() -> None:
+    text = """(rec X (start s k (t A) (u B)) (if (flip) t
+      ((sel k (t A) (u B) l) (start d h (t X) (v Y)) (com h (t X) 1 (v Y) x) (com h (v Y) 1 (t X) x) (call X))
+      ((sel k (t A) (u B) r) (start d h (t X) (v Y)) (com h (t X) {} (v Y) x) (com h (v Y) 1 (t X) x) (call X))))"""
+    assert endpoint(chor(text.replace("{}", "2")), "v")
+    with pytest.raises(KlorError) as caught:
+        endpoint(chor(text.replace("{}", "true")), "v")
+    assert "receive <int> from X in one, and receive <bool> from X in the other" in caught.value.message
+
+
+def test_all_threads_that_are_not_told_are_told_of() -> None:
+    with pytest.raises(KlorError) as caught:
+        endpoints(chor("(start d k (t X) (u Y)) (if (flip) t ((com k (t X) 1 (u Y) x) (com k (u Y) 2 (t X) y)) 0)"))
+    assert len(caught.value.diagnostics) == 1
+    assert "u is not told" in caught.value.message
+
+
+# --- Runs -------------------------------------------------------------------------------------------------------------
+
+HOST = {"pwd": lambda: "secret", "check": lambda password: password == "secret", "file": lambda: "text"}
+
+
+def test_a_run_of_the_running_example() -> None:
+    run = enact(chor(worked.W0), HOST, rounds=1)
+    assert [(e.kind, e.peer, e.value) for e in run.events["c"]] == [
+        ("start", "", "a"), ("receive", "U", "secret"), ("start", "", "b"), ("send", "F", "secret"), ("offer", "F", "ok"),
+        ("send", "F", "text"),
+    ]  # fmt: skip
+    assert run.variables == {"u": {}, "c": {"x": "secret"}, "f": {"y": "secret", "z": "text"}}
+
+
+def test_sessions_between_the_same_threads_do_not_mix() -> None:
+    run = enact(chor(worked.W3), {})
+    assert run.variables == {"t": {"y": 2, "z": 3}, "u": {"x": 1, "w": 4}}
+
+
+def test_values_do_not_share_what_can_change() -> None:
+    given: list[int] = [1]
+    run = enact(chor("(start a k (u U) (c C)) (com k (u U) (basket) (c C) x)"), {"basket": lambda: given})
+    given.append(2)
+    assert run.variables["c"]["x"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("host", "slug"),
+    [
+        ({}, "unknown-function"),
+        ({"pwd": lambda: 1 / 0}, "choreography-failed"),
+        ({"pwd": lambda: (i for i in range(3))}, "not-copyable"),
+    ],
+)
+def test_a_host_that_fails(host: dict[str, object], slug: str) -> None:
+    with pytest.raises(KlorError) as caught:
+        enact(chor("(start a k (u U) (c C)) (com k (u U) (pwd) (c C) x)"), host)  # type: ignore[arg-type]
     assert caught.value.slug == slug
     assert caught.value.help
 
 
-def test_terms_are_not_nested_without_end() -> None:
-    term: Any = One()
+def test_a_loop_without_end_is_stopped() -> None:
     with pytest.raises(KlorError) as caught:
-        for _ in range(200):
-            term = Star(Alt((term, Com("r", "s", "a"))))
-    assert caught.value.slug == "too-deep"
-    deepest: Any = Com("r", "s", "a")
-    for _ in range(49):
-        deepest = Star(Seq((deepest, Com("s", "r", "b"))))
-    for judge in (str, infix, project, well_formed, equivalent):
-        assert judge(deepest) is not None
+        enact(chor(worked.W0), HOST, max_messages=1000)
+    assert caught.value.slug == "timeout"
 
 
-# --- Steps ------------------------------------------------------------------------------------------------------------
-
-
-def system_of(text: str, committed: bool = False) -> Lts:
-    return lts_of(parse_contract(text), Labels(), committed=committed)
-
-
-@pytest.mark.parametrize(
-    ("left", "right"),
-    [
-        ("(seq 1 (recv a) 1)", "(recv a)"),
-        ("(seq 0 (recv a))", "0"),
-        ("(seq (seq (recv a) (recv b)) (recv c))", "(seq (recv a) (seq (recv b) (recv c)))"),
-        ("(par 1 (recv a))", "(recv a)"),
-        ("(par (recv a) (recv b))", "(par (recv b) (recv a))"),
-        ("(alt 0 (recv a) (recv a))", "(recv a)"),
-        ("(par (recv a) (recv b))", "(alt (seq (recv a) (recv b)) (seq (recv b) (recv a)))"),
-        ("(star (recv a))", "(alt 1 (seq (recv a) (star (recv a))))"),
-        ("(star 0)", "1"),
-    ],
-)
-def test_laws_of_terms(left: str, right: str) -> None:
-    assert same_behaviour(parse_contract(left), parse_contract(right))
-
-
-@pytest.mark.parametrize(
-    ("left", "right"),
-    [
-        ("(alt 1 (recv a))", "(recv a)"),
-        ("(seq (recv a) (alt (recv b) (recv c)))", "(alt (seq (recv a) (recv b)) (seq (recv a) (recv c)))"),
-        ("(par 0 (recv a))", "(recv a)"),
-        ("(seq (recv a) 0)", "(recv a)"),
-    ],
-)
-def test_no_laws_of_terms(left: str, right: str) -> None:
-    assert not same_behaviour(parse_contract(left), parse_contract(right))
-
-
-def test_a_committed_output_is_decided_first() -> None:
-    terms = Terms(Labels(), committed=True)
-    lts, order = terms.explore(terms.number(parse_contract("(alt (send s a) (send s b))")))
-    assert [terms.text(state) for state in order] == [
-        "(alt (send s a) (send s b))", "<(send s a)>", "<(send s b)>", "1",
-    ]  # fmt: skip
-    assert [label for label, _ in lts.edges[0]] == [0, 0]
-    assert lts.ok == [False, False, False, True]
-
-
-def test_hidden_steps_that_decide_nothing_disappear() -> None:
-    single = system_of("(seq tau (recv a) tau tau (send s b))", committed=True)
-    assert len(contract_taus(single)[0]) == 3
-    loop = Lts([((0, 1),), ((0, 0), (1, 2)), ()], [False, False, True])
-    small, old = contract_taus(loop)
-    assert (small.edges, small.ok, old[0] in (0, 1)) == ([((1, 1),), ()], [False, True], True)
-    chosen = system_of("(alt (seq tau (recv a)) (seq tau (recv b)))")
-    assert len(contract_taus(chosen)[0]) == 4
-
-
-def test_bisimilarities() -> None:
-    labels = Labels()
-
-    def made(text: str) -> Lts:
-        return lts_of(parse_contract(text), labels)
-
-    early, late = made("(alt (seq (recv a) (recv b)) (seq (recv a) (recv c)))"), made("(seq (recv a) (alt (recv b) (recv c)))")
-    assert not bisimilar(early, late)
-    assert not weakly_bisimilar(early, late)
-    assert not bisimilar(made("(seq tau (recv a))"), made("(recv a)"))
-    assert weakly_bisimilar(made("(seq tau (recv a))"), made("(recv a)"))
-    assert not weakly_bisimilar(made("(alt (recv a) (seq tau (recv b)))"), made("(alt (recv a) (recv b))"))
-    assert weakly_bisimilar(made("(alt 1 tau)"), made("1"))
-    assert len(quotient(made("(alt (seq (recv a) (recv b)) (seq (recv a) (alt (recv b) (recv b))))"))[0]) == 3
-
-
-# --- Verdicts ---------------------------------------------------------------------------------------------------------
-
-
-def test_verdicts_say_how_they_were_found() -> None:
-    chor = parse_choreography("(seq (star (com r s a)) (com s r b))")
-    static, exact = equivalent(chor, mode="static"), equivalent(chor)
-    assert (static.mode, static.holds, bool(static)) == ("static", None, False)
-    assert "loop-exit-sender" in str(static)
-    assert (exact.mode, exact.holds, exact.bound) == ("exact", True, None)
-    assert str(exact) == "equivalent (sync): 2 and 2 states"
-    loop = equivalent(parse_choreography("(seq (star (com r s a)) (com r s b))"), "sr")
-    assert (loop.bound, loop.bounded) == (2, True)
-    assert "with at most 2 messages for each pair of roles" in str(loop)
-    assert not equivalent(parse_choreography("(seq (com r s a) (com s r b))"), "sr").bounded
-    good = equivalent(parse_choreography("(com r s a)"), "sr", mode="static")
-    assert (good.holds, str(good)) == (True, "equivalent (sr, pair buffers): the static conditions hold")
-
-
-def test_each_difference_is_told() -> None:
-    def said(text: str, criterion: Any = "sync", buffer: Any = "pair") -> str:
-        return str(equivalent(parse_choreography(text), criterion, buffer=buffer))
-
-    assert said("(seq (com r s a) (com t u b))").endswith("the projection can do b: t→u, the choreography cannot")
-    assert said("(seq (star (com r s a)) (com r s b))", "sender", "bag").endswith(
-        "after a: r→s, b: r→s, the projection may be stuck for ever, the choreography may not"
-    )
-    skipping = said("(seq (alt (seq (com r s a) (com s t b)) (com r s a)) 1)")
-    assert skipping.startswith("equivalent") or "stuck" in skipping
-    assert said("(alt (com r s a) 0 (par 1 0))").startswith("equivalent")
-
-
-def test_a_choreography_without_roles_agrees_with_its_projection() -> None:
-    for text in ("0", "1", "(par 0 1)", "(star 0)"):
-        for criterion in ("sync", "sr"):
-            assert equivalent(parse_choreography(text), criterion)  # type: ignore[arg-type]
-
-
-def test_violations_name_their_causes_and_a_way_out() -> None:
-    texts = [
-        "(seq (com r s a) (com t u b))", "(alt (com r s a) (com s r b))", "(seq (alt (com r s a) (com r t b)) (com s t c))",
-        "(alt (com r s a) 1)", "(star (alt 1 (com r s a)))", "(seq (star (com r s a)) (com s r b))",
-        "(seq (com r s a) (com t s a))", "(seq (star (com t r b)) (com t r b))",
-    ]  # fmt: skip
-    codes = set()
-    for text in texts:
-        for violation in well_formed(parse_choreography(text), "sr"):
-            codes.add(violation.code)
-            assert violation.causes
-            assert violation.suggestion
-            assert violation.code in str(violation)
-    assert codes >= {"sequence", "choice-sender", "choice-roles", "choice-empty-branch", "loop-exit-sender", "causality", "loop-ambiguous"}
-
-
-def test_too_many_runs_are_a_violation() -> None:
-    step = "(alt (com r s a) (com r s b))"
-    chor = parse_choreography(f"(seq {' '.join([step] * 12)})")
-    assert {violation.code for violation in well_formed(chor, "sr")} == {"too-big"}
-    distinct = " ".join(f"(alt (com r s a{i}) (com r s b{i}))" for i in range(12))
-    assert well_formed(parse_choreography(f"(seq {distinct})"), "sr") == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "criterion", "people"),
-    [
-        ("(seq (com r s a) (com t u b))", "sync", "a: r→s; note1: s→t; b: t→u"),
-        ("(seq (com r s a) (com r u b))", "receiver", "a: r→s; note1: s→r; b: r→u"),
-        (
-            "(seq (par (com s b offer) (com s k pay)) (com b k payment))", "sender",
-            "(offer: s→b | pay: s→k; note1: k→b); payment: b→k",
-        ),
-        (
-            "(seq (alt (com r s a) (com r t b)) (com s t c))", "sync",
-            "(note1: r→t; a: r→s + note2: r→s; b: r→t); c: s→t",
-        ),
-    ],
-)  # fmt: skip
-def test_repair(text: str, criterion: Any, people: str) -> None:
-    chor = parse_choreography(text)
-    assert not equivalent(chor, criterion)
-    mended = repair(chor, criterion)
-    assert mended
-    assert infix(mended.chor) == people
-    assert equivalent(mended.chor, criterion)
-    assert all(com.operation.startswith("note") for com in mended.added)
-
-
-def test_repair_says_what_it_cannot_mend() -> None:
-    mended = repair(parse_choreography("(alt (com r s a) (com s r b))"))
-    assert not mended
-    assert [violation.code for violation in mended.remaining] == ["choice-sender"]
-    assert "choice-sender" in str(mended)
-    assert str(repair(parse_choreography("(com r s a)"))) == "nothing to mend"
-
-
-def test_compliance_is_judged_for_parts_that_never_meet() -> None:
-    apart = " ".join(f"(r{i} (seq (send s{i} a) (recv b))) (s{i} (seq (recv a) (send r{i} b)))" for i in range(40))
-    verdict = compliant(parse_system(f"(sys {apart})"))
-    assert verdict
-    assert verdict.states == 40 * 3
-    bad = compliant(parse_system(f"(sys {apart} (t (recv never)))"))
-    assert bad.counterexample is not None
-    assert (bad.counterexample.trace, bad.counterexample.situation) == ((), {"t": "(recv never)"})
-
-
-def test_messages_on_their_way_are_told() -> None:
-    verdict = compliant(parse_system("(sys (r (par (send s b) (send s a))) (s (seq (recv a) (recv b))))"), "async")
-    assert verdict.counterexample is not None
-    assert [com.operation for com in verdict.counterexample.waiting] == ["b"]
-    assert [str(step.com) for step in verdict.counterexample.trace] == ["(com r s b)"]
-    assert "on their way" in str(verdict)
-
-
-def test_a_refinement_explains_itself() -> None:
-    proof = subcontract(parse_contract("(send p x)"), parse_contract("(alt (send p x) (send p y))"))
-    assert str(proof) == "(send p x) is a subcontract of (alt (send p x) (send p y))"
-    several = subcontract(parse_contract("(seq (send p x) (send q y))"), parse_contract("(seq (send q y) (send p x))"))
-    assert several.verdict == "refuted"
-    assert several.partner is not None
-    assert set(several.partner.roles) == {"p", "q"}
-
-
-def test_updates_name_what_may_change_alone() -> None:
-    chor = parse_choreography("(seq (scope ask (roles r s) (alt (com r s a) (com r s b))) (com r s c))")
-    same = judge_update(chor, "ask", parse_choreography("(alt (com r s b) (com r s a))"))
-    assert (same.verdict, same.independent) == ("independent", ("r", "s"))
-    fewer = judge_update(chor, "ask", parse_choreography("(com r s a)"), "sr")
-    assert (fewer.verdict, fewer.independent) == ("coordinated", ("r",))
-    stranger = judge_update(chor, "ask", parse_choreography("(com r t a)"))
-    assert (stranger.verdict, "roles-outside-scope" in str(stranger)) == ("refused", True)
-
-
-def test_an_update_between_barriers_may_not_collide_with_what_runs_beside_it() -> None:
-    chor = Par((Scope("x", ("r", "s"), Com("r", "s", "a")), Com("t", "s", "b")))
-    found = judge_update(chor, "x", Com("r", "s", "b"), "sr", barrier=True)
-    assert [reason.code for reason in found.reasons] == ["causality"]
-    assert judge_update(chor, "x", Com("r", "s", "c"), "sr", barrier=True)
-
-
-def test_a_loop_at_the_end_of_an_update_is_left_by_who_repeats_it() -> None:
-    """With a barrier, s would say that it is done while r might go on."""
-    chor = Seq((Scope("x", ("r", "s"), Com("r", "s", "a")), Com("r", "s", "b")))
-    found = judge_update(chor, "x", Star(Com("r", "s", "c")), "sender", barrier=True)
-    assert "loop-exit-sender" in {reason.code for reason in found.reasons}
-
-
-# --- Size -------------------------------------------------------------------------------------------------------------
-
-LONG = 10_000
-
-
-def test_a_flat_sequence_may_be_long() -> None:
-    text = "(seq " + " ".join(f"(com {'rs'[i % 2]} {'sr'[i % 2]} a{i})" for i in range(LONG)) + ")"
-    chor = parse_choreography(text)
-    assert str(chor) == text
-    assert well_formed(chor, "sr") == ()
-    assert equivalent(chor).states == (LONG + 1, LONG + 1)
-    assert compliant(project(chor)).states == LONG + 1
-    assert infix(chor).count(";") == LONG - 1
-    assert projection(chor, "nobody") == One()
-    same = Seq((Com("r", "s", "a"),) * LONG)
-    assert well_formed(same, "sr") == ()
-    assert [violation.code for violation in well_formed(Seq((*same.items, Com("t", "s", "a"))))] == ["causality"]
-
-
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda: equivalent(Par(tuple(Com("r", "s", f"a{i}") for i in range(30))), limit=20_000),
-        lambda: equivalent(Par(tuple(Com("r", "s", f"a{i}") for i in range(LONG)))),
-        lambda: equivalent(Seq(tuple(Star(Com("r", "s", f"a{i}")) for i in range(1000))), limit=5_000),
-        lambda: equivalent(Par(tuple(Com("r", "s", f"a{i}") for i in range(6))), "sender", limit=50),
-        lambda: compliant(project(Par(tuple(Com(f"r{i}", f"r{(i + 1) % 9}", f"a{j}") for i in range(9) for j in range(3)))), limit=5_000),
-        lambda: subcontract(parse_contract("(par (recv a) (recv b) (recv c) (send p x))"), parse_contract("(star (alt (recv a) (recv b) (recv c) (send p x)))"), limit=3),
-        lambda: completed_traces(Par(tuple(Com("r", "s", f"a{i}") for i in range(9))), limit=1_000),
-    ],
-)  # fmt: skip
-def test_what_is_too_large_ends_with_the_limit(ask: Callable[[], Any]) -> None:
+def test_behaviours_that_do_not_fit_wait_for_each_other() -> None:
+    lonely = chor("(start s k (t A) (u B)) (sel k (t A) (u B) l)")
+    parts = endpoints(lonely)
     with pytest.raises(KlorError) as caught:
-        ask()
-    assert caught.value.slug == "state-limit"
-    assert caught.value.help
+        enact({**parts, "t": Behaviour(parts["t"].ops[:1], Done())})
+    assert caught.value.slug == "deadlock"
+    assert "u waits for A in session 1" in caught.value.message
+    with pytest.raises(KlorError) as caught:
+        enact({**parts, "t": Behaviour((*parts["t"].ops[:1], Choose("k", "A", "B", "other")))})
+    assert caught.value.slug == "protocol-mismatch"
+
+
+def test_protocols_may_be_used_by_many_channels() -> None:
+    login = parse_protocols("(defprotocol Login [U C] (-> U C str))")["Login"]
+    text = '(start a k (u U) (c C)) (start b h (v U) (c C)) (com h (v U) "1" (c C) x) (com k (u U) "2" (c C) y)'
+    assert typecheck(parse_gc(text), {"a": login, "b": login}).open_sessions == 2
+    assert PROTOCOLS["Login"] == login

@@ -13,7 +13,7 @@ from klorpy.behaviour import (
     parse_contract,
     parse_system,
     project,
-    projection,
+    project_role,
     proves,
     same_behaviour,
     subcontract,
@@ -48,7 +48,7 @@ def holds(text: str, criterion: str, buffer: str = "pair") -> bool:
     ],
 )
 def test_seller_buyer_bank(role: str, expected: str) -> None:
-    assert str(projection(SHOP, role)) == expected
+    assert str(project_role(SHOP, role)) == expected
     assert same_behaviour(project(SHOP)[role], parse_contract(expected))
 
 
@@ -87,7 +87,7 @@ def test_a_role_that_was_not_told() -> None:
     text = "(seq (alt (com r s a) (com r t b)) (com s t c))"
     assert not holds(text, "sync")
     assert {violation.code for violation in well_formed(parse_choreography(text))} == {"choice-roles"}
-    assert str(projection(parse_choreography(text), "t")) == "(seq (alt 1 (recv b)) (recv c))"
+    assert str(project_role(parse_choreography(text), "t")) == "(seq (alt 1 (recv b)) (recv c))"
 
 
 def test_what_projects_correctly_for_one_criterion_does_for_the_coarser_ones() -> None:

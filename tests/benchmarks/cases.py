@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import klorpy
 from klorpy.environment.session import Session
 from klorpy.language import pipeline
-from tests.benchmarks import behaviour, by_hand, programs, repl
+from tests.benchmarks import behaviour, by_hand, codec, merging, programs, repl, tcp
 from tests.benchmarks.measure import Contest, Run, timed
 
 #: A ratio of two measurements that should be 1, with what a shared machine adds.
@@ -332,6 +332,20 @@ def redefinition(scale: Scale) -> list[Contest]:
     ]
 
 
+def over_tcp(scale: Scale) -> list[Contest]:
+    """A message of klorpy between two processes on one core, against sockets with the same bytes and asyncio's streams."""
+    rounds = scale.short // 2
+
+    def by(who: str, label: str) -> Run:
+        return Run(label, tcp.measure(who, rounds), 2 * rounds, tcp.VALUE)
+
+    klorpy_, sockets, streams = by("klorpy", "klorpy"), by("sockets", "blocking sockets"), by("streams", "asyncio streams")
+    return [
+        Contest("TCP, a small dict", klorpy_, sockets, 2.2, "µs/msg", 1e6, scale.repeats),
+        Contest("TCP, a small dict", klorpy_, streams, 1.0, "µs/msg", 1e6, scale.repeats),
+    ]
+
+
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "ping-pong": ping_pong,
     "linear": linear,
@@ -340,6 +354,11 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "defchor": defchor,
     "import": importing,
     "redefine": redefinition,
+    "codec": lambda scale: codec.contests(max(scale.messages // 40, 3), scale.repeats),
+    "tcp": over_tcp,
+    "merging": lambda scale: [
+        contest for rounds in (1, 10, 100, 1000) if rounds <= scale.messages for contest in merging.saved(rounds, scale.repeats)
+    ],
     "compliance": lambda scale: behaviour.compliance(3 if scale is FULL else 1, min(scale.repeats, 2)),
     "equivalence": lambda scale: behaviour.equivalence(5 if scale is FULL else 2, min(scale.repeats, 2)),
     "refinement": lambda scale: behaviour.refinement(scale.repeats),

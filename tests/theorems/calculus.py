@@ -28,7 +28,7 @@ from klorpy.behaviour import (
     parse_choreography,
     parse_contract,
     project,
-    projection,
+    project_role,
     proves,
     updated,
     well_formed,
@@ -71,7 +71,7 @@ def finite(source: random.Random) -> str:
     for role in roles_of(chor):
         partners = {other for com in labels.numbers for other in com.roles if role in com.roles} - {role}
         local = Labels()
-        lts_of(projection(chor, role), local, limit=LIMIT)
+        lts_of(project_role(chor, role), local, limit=LIMIT)
         for leaf in local.numbers:
             assert isinstance(leaf, (Send, Recv))
             assert isinstance(leaf, Recv) or leaf.receiver in partners
