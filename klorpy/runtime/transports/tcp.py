@@ -492,7 +492,7 @@ class Tcp:
         elif self.node.over(name):
             self._refuse(link, remote, number, "peer-lost", "it has left the session", self.node.verdict(name))
         elif not self.node.awaits(name):
-            text = f"the process that it connects to does not play {name.target} in session {name.session!r}"
+            text = f"the process of {name.target} plays other sessions, but not {name.session!r}"
             self._refuse(link, remote, number, "unknown-session", text)
         else:
             self._park(remote, name, number)
