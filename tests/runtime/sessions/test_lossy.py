@@ -32,9 +32,11 @@ def seated(network: LossyNetwork, window: Window | None = None) -> Any:
 
     @contextlib.asynccontextmanager
     async def factory(chor: klorpy.Choreography) -> AsyncIterator[Any]:
-        async with meeting(network, window)(chor.roles) as nodes:
-            async with conformance.seated(nodes, chor, f"run {next(count)}") as transports:
-                yield transports
+        async with (
+            meeting(network, window)(chor.roles) as nodes,
+            conformance.seated(nodes, chor, f"run {next(count)}") as transports,
+        ):
+            yield transports
 
     return factory
 

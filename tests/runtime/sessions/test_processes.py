@@ -96,7 +96,7 @@ def test_an_exception_of_a_role_is_the_verdict(relay: Path, tmp_path: Path) -> N
         assert roles["B"].status() == 1
         assert "ZeroDivisionError" in roles["B"].errors
         place = f"{relay}:6:12"
-        others = [role for role in roles.values() if role.name == "C" or role.status() == 1 and role.name == "A"]
+        others = [role for role in roles.values() if role.name == "C" or (role.status() == 1 and role.name == "A")]
         fails_alike(others, f"B failed at step 1 (ZeroDivisionError: division by zero, at {place})")
 
 

@@ -55,9 +55,11 @@ def run(function: Callable[[], Any]) -> Any:
 @asynccontextmanager
 async def through_a_proxy(window: Window | None = None, **options: Any) -> AsyncIterator[tuple[Node, Node, Proxy]]:
     """A, which reaches B through a proxy."""
-    async with klorpy.host(listen="127.0.0.1:0", window=window, **options) as b, proxy_to(tcp(b).ports[0]) as proxy:
-        async with klorpy.host(peers={"B": f"127.0.0.1:{proxy.port}"}, window=window, **options) as a:
-            yield a, b, proxy
+    async with (
+        klorpy.host(listen="127.0.0.1:0", window=window, **options) as b, proxy_to(tcp(b).ports[0]) as proxy,
+        klorpy.host(peers={"B": f"127.0.0.1:{proxy.port}"}, window=window, **options) as a,
+    ):
+        yield a, b, proxy
 
 
 async def play(node: Node, chor: Any, role: str, *args: Any, session: str = "s", deadline: float = TOO_LONG) -> Any:
@@ -173,19 +175,21 @@ def test_what_was_lost_on_one_side_only_is_told_to_the_other() -> None:
     """A gives B up, B does not notice until it speaks again: then it gets A's verdict instead of waiting for ever."""
 
     async def main() -> None:
-        async with klorpy.host(listen="127.0.0.1:0", grace=0.1) as b, proxy_to(tcp(b).ports[0]) as proxy:
-            async with klorpy.host(peers={"B": f"127.0.0.1:{proxy.port}"}, grace=TOO_LONG) as a:
-                at_a, at_b = a.seat(NS.rally, "A", "s"), b.seat(NS.rally, "B", "s")
-                await both(at_a.assembled(TOO_LONG), at_b.assembled(TOO_LONG))
-                site = NS.rally.defined().sites[0]
-                proxy.open = False
-                proxy.cut()
-                with pytest.raises(klorpy.PeerLost) as lost:
-                    await at_b.receive("A", site)
-                proxy.open = True
-                with pytest.raises(klorpy.SessionFailed) as told:
-                    await at_a.receive("B", site)
-                assert told.value.verdict == lost.value.verdict
+        async with (
+            klorpy.host(listen="127.0.0.1:0", grace=0.1) as b, proxy_to(tcp(b).ports[0]) as proxy,
+            klorpy.host(peers={"B": f"127.0.0.1:{proxy.port}"}, grace=TOO_LONG) as a,
+        ):
+            at_a, at_b = a.seat(NS.rally, "A", "s"), b.seat(NS.rally, "B", "s")
+            await both(at_a.assembled(TOO_LONG), at_b.assembled(TOO_LONG))
+            site = NS.rally.defined().sites[0]
+            proxy.open = False
+            proxy.cut()
+            with pytest.raises(klorpy.PeerLost) as lost:
+                await at_b.receive("A", site)
+            proxy.open = True
+            with pytest.raises(klorpy.SessionFailed) as told:
+                await at_a.receive("B", site)
+            assert told.value.verdict == lost.value.verdict
 
     run(main)
 
@@ -193,15 +197,17 @@ def test_what_was_lost_on_one_side_only_is_told_to_the_other() -> None:
 def test_two_processes_that_connect_to_each_other_keep_one_connection() -> None:
     async def main() -> None:
         port = free_port()
-        async with klorpy.host(listen="127.0.0.1:0", peers={"A": f"127.0.0.1:{port}"}) as b:
-            async with klorpy.host(listen=f"127.0.0.1:{port}", peers={"B": address(b)}) as a:
-                for number in range(20):
-                    session = f"s{number}"
-                    got = await both(
-                        play(a, NS.tell, "A", number, session=session), play(b, NS.tell, "B", session=session)
-                    )
-                    assert got == [klorpy.noop, number]
-                assert len(tcp(a).remotes) == len(tcp(b).remotes) == 1
+        async with (
+            klorpy.host(listen="127.0.0.1:0", peers={"A": f"127.0.0.1:{port}"}) as b,
+            klorpy.host(listen=f"127.0.0.1:{port}", peers={"B": address(b)}) as a,
+        ):
+            for number in range(20):
+                session = f"s{number}"
+                got = await both(
+                    play(a, NS.tell, "A", number, session=session), play(b, NS.tell, "B", session=session)
+                )
+                assert got == [klorpy.noop, number]
+            assert len(tcp(a).remotes) == len(tcp(b).remotes) == 1
 
     run(main)
 
@@ -270,35 +276,37 @@ def test_a_thousand_sessions_at_once_over_one_server() -> None:
 
     async def main() -> None:
         running = [0]
-        async with klorpy.host(listen="127.0.0.1:0") as server:
-            async with klorpy.host(peers={"Server": address(server)}) as client, anyio.create_task_group() as tasks:
+        async with (
+            klorpy.host(listen="127.0.0.1:0") as server,
+            klorpy.host(peers={"Server": address(server)}) as client, anyio.create_task_group() as tasks,
+        ):
 
-                async def serve(seat: Any) -> None:
-                    running[0] += 1
-                    most[0] = max(most[0], running[0])
-                    try:
-                        await klorpy.play_role({"role": "Server", "transport": seat}, NS.ask)
-                    finally:
-                        running[0] -= 1
+            async def serve(seat: Any) -> None:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+                try:
+                    await klorpy.play_role({"role": "Server", "transport": seat}, NS.ask)
+                finally:
+                    running[0] -= 1
 
-                async def ask(number: int) -> Any:
-                    return await play(client, NS.ask, "Client", number % 7, session=f"s{number}")
+            async def ask(number: int) -> Any:
+                return await play(client, NS.ask, "Client", number % 7, session=f"s{number}")
 
-                async def serving() -> None:
-                    await server.serve(NS.ask, "Server", serve, limit=50)
+            async def serving() -> None:
+                await server.serve(NS.ask, "Server", serve, limit=50)
 
-                tasks.start_soon(serving)
-                answers = await asyncio.gather(*map(ask, range(1000)), return_exceptions=True)
-                for number, answer in enumerate(answers):
-                    if number % 7:
-                        assert answer == 100 / (number % 7)
-                    else:
-                        assert isinstance(answer, klorpy.PeerLost), answer
-                        assert "ZeroDivisionError" in answer.message
-                while server.seats or any(left(tcp(node)) for node in (server, client)):
-                    await anyio.lowlevel.checkpoint()
-                assert not client.seats
-                tasks.cancel_scope.cancel()
+            tasks.start_soon(serving)
+            answers = await asyncio.gather(*map(ask, range(1000)), return_exceptions=True)
+            for number, answer in enumerate(answers):
+                if number % 7:
+                    assert answer == 100 / (number % 7)
+                else:
+                    assert isinstance(answer, klorpy.PeerLost), answer
+                    assert "ZeroDivisionError" in answer.message
+            while server.seats or any(left(tcp(node)) for node in (server, client)):
+                await anyio.lowlevel.checkpoint()
+            assert not client.seats
+            tasks.cancel_scope.cancel()
 
     logging.disable(logging.CRITICAL)
     try:
@@ -315,23 +323,25 @@ def left(carrier: Any) -> list[Any]:
 
 def test_a_server_plays_sessions_that_were_begun_before_it_served() -> None:
     async def main() -> None:
-        async with klorpy.host(listen="127.0.0.1:0") as server:
-            async with klorpy.host(peers={"Server": address(server)}) as client, anyio.create_task_group() as tasks:
-                answers: list[Any] = []
+        async with (
+            klorpy.host(listen="127.0.0.1:0") as server,
+            klorpy.host(peers={"Server": address(server)}) as client, anyio.create_task_group() as tasks,
+        ):
+            answers: list[Any] = []
 
-                async def ask() -> None:
-                    answers.append(await play(client, NS.ask, "Client", 5))
+            async def ask() -> None:
+                answers.append(await play(client, NS.ask, "Client", 5))
 
-                async def serve(seat: Any) -> None:
-                    await klorpy.play_role({"role": "Server", "transport": seat}, NS.ask)
+            async def serve(seat: Any) -> None:
+                await klorpy.play_role({"role": "Server", "transport": seat}, NS.ask)
 
-                tasks.start_soon(ask)
-                while not any(remote.parked for remote in tcp(server).remotes.values()):
-                    await anyio.lowlevel.checkpoint()
-                tasks.start_soon(server.serve, NS.ask, "Server", serve)
-                while not answers:
-                    await anyio.lowlevel.checkpoint()
-                assert answers == [20]
-                tasks.cancel_scope.cancel()
+            tasks.start_soon(ask)
+            while not any(remote.parked for remote in tcp(server).remotes.values()):
+                await anyio.lowlevel.checkpoint()
+            tasks.start_soon(server.serve, NS.ask, "Server", serve)
+            while not answers:
+                await anyio.lowlevel.checkpoint()
+            assert answers == [20]
+            tasks.cancel_scope.cancel()
 
     run(main)
