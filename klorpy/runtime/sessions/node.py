@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.events import describe_error
 from klorpy.core.types import Role
 from klorpy.core.verdicts import Verdict
 from klorpy.runtime.erasure import check_playable
@@ -205,7 +206,7 @@ class Node:
                     await service.play(seat)
             except Exception as error:
                 # The session has this verdict; the server goes on with the others.
-                log.warning("session %s: %s ended: %s", session, service.role, error)
+                log.warning("session %s: %s ended: %s", session, service.role, describe_error(error))
 
     # --- What the carrier reports -------------------------------------------------------------------------------------
 
