@@ -169,6 +169,8 @@ class Node:
             if isinstance(peer.route, Peer):
                 for frame in list(peer.route.outgoing.unconfirmed()):
                     seat.arrived(peer, frame)
+            elif self.over(name := peer.name):
+                seat.refused(peer, "peer-lost", "it has left the session", self.verdict(name))
         return seat
 
     async def serve(
