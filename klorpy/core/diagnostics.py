@@ -106,6 +106,8 @@ TITLES: Final[dict[str, str]] = {
     "unknown-session": "nobody plays this session",
     "not-certified": "the certificate is for other roles",
     "different-choreography": "two roles play different choreographies",
+    "no-server": "the server cannot be used",
+    "not-permitted": "the server does not permit it",
     "role-taken": "somebody else plays the role",
     "protocol-mismatch": "a role received another message than it waited for",
     "deadlock": "every role waits",

@@ -12,6 +12,7 @@ from klorpy.core.types import Role
 from klorpy.runtime.sessions.channel import Window
 from klorpy.runtime.sessions.node import DEADLINE, Carrier, Node
 from klorpy.runtime.sessions.seat import Seat
+from klorpy.runtime.transports.nats import Nats, NatsOptions
 from klorpy.runtime.transports.tcp import Tcp, TcpOptions
 from klorpy.runtime.transports.tls import Identity
 
@@ -19,15 +20,16 @@ from klorpy.runtime.transports.tls import Identity
 @contextlib.asynccontextmanager
 async def host(
     *, listen: str | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
-    tls: Identity | None = None, heartbeat: float = 10.0, grace: float = 0.5, window: Window | None = None,
-    sessions: Iterable[str] | None = None,
+    tls: Identity | None = None, heartbeat: float = 10.0, grace: float | None = None, window: Window | None = None,
+    sessions: Iterable[str] | None = None, app: str = "klorpy",
 ) -> AsyncIterator[Node]:  # fmt: skip
     """This process as a node of sessions: over TCP, or over the NATS server at the URL `nats`.
 
     Over TCP it listens at `listen` (`host:port`) and connects to `peers`, the addresses of roles; of each two processes
     one has to connect to the other. `tls` is its certificate. A connection that is silent for `heartbeat` seconds is
-    given up; one that broke may come back within `grace` seconds. `sessions` are all that will be joined, when that is
-    known: others are refused then.
+    given up; one that broke may come back within `grace` seconds: 0.5, and 5 over NATS, where a server may be started
+    anew meanwhile. `sessions` are all that will be joined, when that is known: others are refused then. `app` keeps
+    applications apart that use one NATS server.
 
     >>> import anyio, klorpy
     >>> ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
@@ -42,7 +44,7 @@ async def host(
     A noop
     B 5
     """
-    carrier = _carrier(listen, peers, nats, tls, TcpOptions(heartbeat=heartbeat, grace=grace))
+    carrier = _carrier(listen, peers, nats, tls, heartbeat, grace, app)
     async with Node(carrier, sessions=sessions, window=window) as node:
         yield node
 
@@ -51,7 +53,7 @@ async def host(
 async def connect(
     chor: Choreography, role: Role, *, session: str, listen: str | None = None, peers: Mapping[Role, str] | None = None,
     nats: str | None = None, tls: Identity | str | Path | None = None, deadline: float | None = DEADLINE,
-    heartbeat: float = 10.0, grace: float = 0.5,
+    heartbeat: float = 10.0, grace: float | None = None, app: str = "klorpy",
 ) -> AsyncIterator[Seat]:  # fmt: skip
     """A transport for `play_role`: `role` of `chor` in the session of that name, once its cast is complete.
 
@@ -65,20 +67,24 @@ async def connect(
     """
     identity = Identity.of(tls, [role]) if isinstance(tls, str | Path) else tls
     async with (
-        host(listen=listen, peers=peers, nats=nats, tls=identity, heartbeat=heartbeat, grace=grace, sessions=[session]) as node,
+        host(
+            listen=listen, peers=peers, nats=nats, tls=identity, heartbeat=heartbeat, grace=grace, sessions=[session], app=app,
+        ) as node,
         node.join(chor, role, session, deadline=deadline) as seat,
     ):
         yield seat
 
 
 def _carrier(
-    listen: str | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None, options: TcpOptions
-) -> Carrier:
+    listen: str | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None, heartbeat: float,
+    grace: float | None, app: str,
+) -> Carrier:  # fmt: skip
+    given = {"heartbeat": heartbeat} if grace is None else {"heartbeat": heartbeat, "grace": grace}
     if nats is None:
-        return Tcp(listen=listen, connect=peers, identity=tls, options=options)
+        return Tcp(listen=listen, connect=peers, identity=tls, options=TcpOptions(**given))
     if listen is not None or peers:
         raise KlorError(
             "a node is reached over NATS, or over TCP, not over both", slug="bad-argument",
             help="leave out listen and peers, or nats",
         )  # fmt: skip
-    raise NotImplementedError
+    return Nats(nats, identity=tls, options=NatsOptions(app=app, **given))

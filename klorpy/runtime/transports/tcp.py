@@ -251,6 +251,12 @@ class Tcp:
         if way is not None and way.back is not None and (link := way.remote.link) is not None:
             link.count(CONSUMED, way.back, peer.incoming.told())
 
+    def served(self, role: Role) -> None:
+        for remote in self.remotes.values():
+            for name in list(remote.parked):
+                if name.target == role:
+                    self.node.awaits(name)
+
     # --- Other processes ----------------------------------------------------------------------------------------------
 
     async def _dial(self, address: Address, roles: frozenset[Role]) -> None:

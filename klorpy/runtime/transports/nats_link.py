@@ -1,0 +1,456 @@
+"""A connection with a NATS server that is kept: requests, and messages that are stored at last.
+
+    request(subject, payload)       the server's answer
+    offer(source)                   letters of the source are published, many at a time, until the server has stored each
+    say(subject, payload)           published once, not stored
+    listen(subject, callback)       what is published under a subject
+
+The client library connects again when the connection breaks. What this adds: a letter keeps its id and goes out again
+when the server has not said that it is stored, so that it is stored once; what was refused is an error with its reason;
+and a server that stays away for the grace period is reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import json
+import logging
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import anyio
+from anyio.abc import TaskGroup
+
+from klorpy.core.diagnostics import KlorError
+from klorpy.runtime.transports.nats_names import replies
+from klorpy.runtime.transports.tls import Identity
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+
+log: Final = logging.getLogger("klorpy.nats")
+
+#: Letters that are published and not stored yet, at most.
+_IN_FLIGHT: Final = 256
+#: Seconds after which a request, or a letter that nothing was heard of, is tried again.
+_PATIENCE: Final = 2.0
+#: Seconds until a server that cannot do something now is asked again, and until it is connected to again.
+_PAUSE: Final = 0.1
+
+_MESSAGE_ID: Final = "Nats-Msg-Id"
+_VIOLATION: Final = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
+
+
+class Unanswered(Exception):
+    """Nobody listens to a subject: for the subjects of JetStream, that it is not enabled."""
+
+
+class ServerError(Exception):
+    """The server's answer is that it does not do it: its number for the reason, and the reason."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        super().__init__(error.get("description", "an unknown error"))
+        self.code: int = error.get("code", 0)
+        self.number: int = error.get("err_code", 0)
+
+
+@dataclass(slots=True, eq=False)
+class Letter:
+    """Something that is to be stored, once."""
+
+    source: Source
+    subject: str
+    id: str
+    payload: bytes
+    token: str = ""
+    #: When it was published last.
+    sent: float = 0.0
+
+
+class Source(Protocol):
+    """Who has letters."""
+
+    def take(self) -> Letter | None:
+        """The next letter, None when there is none for now."""
+
+    def stored(self, letter: Letter) -> None:
+        """The server has it."""
+
+    def refused(self, letter: Letter, error: KlorError) -> None:
+        """The server will never have it."""
+
+
+class Link:
+    """A connection with the servers of `url`, several separated by commas.
+
+    `lost` is called when it broke, `back` when it is there again, and `gone` when it did not come back within `grace`
+    seconds. Both may be called more than once.
+    """
+
+    def __init__(
+        self, url: str, identity: Identity | None, *, heartbeat: float, grace: float, lost: Callable[[], Awaitable[None]],
+        back: Callable[[], None], gone: Callable[[KlorError], None],
+    ) -> None:  # fmt: skip
+        self.servers = [server.strip() for server in url.split(",")]
+        self.grace = grace
+        self.connected = False
+        #: Whether the server stayed away for too long.
+        self.given_up = False
+        #: The largest payload that the server takes.
+        self.largest = 1 << 20
+        self._identity = identity
+        self._heartbeat = heartbeat
+        self._lost, self._back, self._gone = lost, back, gone
+        self._user = next((user for server in self.servers if (user := _split(server).username)), None)
+        self._client: Client
+        self._error: type[Exception] = Exception
+        self._problem: Exception | None = None
+        self._closing = False
+        self._expiry: asyncio.TimerHandle | None = None
+        self._inbox = ""
+        self._tokens = 0
+        #: What is done with an answer, by the last part of its subject.
+        self._answers: dict[str, Callable[[Msg], object]] = {}
+        #: The same for a subject that we may not publish under.
+        self._asked: dict[str, tuple[str, asyncio.Future[Msg]]] = {}
+        self._said: deque[tuple[str, bytes, str]] = deque()
+        self._sources: deque[Source] = deque()
+        self._in_flight: dict[str, Letter] = {}
+        self._again: deque[Letter] = deque()
+        self._work = asyncio.Event()
+        #: Subjects that we may not listen to.
+        self.denied: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        """The servers, without user and password."""
+        return ", ".join(f"{parts.hostname}:{parts.port or 4222}" for parts in map(_split, self.servers))
+
+    # --- The connection -----------------------------------------------------------------------------------------------
+
+    async def open(self, tasks: TaskGroup) -> None:
+        """Connect. Raises KlorError `no-server`, `not-permitted` or `bad-argument`."""
+        module = _library()
+        self._client, self._error = module.Client(), module.errors.Error
+        try:
+            async with asyncio.timeout(self.grace):
+                await self._connect()
+        except TimeoutError:
+            await self._client.close()
+            raise self.no_server("cannot be reached", self._problem) from None
+        except (OSError, ValueError, self._error) as error:
+            await self._client.close()
+            raise self._refusal(error) from None
+        self.connected = True
+        self.largest = self._client.max_payload
+        self._inbox = self._client.new_inbox()
+        await self.listen(f"{self._inbox}.*", self._answer)
+        tasks.start_soon(self._write)
+        tasks.start_soon(self._tend)
+
+    async def _connect(self) -> None:
+        options: dict[str, Any] = {}
+        if self._identity is not None:
+            # A role's certificate names no host: so nobody who only plays a role can pass for the server.
+            options["tls"] = context = self._identity.client()
+            context.check_hostname = True
+        await self._until_refused(
+            self._client.connect(
+                self.servers, error_cb=self._failed, disconnected_cb=self._broke, reconnected_cb=self._returned,
+                closed_cb=self._closed, max_reconnect_attempts=-1, reconnect_time_wait=_PAUSE, connect_timeout=max(2, int(self.grace)),
+                ping_interval=max(self._heartbeat / 3, 0.1), inbox_prefix=replies(self._user), skip_subject_validation=True,
+                **options,
+            )
+        )  # fmt: skip
+
+    async def _until_refused(self, connecting: Awaitable[None]) -> None:
+        """Wait for a connection; raise what shows that there will never be one."""
+        task = asyncio.ensure_future(connecting)
+        self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait((task, self._refused), return_when=asyncio.FIRST_COMPLETED)
+            await (self._refused if self._refused.done() else task)
+        finally:
+            if not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, self._error, OSError):
+                    await task
+            self._refused.cancel()
+
+    async def _failed(self, error: Exception) -> None:
+        """The library reports an error; most are followed by another attempt."""
+        self._problem = error
+        text = str(error)
+        if violation := _VIOLATION.search(text.lower()):
+            self._violated(*violation.groups())
+        elif not self.connected and not self._refused.done() and _hopeless(error):
+            self._refused.set_exception(error)
+        else:
+            log.info("NATS at %s: %s", self.name, text)
+
+    async def _broke(self) -> None:
+        if self._closing or not self.connected:
+            return
+        self.connected = False
+        log.info("the connection with NATS at %s broke; waiting %g s for it to come back", self.name, self.grace)
+        self._expiry = asyncio.get_running_loop().call_later(self.grace, self._give_up)
+        await self._lost()
+
+    def _give_up(self) -> None:
+        self.given_up = True
+        self._gone(self.no_server(f"was lost for {self.grace:g} s", None))
+
+    async def _returned(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self.connected, self.given_up = True, False
+        # What was on its way may be lost; the server knows by the id what is not.
+        self._again.clear()
+        self._again.extend(self._in_flight.values())
+        self._work.set()
+        self._back()
+
+    async def _closed(self) -> None:
+        """The library has given up: the server does not want us any more."""
+        if not self._closing and self.connected:
+            self.connected, self.given_up = False, True
+            self._gone(self.no_server("has ended the connection", self._client.last_error))
+
+    async def close(self) -> None:
+        self._closing = True
+        self.connected = False
+        if self._expiry is not None:
+            self._expiry.cancel()
+        await self._client.close()
+
+    # --- Requests -----------------------------------------------------------------------------------------------------
+
+    async def request(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> Msg:
+        """The server's answer. Raises Unanswered, TimeoutError when there is none, and KlorError `not-permitted`."""
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+
+        def answered(message: Msg) -> None:
+            if not answer.done():
+                answer.set_result(message)
+
+        token = self.token(answered)
+        self._asked[token] = subject, answer
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._publish(subject, payload, f"{self._inbox}.{token}", headers)
+                message = await answer
+        finally:
+            del self._asked[token]
+            self.forget(token)
+        if _nobody(message):
+            raise Unanswered
+        return message
+
+    async def api(self, what: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """JetStream's answer. Raises ServerError and what `request` raises."""
+        return await self.confirmed(f"$JS.API.{what}", json.dumps(arguments).encode())
+
+    async def confirmed(self, subject: str, payload: bytes, id: str = "", **headers: str) -> dict[str, Any]:
+        """Store something under a subject, or ask for something; raises as `api`."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if id:
+            given[_MESSAGE_ID] = id
+        answer: dict[str, Any] = json.loads((await self.request(subject, payload, given or None)).data)
+        if "error" in answer:
+            raise ServerError(answer["error"])
+        return answer
+
+    def token(self, answered: Callable[[Msg], object]) -> str:
+        """The last part of a subject for answers, and what is done with them."""
+        self._tokens += 1
+        token = str(self._tokens)
+        self._answers[token] = answered
+        return token
+
+    def forget(self, token: str) -> None:
+        self._answers.pop(token, None)
+
+    async def _answer(self, message: Msg) -> None:
+        token = message.subject.rpartition(".")[2]
+        letter = self._in_flight.get(token)
+        if letter is not None:
+            self._acknowledged(letter, message)
+        elif (answered := self._answers.get(token)) is not None:
+            answered(message)
+
+    def _violated(self, kind: str, subject: str) -> None:
+        """The server does not let us. It tells the subject only, in small letters."""
+        error = self.not_permitted(f"to {'publish' if kind == 'publish' else 'listen'} at {subject}")
+        log.warning("%s", error.message)
+        if kind == "subscription":
+            self.denied.add(subject)
+            return
+        for asked, answer in self._asked.values():
+            if asked.lower() == subject and not answer.done():
+                answer.set_exception(error)
+        for letter in [letter for letter in self._in_flight.values() if letter.subject.lower() == subject]:
+            self._drop(letter)
+            letter.source.refused(letter, error)
+
+    # --- What is published --------------------------------------------------------------------------------------------
+
+    async def listen(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        """Call back for what is published under a subject. Its amount is bounded by what is asked for."""
+        return await self._client.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
+
+    def new_inbox(self) -> str:
+        """A subject of our own, which nobody can guess."""
+        return self._client.new_inbox()
+
+    async def deaf(self, subscription: Subscription) -> None:
+        """Listen no more."""
+        if not self._client.is_closed:
+            await subscription.unsubscribe()
+
+    def say(self, subject: str, payload: bytes, token: str = "") -> None:
+        """Publish something once. When nobody listens, what belongs to the token gets an answer."""
+        if self.connected:
+            self._said.append((subject, payload, f"{self._inbox}.{token}" if token else ""))
+            self._work.set()
+
+    def offer(self, source: Source) -> None:
+        """Take letters from a source until it has none."""
+        self._sources.append(source)
+        self._work.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self.connected:
+                if self._said:
+                    await self._publish(*self._said.popleft(), None)
+                elif self._again:
+                    letter = self._again.popleft()
+                    if letter.token in self._in_flight:
+                        await self._send(letter)
+                elif self._sources and len(self._in_flight) < _IN_FLIGHT:
+                    source = self._sources[0]
+                    taken = source.take()
+                    if taken is None:
+                        self._sources.popleft()
+                        continue
+                    self._tokens += 1
+                    taken.token = str(self._tokens)
+                    self._in_flight[taken.token] = taken
+                    self._sources.rotate(-1)
+                    await self._send(taken)
+                else:
+                    break
+
+    async def _send(self, letter: Letter) -> None:
+        letter.sent = asyncio.get_running_loop().time()
+        await self._publish(letter.subject, letter.payload, f"{self._inbox}.{letter.token}", {_MESSAGE_ID: letter.id})
+
+    async def _publish(self, subject: str, payload: bytes, reply: str, headers: dict[str, str] | None) -> None:
+        # What fails here was not sent: the connection is about to be made again, and so is the attempt.
+        with contextlib.suppress(self._error, OSError):
+            await self._client.publish(subject, payload, reply, headers)
+
+    def _acknowledged(self, letter: Letter, message: Msg) -> None:
+        if _nobody(message):  # JetStream is not ready: the server has just been started
+            self._soon(letter)
+            return
+        if b'"error"' in message.data:
+            error = ServerError(json.loads(message.data).get("error", {}))
+            if error.code == 503:
+                self._soon(letter)
+                return
+            self._drop(letter)
+            letter.source.refused(letter, self.no_server(f"does not store a message: {error}", None))
+            return
+        self._drop(letter)
+        letter.source.stored(letter)
+
+    def _drop(self, letter: Letter) -> None:
+        del self._in_flight[letter.token]
+        if self._sources:
+            self._work.set()
+
+    def _soon(self, letter: Letter) -> None:
+        def again() -> None:
+            self._again.append(letter)
+            self._work.set()
+
+        asyncio.get_running_loop().call_later(_PAUSE, again)
+
+    async def _tend(self) -> None:
+        """Publish again what nothing was heard of."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await anyio.sleep(_PATIENCE / 2)
+            late = loop.time() - _PATIENCE
+            if self.connected and not self._again:
+                self._again.extend(letter for letter in self._in_flight.values() if letter.sent < late)
+                self._work.set()
+
+    # --- Errors -------------------------------------------------------------------------------------------------------
+
+    def no_server(self, what: str, problem: Exception | None) -> KlorError:
+        """The error of a server that `what`."""
+        return KlorError(
+            f"the NATS server at {self.name} {what}{f': {problem}' if problem is not None and str(problem) else ''}",
+            slug="no-server", help="is it running, with JetStream? Start one with: nats-server -js",
+        )  # fmt: skip
+
+    def not_permitted(self, what: str) -> KlorError:
+        """The error of a server that does not allow `what`."""
+        return KlorError(
+            f"the NATS server at {self.name} does not allow {self._user or 'a client without a name'} {what}", slug="not-permitted",
+            help="each role needs the permissions that `klorpy nats permissions FILE CHOR` prints, and the password of its user",
+        )  # fmt: skip
+
+    def _refusal(self, error: Exception) -> KlorError:
+        if "uthorization" in str(error) or "uthentication" in str(error):
+            return self.not_permitted("to connect")
+        if isinstance(error, ValueError) or "invalid" in str(error):
+            return KlorError(
+                f"{', '.join(self.servers)} is not the address of a NATS server", slug="bad-argument",
+                help="write nats://host:port, for example nats://127.0.0.1:4222",
+            )  # fmt: skip
+        return self.no_server("cannot be used", error)
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("nats.aio.client")
+    except ImportError:
+        raise KlorError(
+            "the package nats-py is not installed", slug="bad-argument", help="install klorpy with its extra nats"
+        ) from None
+
+
+def _hopeless(error: Exception) -> bool:
+    """Whether another attempt to connect would end alike."""
+    text = str(error).lower()
+    return isinstance(error, ValueError) or any(word in text for word in ("authorization", "authentication", "certificate"))
+
+
+def _nobody(message: Msg) -> bool:
+    """Whether the server says that nobody listens."""
+    return not message.data and message.headers is not None and message.headers.get("Status") == "503"
+
+
+def _split(server: str) -> Any:
+    """The parts of an address; those of nowhere for what is none."""
+    try:
+        parts = urlsplit(server if "://" in server else f"nats://{server}")
+        _ = parts.port
+    except ValueError:
+        return urlsplit("nats://?")
+    return parts
+
+
