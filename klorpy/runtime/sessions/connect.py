@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
@@ -79,7 +80,7 @@ def _carrier(
     listen: str | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None, heartbeat: float,
     grace: float | None, app: str,
 ) -> Carrier:  # fmt: skip
-    given = {"heartbeat": heartbeat} if grace is None else {"heartbeat": heartbeat, "grace": grace}
+    given: dict[str, Any] = {"heartbeat": heartbeat} if grace is None else {"heartbeat": heartbeat, "grace": grace}
     if nats is None:
         return Tcp(listen=listen, connect=peers, identity=tls, options=TcpOptions(**given))
     if listen is not None or peers:

@@ -121,7 +121,9 @@ class Nats:
 
     def opened(self, seat: Seat) -> None:
         if seat.peers:
-            desk = self._desks[seat] = Desk(seat, self.link, self.names, self.identity)
+            desk = self._desks[seat] = Desk(
+                seat, self.link, self.names, self.identity, self.options.heartbeat / 2
+            )
             self._tasks.start_soon(self._work, desk)
 
     async def _work(self, desk: Desk) -> None:

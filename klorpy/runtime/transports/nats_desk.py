@@ -47,7 +47,7 @@ _NO_CONSUMER: Final = 10014
 class Desk:
     """The desk of a seat. `run` works for it from its beginning to its end."""
 
-    def __init__(self, seat: Seat, link: Link, names: Names, identity: bytes) -> None:
+    def __init__(self, seat: Seat, link: Link, names: Names, identity: bytes, patience: float) -> None:
         self.seat = seat
         self.ways: dict[Role, Way] = {}
         #: Done when nothing more is to be done.
@@ -55,6 +55,7 @@ class Desk:
         self._link = link
         self._names = names
         self._identity = identity
+        self._patience = patience
         self._roles = [seat.role, *seat.peers]
         self._peers = {token(role): peer for role, peer in seat.peers.items()}
         #: For directions that have no way: of roles that came to this process only later.
@@ -139,7 +140,8 @@ class Desk:
         await self._read()
         for peer in seat.peers.values():
             if peer.route is None:
-                way = self.ways[peer.role] = Way(peer, self._link, names, self._identity.hex()[:8])
+                way = Way(peer, self._link, names, self._identity.hex()[:8], self._patience, self.read_again)
+                self.ways[peer.role] = way
                 peer.route, peer.post = way, way.post
                 for frame in list(peer.outgoing.unconfirmed()):
                     way.post(frame)
@@ -169,19 +171,22 @@ class Desk:
     async def _contest(self) -> None:
         """Somebody has the role. Raises KlorError `role-taken` when anybody of the session is there; else removes it."""
         seat, link = self.seat, self._link
-        end = await self._latest()
         listening = await link.listen(self._names.said(seat.session, "*", seat.role, HERE), self._told)
         try:
+            # What comes after this is of whoever begins the session anew, as we do.
+            end = None
             async with asyncio.timeout(link.grace):
                 while not await self._anybody():
+                    end = end or await self._latest() + 1
                     await anyio.sleep(_PAUSE)
             raise KlorError(
                 f"{seat.role} of session {seat.session!r} is played by another process, or was", slug="role-taken",
                 help="give every run a session name of its own",
             )  # fmt: skip
         except TimeoutError:
-            log.info("session %s was never ended; what it left is removed", seat.session)
-            await self._erase(end + 1)
+            if end is not None:
+                log.info("session %s was never ended; what it left is removed", seat.session)
+                await self._erase(end)
         finally:
             await link.deaf(listening)
 
@@ -194,9 +199,9 @@ class Desk:
 
     async def _latest(self) -> int:
         """The number of the last message of the stream."""
-        config = {"deliver_policy": "new"}
-        answer = await self._consumer(self._link.new_inbox(), config)
-        await self._delete_consumer(self.seat.role)
+        name = f"latest=={self._identity.hex()}=={token(self.seat.session)}"[:200]
+        answer = await self._make_consumer(name, self._link.new_inbox(), {"deliver_policy": "new"})
+        await self._delete_consumer(name)
         return int(answer["delivered"]["stream_seq"])
 
     # --- Reading ------------------------------------------------------------------------------------------------------
@@ -207,7 +212,10 @@ class Desk:
         generation, deliver = self._generation, self._link.new_inbox()
         self._reading = await self._link.listen(deliver, partial(self._brought, generation))
         start = {"deliver_policy": "by_start_sequence", "opt_start_seq": self._last + 1} if self._last else {"deliver_policy": "all"}
-        await self._consumer(deliver, start)
+        await self._make_consumer(self._consumer(self.seat.role), deliver, start)
+
+    def _consumer(self, role: Role) -> str:
+        return self._names.consumer(self.seat.session, role)
 
     async def _stop_reading(self) -> None:
         self._generation += 1
@@ -215,27 +223,25 @@ class Desk:
         if reading is not None:
             await self._link.deaf(reading)
 
-    async def _consumer(self, deliver: str, start: dict[str, Any]) -> dict[str, Any]:
-        """Make the role's consumer, in the place of one that is there."""
-        seat, names = self.seat, self._names
-        name, subject = names.consumer(seat.session, seat.role), names.inbox(seat.session, seat.role)
-        if {subject.lower(), deliver.lower()} & self._link.denied:
-            raise self._link.not_permitted(f"to listen at {subject}")
-        arguments = {"stream_name": names.stream, "config": {
-            "name": name, "durable_name": name, "filter_subject": subject, "deliver_subject": deliver,
-            "ack_policy": "none", "replay_policy": "instant", "mem_storage": True, "inactive_threshold": _INACTIVE, **start,
-        }}  # fmt: skip
+    async def _make_consumer(self, name: str, deliver: str, start: dict[str, Any]) -> dict[str, Any]:
+        """Make a consumer of what is for the role, in the place of one that is there."""
+        names = self._names
+        subject = names.inbox(self.seat.session, self.seat.role)
+        config = {
+            "name": name, "durable_name": name, "filter_subject": subject, "deliver_subject": deliver, "ack_policy": "none",
+            "replay_policy": "instant", "mem_storage": True, "inactive_threshold": _INACTIVE, **start,
+        }  # fmt: skip
         what = f"CONSUMER.CREATE.{names.stream}.{name}.{subject}"
-        await self._delete_consumer(seat.role)
+        await self._delete_consumer(name)
         try:
-            return await self._insist(self._link.api, what, arguments)
+            answer: dict[str, Any] = await self._insist(self._link.api, what, {"stream_name": names.stream, "config": config})
+            return answer
         except ServerError as error:
             raise self._link.no_server("makes no consumer", error) from None
 
-    async def _delete_consumer(self, role: Role) -> None:
-        names = self._names
+    async def _delete_consumer(self, name: str) -> None:
         try:
-            await self._insist(self._link.api, f"CONSUMER.DELETE.{names.stream}.{names.consumer(self.seat.session, role)}", {})
+            await self._insist(self._link.api, f"CONSUMER.DELETE.{self._names.stream}.{name}", {})
         except ServerError as error:
             if error.number != _NO_CONSUMER:
                 raise self._link.no_server("removes no consumer", error) from None
@@ -311,7 +317,7 @@ class Desk:
         await self._stop_reading()
         for way in self.ways.values():
             await way.idle()
-        await self._delete_consumer(seat.role)
+        await self._delete_consumer(self._consumer(seat.role))
         try:
             left = await self._insist(
                 self._link.confirmed, self._names.cast(seat.session, seat.role),
@@ -328,6 +334,8 @@ class Desk:
         """Whether all others have left, or are gone, or never came."""
         for role in self.seat.peers:
             part = await self._part(role)
+            if part is None and await self._present(role):
+                return False
             if part is not None and not part.left and not await self._is_gone(role):
                 return False
         return True
@@ -353,7 +361,7 @@ class Desk:
         await self._purge(self._names.session(self.seat.session), end)
         for role in self._roles:
             if role != self.seat.role:
-                await self._delete_consumer(role)
+                await self._delete_consumer(self._consumer(role))
 
     async def _purge(self, subject: str, end: int) -> None:
         try:

@@ -162,12 +162,13 @@ class Link:
             # A role's certificate names no host: so nobody who only plays a role can pass for the server.
             options["tls"] = context = self._identity.client()
             context.check_hostname = True
+        # The library takes fractions of seconds, whatever its annotations say.
+        options |= {"reconnect_time_wait": _PAUSE, "ping_interval": max(self._heartbeat / 3, 0.1)}
         await self._until_refused(
             self._client.connect(
                 self.servers, error_cb=self._failed, disconnected_cb=self._broke, reconnected_cb=self._returned,
-                closed_cb=self._closed, max_reconnect_attempts=-1, reconnect_time_wait=_PAUSE, connect_timeout=max(2, int(self.grace)),
-                ping_interval=max(self._heartbeat / 3, 0.1), inbox_prefix=replies(self._user), skip_subject_validation=True,
-                **options,
+                closed_cb=self._closed, max_reconnect_attempts=-1, connect_timeout=max(2, int(self.grace)),
+                inbox_prefix=replies(self._user), skip_subject_validation=True, **options,
             )
         )  # fmt: skip
 

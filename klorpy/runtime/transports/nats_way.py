@@ -1,9 +1,13 @@
-"""Both directions between a seat and a role elsewhere, over NATS: letters out, frames in, and how far each side is."""
+"""Both directions between a seat and a role elsewhere, over NATS: letters out, and how far each side is.
+
+`doubt` is called when the other side is not heard: what it said last may lie at the server, its departure for example.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from klorpy.core.diagnostics import KlorError
@@ -25,11 +29,13 @@ class Way:
     """The ways from the seat of `peer` to the peer and back. `incarnation` tells this run of the session from others."""
 
     __slots__ = (
-        "_expiry", "_frames", "_id", "_idle", "_in_flight", "_lacks", "_largest", "_link", "_missing", "_now", "_offered",
-        "_parts", "_subject", "_tries", "absent", "heard", "peer", "silence", "token", "unpacker",
+        "_doubt", "_expiry", "_frames", "_id", "_idle", "_in_flight", "_lacks", "_largest", "_link", "_missing", "_now", "_offered",
+        "_parts", "_patience", "_subject", "_tries", "absent", "heard", "peer", "silence", "token", "unpacker",
     )  # fmt: skip
 
-    def __init__(self, peer: Peer, link: Link, names: Names, incarnation: str) -> None:
+    def __init__(
+        self, peer: Peer, link: Link, names: Names, incarnation: str, patience: float, doubt: Callable[[], None]
+    ) -> None:
         self.peer = peer
         self.unpacker = Unpacker()
         #: Whether something came since the last look, and for how many seconds nothing did.
@@ -48,6 +54,8 @@ class Way:
         self._offered = False
         self._in_flight = 0
         self._tries = 0
+        self._patience = min(_PATIENCE, patience)
+        self._doubt = doubt
         self._idle: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
         #: What the peer had sent that was not here yet, and what it did not have yet of ours; and since when.
@@ -112,8 +120,8 @@ class Way:
 
     @property
     def needed(self) -> bool:
-        """Whether the two still have to do with each other."""
-        return self.peer.joined and not self.peer.left and not self.peer.seat.closed and self.peer.route is self
+        """Whether the two have to do with each other, or will have."""
+        return not self.peer.left and not self.peer.seat.closed and self.peer.route is self
 
     def tell(self, asks: bool = False) -> None:
         """Say how far this side is."""
@@ -130,14 +138,25 @@ class Way:
         if state.asks and self.needed:
             self.tell()
         expected = peer.incoming.expected
-        behind, self._missing = _overdue(self._missing, expected, state.sent > expected, now)
-        lacking, self._lacks = _overdue(self._lacks, state.received, state.received < peer.outgoing.next and not self.busy, now)
+        behind, self._missing = self._overdue(self._missing, expected, state.sent > expected, now)
+        lacks = state.received < peer.outgoing.next and not self.busy
+        lacking, self._lacks = self._overdue(self._lacks, state.received, lacks, now)
         if lacking:
             # The server has lost what it had confirmed; new ids, since it may remember the old ones.
             self._tries += 1
             for frame in list(peer.outgoing.unconfirmed(state.received)):
                 self.post(frame)
         return behind
+
+    def _overdue(
+        self, before: tuple[int, float] | None, at: int, waiting: bool, now: float
+    ) -> tuple[bool, tuple[int, float] | None]:
+        """Whether one waits at the same place for long, and since when."""
+        if not waiting:
+            return False, None
+        if before is None or before[0] != at:
+            return False, (at, now)
+        return (True, (at, now)) if now - before[1] > self._patience else (False, before)
 
     # --- Presence -----------------------------------------------------------------------------------------------------
 
@@ -157,10 +176,11 @@ class Way:
 
     def _nobody(self) -> None:
         """Nobody listens where the other side should: its process has no connection with the server."""
-        if self.absent is None and self.needed:
+        if self.absent is None and self.needed and self.peer.joined:
             loop = asyncio.get_running_loop()
             self.absent = loop.time()
             self._expiry = loop.call_later(self._link.grace, self._gone)
+            self._doubt()
 
     def _gone(self) -> None:
         if self.needed and self._link.connected:
@@ -168,26 +188,17 @@ class Way:
 
     def listen(self, period: float, limit: float) -> None:
         """Look, every `period` seconds, whether the other side is there; it is lost when nothing came for `limit`."""
-        self.silence = 0.0 if self.heard else self.silence + period
+        self.silence = 0.0 if self.heard or not self.peer.joined else self.silence + period
         self.heard = False
         if self.silence >= limit:
             self.peer.seat.lost(self.peer, f"nothing was heard of it for {limit:g} s")
-        else:
-            self.tell()
+            return
+        if self.silence == period:
+            self._doubt()
+        self.tell()
 
     def close(self) -> None:
         """There will be nothing more."""
         self._link.forget(self.token)
         if self._expiry is not None:
             self._expiry.cancel()
-
-
-def _overdue(
-    before: tuple[int, float] | None, at: int, waiting: bool, now: float
-) -> tuple[bool, tuple[int, float] | None]:
-    """Whether one waits at the same place for long, and since when."""
-    if not waiting:
-        return False, None
-    if before is None or before[0] != at:
-        return False, (at, now)
-    return (True, (at, now)) if now - before[1] > _PATIENCE else (False, before)
