@@ -8,6 +8,7 @@
     klorpy graph FILE CHOR           who talks to whom, without running it
     klorpy play FILE CHOR --role R   play a role with other processes
     klorpy certificates DIR ROLE …   certificates for roles
+    klorpy nats permissions …        users for the roles, at a NATS server
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning, render
 from klorpy.environment.distributed import add_play
+from klorpy.environment.nats_server import add_nats
 from klorpy.environment.present import Palette, error_text, event_lines, exploration_lines, result_lines, wants_colour
 from klorpy.language.check import check
 from klorpy.language.hy_adapter import literal_value, mangle, read_forms
@@ -103,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     graph.set_defaults(command=_graph)
 
     add_play(commands, lambda file, name: _find(klorpy.load(file), name, file), _argument)
+    add_nats(commands, lambda file, name: _find(klorpy.load(file), name, file))
 
     signature = commands.add_parser("signature", help="show types", description="Show the types of choreographies.")
     signature.add_argument("file", metavar="FILE")

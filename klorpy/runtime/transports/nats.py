@@ -277,3 +277,28 @@ async def _there(link: Link, names: Names) -> bool:
     except (TimeoutError, Unanswered, KlorError):
         return False
     return True
+
+
+async def prepare(url: str, app: str = "klorpy", *, identity: Identity | None = None, grace: float = 5.0) -> None:
+    """Make the stream of an application, for servers where the users of roles may not. Raises as `make_stream`."""
+
+    async def nothing() -> None:
+        return None
+
+    link = Link(
+        url, identity, heartbeat=10.0, grace=grace, lost=nothing, back=lambda: None, gone=lambda error: None
+    )  # fmt: skip
+    failed: KlorError | None = None
+    async with anyio.create_task_group() as tasks:
+        try:
+            await link.open(tasks)
+            try:
+                await make_stream(link, Names(app))
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await link.close()
+        except KlorError as error:
+            failed = error
+        tasks.cancel_scope.cancel()
+    if failed is not None:
+        raise failed

@@ -194,7 +194,8 @@ class Desk:
         for role in self._roles:
             if await self._present(role):
                 # The session may have been removed, and begun anew, while we looked.
-                return await self._part(self.seat.role) is not None
+                part, _ = await self._part(self.seat.role)
+                return part is not None
         return False
 
     async def _latest(self) -> int:
@@ -325,20 +326,22 @@ class Desk:
             )  # fmt: skip
         except ServerError as error:
             raise self._link.no_server("does not let the role leave", error) from None
-        if await self._is_last():
-            await self._erase(left["seq"] + 1)
+        end = await self._end(left["seq"])
+        if end is not None:
+            await self._erase(end + 1)
         if self._listening is not None:
             await self._link.deaf(self._listening)
 
-    async def _is_last(self) -> bool:
-        """Whether all others have left, or are gone, or never came."""
+    async def _end(self, end: int) -> int | None:
+        """The number of the last message of the session, if all others have left, or are gone, or never came."""
         for role in self.seat.peers:
-            part = await self._part(role)
+            part, number = await self._part(role)
             if part is None and await self._present(role):
-                return False
+                return None
             if part is not None and not part.left and not await self._is_gone(role):
-                return False
-        return True
+                return None
+            end = max(end, number)
+        return end
 
     async def _is_gone(self, role: Role) -> bool:
         """Whether the process of a role is not there, also after the time in which it may come back."""
@@ -350,11 +353,11 @@ class Desk:
             await anyio.sleep(_PAUSE)
         return False
 
-    async def _part(self, role: Role) -> Cast | None:
-        """What the cast says of a role."""
+    async def _part(self, role: Role) -> tuple[Cast | None, int]:
+        """What the cast says of a role, and the number of that message."""
         subject = self._names.cast(self.seat.session, role)
         message = await self._insist(self._link.request, f"$JS.API.DIRECT.GET.{self._names.stream}.{subject}", b"")
-        return unpack_cast(message.data)
+        return unpack_cast(message.data), int(message.headers.get("Nats-Sequence", 0))
 
     async def _erase(self, end: int) -> None:
         """Remove what the server has of the session, but messages from number `end` on."""

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import anyio
 from anyio.abc import TaskGroup
@@ -92,7 +92,7 @@ class Link:
     """A connection with the servers of `url`, several separated by commas.
 
     `lost` is called when it broke, `back` when it is there again, and `gone` when it did not come back within `grace`
-    seconds. Both may be called more than once.
+    seconds. All may be called more than once. Raises KlorError `bad-argument` for what is no address.
     """
 
     def __init__(
@@ -100,6 +100,9 @@ class Link:
         back: Callable[[], None], gone: Callable[[KlorError], None],
     ) -> None:  # fmt: skip
         self.servers = [server.strip() for server in url.split(",")]
+        parts = [_split(server) for server in self.servers]
+        #: The servers, without user and password.
+        self.name = ", ".join(f"{server.hostname}:{server.port or 4222}" for server in parts)
         self.grace = grace
         self.connected = False
         #: Whether the server stayed away for too long.
@@ -109,7 +112,7 @@ class Link:
         self._identity = identity
         self._heartbeat = heartbeat
         self._lost, self._back, self._gone = lost, back, gone
-        self._user = next((user for server in self.servers if (user := _split(server).username)), None)
+        self._user = next((server.username for server in parts if server.username), None)
         self._client: Client
         self._error: type[Exception] = Exception
         self._problem: Exception | None = None
@@ -129,11 +132,6 @@ class Link:
         #: Subjects that we may not listen to.
         self.denied: set[str] = set()
 
-    @property
-    def name(self) -> str:
-        """The servers, without user and password."""
-        return ", ".join(f"{parts.hostname}:{parts.port or 4222}" for parts in map(_split, self.servers))
-
     # --- The connection -----------------------------------------------------------------------------------------------
 
     async def open(self, tasks: TaskGroup) -> None:
@@ -146,11 +144,13 @@ class Link:
         except TimeoutError:
             await self._client.close()
             raise self.no_server("cannot be reached", self._problem) from None
-        except (OSError, ValueError, self._error) as error:
+        except (OSError, self._error) as error:
             await self._client.close()
             raise self._refusal(error) from None
         self.connected = True
         self.largest = self._client.max_payload
+        # The library's streams answer the end of a TLS connection in a way that asyncio remarks on, without consequence.
+        logging.getLogger("asyncio").addFilter(self._unremarkable)
         self._inbox = self._client.new_inbox()
         await self.listen(f"{self._inbox}.*", self._answer)
         tasks.start_soon(self._write)
@@ -231,6 +231,10 @@ class Link:
         if self._expiry is not None:
             self._expiry.cancel()
         await self._client.close()
+        logging.getLogger("asyncio").removeFilter(self._unremarkable)
+
+    def _unremarkable(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("returning true from eof_received() has no effect")
 
     # --- Requests -----------------------------------------------------------------------------------------------------
 
@@ -417,11 +421,6 @@ class Link:
     def _refusal(self, error: Exception) -> KlorError:
         if "uthorization" in str(error) or "uthentication" in str(error):
             return self.not_permitted("to connect")
-        if isinstance(error, ValueError) or "invalid" in str(error):
-            return KlorError(
-                f"{', '.join(self.servers)} is not the address of a NATS server", slug="bad-argument",
-                help="write nats://host:port, for example nats://127.0.0.1:4222",
-            )  # fmt: skip
         return self.no_server("cannot be used", error)
 
 
@@ -437,7 +436,7 @@ def _library() -> Any:
 def _hopeless(error: Exception) -> bool:
     """Whether another attempt to connect would end alike."""
     text = str(error).lower()
-    return isinstance(error, ValueError) or any(word in text for word in ("authorization", "authentication", "certificate"))
+    return any(word in text for word in ("authorization", "authentication", "certificate"))
 
 
 def _nobody(message: Msg) -> bool:
@@ -445,13 +444,15 @@ def _nobody(message: Msg) -> bool:
     return not message.data and message.headers is not None and message.headers.get("Status") == "503"
 
 
-def _split(server: str) -> Any:
-    """The parts of an address; those of nowhere for what is none."""
+def _split(server: str) -> SplitResult:
+    """The parts of an address. Raises KlorError `bad-argument`."""
     try:
         parts = urlsplit(server if "://" in server else f"nats://{server}")
-        _ = parts.port
+        if parts.scheme in ("nats", "tls") and parts.hostname and parts.port != 0:
+            return parts
     except ValueError:
-        return urlsplit("nats://?")
-    return parts
-
-
+        pass
+    raise KlorError(
+        f"{server!r} is not the address of a NATS server", slug="bad-argument",
+        help="write nats://host:port, for example nats://127.0.0.1:4222",
+    )  # fmt: skip

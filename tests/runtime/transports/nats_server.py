@@ -75,13 +75,13 @@ def _drain(stream: IO[str]) -> None:
             pass
 
 
-async def left_behind(url: str, app: str) -> tuple[int, list[str]]:
-    """How many messages, and which consumers, an application has at the server."""
+async def left_behind(url: str, app: str) -> tuple[dict[str, int], list[str]]:
+    """How many messages of each subject, and which consumers, an application has at the server."""
     client = await nats.connect(url)
     try:
         manager = client.jsm()
-        info: Any = await manager.stream_info(f"klorpy-{app}")
+        info: Any = await manager.stream_info(f"klorpy-{app}", subjects_filter=">")
         consumers = await manager.consumers_info(f"klorpy-{app}")
-        return info.state.messages, [consumer.name for consumer in consumers]
+        return info.state.subjects or {}, [consumer.name for consumer in consumers]
     finally:
         await client.close()

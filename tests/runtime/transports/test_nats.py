@@ -149,7 +149,7 @@ def test_every_example_does_over_nats_what_it_does_when_simulated(server: NatsSe
 
     async def main() -> None:
         await all_examples()
-        assert await left_behind(server.url, "examples") == (0, [])
+        assert await left_behind(server.url, "examples") == ({}, [])
 
     run(main)
 
@@ -177,7 +177,7 @@ def test_roles_come_in_any_order_and_who_comes_late_gets_everything(server: Nats
             group.start_soon(play, "B")
             group.start_soon(play, "C")
         assert results["A"] == 5
-        assert await left_behind(server.url, "order") == (0, [])
+        assert await left_behind(server.url, "order") == ({}, [])
 
     run(main)
 
@@ -199,7 +199,7 @@ def test_roles_of_one_node_meet_others_over_the_server(server: NatsServer, ns: A
             group.start_soon(play, other, "B")
             group.start_soon(play, one, "C")
         assert results["A"] == "round"
-        assert await left_behind(server.url, "shared") == (0, [])
+        assert await left_behind(server.url, "shared") == ({}, [])
 
     run(main)
 
@@ -223,7 +223,7 @@ def test_a_second_player_of_a_role_is_refused_and_disturbs_nobody(server: NatsSe
                     results["A"] = await klorpy.play_role({"role": "A", "transport": seat}, ns.double, 4)
             assert refused.value.slug == "role-taken"
             assert results == {"A": 8}
-        assert await left_behind(server.url, "taken") == (0, [])
+        assert await left_behind(server.url, "taken") == ({}, [])
 
     run(main)
 
@@ -248,7 +248,7 @@ def test_names_may_be_anything(server: NatsServer) -> None:
     async def main() -> None:
         results = await everyone(chor, {"A*": ("hallo",)}, server.url, "a b.c > * ü/\\", app="x.y z")
         assert results["Käufer-2"] == "hallo"
-        assert await left_behind(server.url, token("x.y z")) == (0, [])
+        assert await left_behind(server.url, token("x.y z")) == ({}, [])
 
     run(main)
 
@@ -260,7 +260,7 @@ def test_missing_roles_are_named_and_nothing_is_left(server: NatsServer, ns: Any
             async with klorpy.connect(ns.around, "A", session="alone", nats=server.url, deadline=0.1, app="missing"):
                 raise AssertionError("the cast is not complete")
         assert missing.value.missing == ("B", "C")
-        assert await left_behind(server.url, "missing") == (0, [])
+        assert await left_behind(server.url, "missing") == ({}, [])
 
     run(main)
 
@@ -283,7 +283,7 @@ def test_different_texts_do_not_play_together(server: NatsServer, ns: Any) -> No
             group.start_soon(play, ns.double, "A")
             group.start_soon(play, other.double, "B")
         assert errors == {"A": "different-choreography", "B": "different-choreography"}
-        assert await left_behind(server.url, "texts") == (0, [])
+        assert await left_behind(server.url, "texts") == ({}, [])
 
     run(main)
 
@@ -325,7 +325,7 @@ def test_a_sender_waits_for_a_slow_receiver_and_the_server_keeps_little(server: 
 
             group.start_soon(play, one, "A", 3000)
             group.start_soon(play, other, "B", lambda x: None)
-        assert await left_behind(server.url, "slow") == (0, [])
+        assert await left_behind(server.url, "slow") == ({}, [])
 
     run(main)
 
@@ -358,7 +358,7 @@ def test_messages_survive_a_server_that_is_killed_twice(own_server: NatsServer, 
             results = await everyone(ns.ping_pong, {"A": (1000,), "B": (see,)}, own_server.url, "s")
         assert results == {"A": "end", "B": "end"}
         assert seen == list(range(1000, 0, -1))
-        assert await left_behind(own_server.url, "klorpy") == (0, [])
+        assert await left_behind(own_server.url, "klorpy") == ({}, [])
 
     run(main)
 
@@ -483,7 +483,7 @@ def test_the_error_of_a_role_is_the_verdict_of_all_and_nothing_is_left(server: N
         assert results["B"] == "no shelf"
         for role in "AC":
             assert "B failed at step 0 (LookupError: no shelf" in results[role]
-        assert await left_behind(server.url, "fails") == (0, [])
+        assert await left_behind(server.url, "fails") == ({}, [])
 
     run(main)
 
@@ -514,7 +514,7 @@ def test_an_orderly_departure_is_no_failure(server: NatsServer) -> None:
             group.start_soon(play, "B")
             group.start_soon(play, "C", held)
         assert results["C"] == "end"
-        assert await left_behind(server.url, "leave") == (0, [])
+        assert await left_behind(server.url, "leave") == ({}, [])
 
     run(main)
 
@@ -548,7 +548,7 @@ def test_sessions_that_others_began_are_served_whenever_they_began(server: NatsS
                         group.start_soon(ask, number)
                 servers.cancel_scope.cancel()
         assert results == {number: 2 * number for number in range(1, 20)}
-        assert await left_behind(server.url, "serve") == (0, [])
+        assert await left_behind(server.url, "serve") == ({}, [])
 
     run(main)
 
@@ -581,7 +581,7 @@ def test_the_bookseller_in_processes(server: NatsServer) -> None:
     assert [buyer.returncode, seller.returncode] == [0, 0]
     assert "B --> S: " in said[0]
     assert "S --> B: " in said[1]
-    assert asyncio.run(left_behind(server.url, "books")) == (0, [])
+    assert asyncio.run(left_behind(server.url, "books")) == ({}, [])
 
 
 @needs_server
@@ -599,7 +599,7 @@ def test_a_process_that_is_killed_is_lost_and_its_session_can_be_begun_anew(serv
     assert buyer.returncode == 1
     assert "Seller failed (its connection with the NATS server is gone since 0.5 s)" in complaint
     assert "Traceback" not in complaint
-    assert asyncio.run(left_behind(server.url, "killed")) == (0, [])
+    assert asyncio.run(left_behind(server.url, "killed")) == ({}, [])
 
     # Now the buyer is killed, too, so that nobody is there to clear up.
     seller = started("play", file, "shop", "--role", "Seller", *common)
@@ -609,12 +609,290 @@ def test_a_process_that_is_killed_is_lost_and_its_session_can_be_begun_anew(serv
     for process in (seller, buyer):
         process.kill()
         process.communicate()
-    assert asyncio.run(left_behind(server.url, "killed"))[0] > 0
+    assert asyncio.run(left_behind(server.url, "killed"))[0]
     chor = klorpy.evaluate("(defchor shop [Buyer Seller] (-> Buyer Seller) [title] (Buyer->Seller title))").shop
 
     async def main() -> None:
         results = await everyone(chor, {"Buyer": ("LiSP",)}, server.url, "s", app="killed", grace=0.5)
         assert results["Seller"] == "LiSP"
-        assert await left_behind(server.url, "killed") == (0, [])
+        assert await left_behind(server.url, "killed") == ({}, [])
 
     run(main)
+
+
+# --- Permissions, passwords, certificates -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[NatsServer]:
+    """A server with the users that `klorpy nats permissions` prints for the bookseller with two buyers."""
+    file = Path(klorpy.examples.__file__).parent / "two_buyers.hy"
+    assert klorpy_command(["nats", "permissions", str(file), "buy-with-help", "--app", "books"]) == 0
+    started = NatsServer(tmp_path / "store", capsys.readouterr().out)
+    chor = klorpy.load(file).buy_with_help
+    passwords = {f"KLORPY_{role.upper()}": f"secret-of-{role}" for role in (*chor.roles, "setup")}
+    started.start({**os.environ, **passwords})
+    yield started
+    started.kill()
+
+
+@needs_server
+def test_users_of_roles_play_but_cannot_pass_for_others_nor_read_their_mail(
+    guarded: NatsServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from klorpy.examples import two_buyers
+
+    chor = two_buyers.buy_with_help
+    one, other, seller = chor.roles
+    example = next(values for values in (run.values for run in RUNS) if values[0].choreography == "buy-with-help")
+    args = {
+        role: tuple(arg for arg, type_ in zip(example[1], chor.signature.arrow.params, strict=True) if role in type_.roles)
+        for role in chor.roles
+    }  # fmt: skip
+
+    def url(user: str) -> str:
+        return guarded.of(user, f"secret-of-{user.removeprefix('klorpy-')}")
+
+    # Roles may not make the stream, which the setup user does once.
+    async def too_early() -> None:
+        with pytest.raises(klorpy.KlorError) as refused:
+            async with klorpy.host(nats=url(one), app="books"):
+                raise AssertionError("there is no stream")
+        assert refused.value.slug == "not-permitted"
+
+    run(too_early)
+    assert klorpy_command(["nats", "prepare", "--nats", url(SETUP), "--app", "books"]) == 0
+    assert capsys.readouterr().out == "the stream klorpy-books is there\n"
+
+    async def main() -> None:
+        results = {}
+
+        async def play(role: str) -> None:
+            async with klorpy.connect(chor, role, session="s", nats=url(role), app="books") as seat:
+                results[role] = await klorpy.play_role({"role": role, "transport": seat}, chor, *args[role])
+
+        # A buyer who does what he can to speak for the seller, and to read what is said to her, while they trade.
+        denied: list[str] = []
+
+        async def complaint(error: Exception) -> None:
+            denied.append(str(error))
+
+        heard: list[Any] = []
+
+        async def hear(message: Any) -> None:
+            heard.append(message)
+
+        names = Names("books")
+        async with await nats.connect(url(one), error_cb=complaint, inbox_prefix=f"_INBOX.{one}") as cheat:
+            await cheat.publish(names.message("s", seller, other), pack([Frame(3, 1, 99, b"", b"\xc0")]))
+            await cheat.publish(names.cast("s", seller), b"x")
+            await cheat.publish(names.said("s", seller, other, "now"), b"x")
+            for subject in (names.inbox("s", seller), f"{names.prefix}.>", names.said("s", "*", seller, "*"), f"_INBOX.{seller}.>", "_INBOX.>"):
+                await cheat.subscribe(subject, cb=hear)
+            for name, filter_ in (("x", names.inbox("s", seller)), ("y", f"{names.prefix}.>")):
+                config = {"name": name, "filter_subject": filter_, "deliver_subject": cheat.new_inbox(), "ack_policy": "none"}
+                body = json.dumps({"stream_name": names.stream, "config": config}).encode()
+                await cheat.publish(f"$JS.API.CONSUMER.CREATE.{names.stream}.{name}.{filter_}", body)
+                await cheat.publish(f"$JS.API.CONSUMER.CREATE.{names.stream}", body)
+                # The filter that is allowed, and another inside.
+                with contextlib.suppress(nats.errors.Error):
+                    answer = await cheat.request(
+                        f"$JS.API.CONSUMER.CREATE.{names.stream}.{name}.{names.inbox('s', one)}", body, timeout=2
+                    )
+                    assert "error" in json.loads(answer.data)
+            await cheat.publish(f"$JS.API.STREAM.MSG.GET.{names.stream}", b'{"seq":1}')
+            await cheat.publish(f"$JS.API.DIRECT.GET.{names.stream}.{names.message('s', other, seller)}", b"")
+            await cheat.publish(f"$JS.API.CONSUMER.MSG.NEXT.{names.stream}.{names.consumer('s', seller)}", b"1", reply=cheat.new_inbox())
+            # Mail of one's own, delivered to where the seller speaks.
+            config = {"name": "z", "filter_subject": names.inbox("s", one), "deliver_subject": names.message("s", seller, other), "ack_policy": "none"}
+            answer = await cheat.request(
+                f"$JS.API.CONSUMER.CREATE.{names.stream}.z.{names.inbox('s', one)}",
+                json.dumps({"stream_name": names.stream, "config": config}).encode(), timeout=2,
+            )  # fmt: skip
+            assert "cycle" in answer.data.decode()
+            await cheat.flush()
+            async with anyio.create_task_group() as group:
+                for role in chor.roles:
+                    group.start_soon(play, role)
+            await cheat.flush()
+        assert heard == []
+        assert len(denied) == 15, denied
+        assert all("permissions violation" in text for text in denied)
+        assert same_value(results, example[0].reference(*example[1]))
+
+    run(main)
+
+
+@needs_server
+def test_a_wrong_password_is_not_tried_twice(guarded: NatsServer, ns: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(klorpy.KlorError, match="does not allow B1 to connect") as refused:
+            async with klorpy.host(nats=guarded.of("B1", "wrong")):
+                raise AssertionError("the password is wrong")
+        assert refused.value.slug == "not-permitted"
+        assert "wrong" not in str(refused.value)
+
+    run(main)
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> klorpy.Identity:
+    """Files of an authority, of a server at 127.0.0.1 and of a client."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for name, made in {"server": authority.issue_cert("127.0.0.1"), "A+B": authority.issue_cert("client.example")}.items():
+        made.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+        made.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+    return klorpy.Identity.of(tmp_path, ["A", "B"])
+
+
+@needs_server
+def test_over_tls_with_certificates_on_both_sides(
+    tmp_path: Path, certificates: klorpy.Identity, ns: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = f'cert_file: "{tmp_path}/server.pem", key_file: "{tmp_path}/server.key", ca_file: "{tmp_path}/ca.pem"'
+    started = NatsServer(tmp_path / "store", f"tls {{ {files}, verify: true }}")
+    started.start()
+
+    async def main() -> None:
+        results = await everyone(ns.double, {"A": (21,)}, started.url, "s", tls=certificates)
+        assert results["A"] == 42
+        with pytest.raises(klorpy.KlorError) as refused:
+            async with klorpy.host(nats=started.url, grace=0.5):
+                raise AssertionError("the server demands a certificate")
+        assert refused.value.slug == "no-server"
+
+    try:
+        run(main)
+    finally:
+        started.kill()
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+@needs_server
+def test_a_server_whose_certificate_is_for_another_host_is_refused(
+    tmp_path: Path, certificates: klorpy.Identity, ns: Any
+) -> None:
+    """The certificate of a role is of the same authority, and still does not make a server."""
+    started = NatsServer(tmp_path / "store", f'tls {{ cert_file: "{tmp_path}/A+B.pem", key_file: "{tmp_path}/A+B.key" }}')
+    started.start()
+
+    async def main() -> None:
+        with pytest.raises(klorpy.KlorError, match="certificate") as refused:
+            async with klorpy.host(nats=started.url, tls=certificates, grace=2):
+                raise AssertionError("the certificate is of a client")
+        assert refused.value.slug == "no-server"
+
+    try:
+        run(main)
+    finally:
+        started.kill()
+
+
+# --- What is wrong from the beginning ---------------------------------------------------------------------------------
+
+
+def refusal(url: str, **options: Any) -> klorpy.KlorError:
+    """The error of a node at `url`."""
+    errors = []
+
+    async def main() -> None:
+        try:
+            async with klorpy.host(nats=url, **options):
+                pass
+        except klorpy.KlorError as error:
+            errors.append(error)
+
+    run(main)
+    (error,) = errors
+    return error
+
+
+@needs_server
+def test_a_server_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    server = NatsServer(tmp_path / "store")
+    server.start()
+    server.kill()
+    error = refusal(server.url, grace=0.2)
+    assert (error.slug, error.help) == ("no-server", "is it running, with JetStream? Start one with: nats-server -js")
+    assert f"127.0.0.1:{server.port} cannot be reached" in error.message
+    file = Path(klorpy.examples.__file__).parent / "simple.hy"
+    assert klorpy_command(["play", str(file), "simple", "--role", "A", "--session", "s", "--grace", "0.2", "--nats", server.url, "1"]) == 1
+    said = capsys.readouterr().err
+    assert "error[no-server]: the NATS server at" in said
+    assert "Traceback" not in said
+
+
+@needs_server
+def test_a_server_without_jetstream(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "store", jetstream=False)
+    server.start()
+    try:
+        error = refusal(server.url, grace=0.5)
+    finally:
+        server.kill()
+    assert error.slug == "no-server"
+    assert "has no JetStream" in error.message
+
+
+@pytest.mark.parametrize("url", ["nats://127.0.0.1:port", "nats://", "http://127.0.0.1:4222", "nats://127.0.0.1:70000"])
+def test_what_is_no_address(url: str) -> None:
+    error = refusal(url, grace=0.2)
+    assert error.slug == "bad-argument"
+    assert "nats://host:port" in error.help
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nats.aio.client", None)
+    error = refusal("nats://127.0.0.1:4222")
+    assert (error.slug, error.help) == ("bad-argument", "install klorpy with its extra nats")
+
+
+def test_over_nats_and_over_tcp_at_once() -> None:
+    error = refusal("nats://127.0.0.1:4222", listen="127.0.0.1:0")
+    assert error.slug == "bad-argument"
+
+
+def test_the_library_is_loaded_when_it_is_used() -> None:
+    code = "import sys, klorpy; klorpy.connect; print([name for name in sys.modules if name.split('.')[0] == 'nats'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+# --- Names and payloads -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["A", "A.b", "*", ">", "=", "=3D", "%41", "", "ü ~", "a/b\\c", "\n", "A" * 300])
+def test_a_token_stands_for_one_name_and_breaks_no_subject(name: str) -> None:
+    made = token(name)
+    assert name_of(made) == name
+    assert made != "="
+    assert not set(made) & set(".*> \t\r\n/\\%")
+    assert len(Names(name).consumer(name, name)) <= 200 or len(name) < 100
+
+
+def test_damaged_payloads_are_refused_and_do_nothing_else() -> None:
+    rng = random.Random(7)
+    frame = Frame(2, 3, 4, b"key", bytes(range(256)))
+    payloads = [pack([frame, frame]), *pack_parts(frame, 100)]
+    for _ in range(3000):
+        data = bytearray(rng.choice(payloads))
+        for _ in range(rng.randint(1, 3)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        del data[rng.randint(0, len(data)) :]
+        with contextlib.suppress(ProtocolError):
+            assert all(isinstance(made, Frame) for made in Unpacker().feed(bytes(data)))
+        unpack_state(bytes(data))
+        unpack_cast(bytes(data))
+
+
+def test_parts_come_in_any_order_and_more_than_once() -> None:
+    frame = Frame(2, 3, 4, b"key", random.Random(1).randbytes(10_000))
+    parts = pack_parts(frame, 500) * 2
+    random.Random(2).shuffle(parts)
+    unpacker, expected, whole = Unpacker(), 3, []
+    for part in parts:
+        for made in unpacker.feed(part, expected):
+            whole.append(made)
+            expected = made.number + 1
+    assert whole == [frame]
