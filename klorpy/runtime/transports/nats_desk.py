@@ -357,7 +357,7 @@ class Desk:
         """What the cast says of a role, and the number of that message."""
         subject = self._names.cast(self.seat.session, role)
         message = await self._insist(self._link.request, f"$JS.API.DIRECT.GET.{self._names.stream}.{subject}", b"")
-        return unpack_cast(message.data), int(message.headers.get("Nats-Sequence", 0))
+        return unpack_cast(message.data), int((message.headers or {}).get("Nats-Sequence", 0))
 
     async def _erase(self, end: int) -> None:
         """Remove what the server has of the session, but messages from number `end` on."""

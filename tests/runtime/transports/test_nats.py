@@ -10,8 +10,7 @@ import os
 import random
 import subprocess
 import sys
-import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -401,7 +400,7 @@ def test_a_server_that_does_not_come_back_is_the_verdict(own_server: NatsServer,
 
         async with anyio.create_task_group() as group:
             group.start_soon(kill)
-            args = {role: (wait,) for role in "ABC"}
+            args = dict.fromkeys("ABC", (wait,))
             results = await everyone(ns.held, args, own_server.url, "s", grace=0.3)
         for role, error in results.items():
             assert isinstance(error, klorpy.SessionFailed)
