@@ -98,7 +98,7 @@ TITLES: Final[dict[str, str]] = {
     "not-copyable": "the value cannot be given to another role",
     "not-sendable": "the value cannot be sent to another process",
     "wire-error": "bytes that are not a value",
-    "peer-closed": "a role has left",
+    "transport-closed": "the transport was closed",
     "peer-lost": "a role was lost",
     "session-failed": "the session failed",
     "roles-missing": "the cast is not complete",

@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import anyio
@@ -93,8 +96,35 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
             else:
                 await _play_all(node, chor, given, arguments, palette)
 
-    anyio.run(run)
+    with _ended_by(signal.SIGTERM) as ended:
+        try:
+            anyio.run(run)
+        except KeyboardInterrupt:
+            if not ended():
+                raise
+            print("terminated", file=sys.stderr)
+            return 128 + signal.SIGTERM
     return 0
+
+
+@contextlib.contextmanager
+def _ended_by(number: signal.Signals) -> Iterator[Callable[[], bool]]:
+    """Let a signal end the run as Ctrl-C does, so that the others are told; gives whether it came."""
+    came = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal came
+        came = True
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
+        yield lambda: False
+        return
+    before = signal.signal(number, interrupt)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(number, before)
 
 
 async def _play_all(

@@ -148,15 +148,18 @@ async def _drive(machine: Machine, transport: Transport) -> Any:
                 if value is DONE:
                     return machine.result
             else:
-                # The two commonest commands without another coroutine around them.
                 word = command[0]
                 if word == RECEIVE:
                     value = await transport.receive(command[1], command[2])
                 elif word == SEND:
                     await transport.send(command[1], command[2], command[3])
                     value = None
+                elif word == AWAIT:
+                    value = await _awaited(command)
                 else:
-                    value = await _perform(machine, command)
+                    if word in CALLS:
+                        machine.enter(command)
+                    value = None
             # A role that only computes or only sends must not starve the loop, and can be cancelled.
             silent += 1
             if silent >= BREATH:
@@ -166,23 +169,17 @@ async def _drive(machine: Machine, transport: Transport) -> Any:
         machine.close()
 
 
-async def _perform(machine: Machine, command: Command) -> Any:
-    word = command[0]
-    if word in CALLS:
-        machine.enter(command)
-        return None
-    if word == AWAIT:
-        awaitable, site = command[1], command[2]
-        if not isinstance(awaitable, Awaitable):
-            raise KlorError(
-                site.diagnostic(
-                    "cannot-await",
-                    f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
-                    help="await what a coroutine function returns",
-                )
+async def _awaited(command: Command) -> Any:
+    _, awaitable, site = command
+    if not isinstance(awaitable, Awaitable):
+        raise KlorError(
+            site.diagnostic(
+                "cannot-await",
+                f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
+                help="await what a coroutine function returns",
             )
-        return await awaitable
-    return None
+        )
+    return await awaitable
 
 
 class _Functions:

@@ -28,6 +28,14 @@ def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 
 
+def again(data: bytes) -> float:
+    """The seconds that decoding takes."""
+    start = time.perf_counter()
+    with contextlib.suppress(klorpy.WireError):
+        decode(data)
+    return time.perf_counter() - start
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="decode damaged frames")
     parser.add_argument("--inputs", type=int, default=100_000, help="how many inputs (100000)")
@@ -62,8 +70,9 @@ def main() -> int:
         if measured:
             largest = max(largest, (tracemalloc.get_traced_memory()[1], data))
             tracemalloc.stop()
-        else:
-            slowest = max(slowest, (time.perf_counter() - start, data))
+        elif (took := time.perf_counter() - start) > slowest[0]:
+            # Something else may have been running: it counts if it is slow again.
+            slowest = max(slowest, (min(took, again(data), again(data)), data))
     print(f"{options.inputs} inputs: " + ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items())))
     for reason, count in reasons.most_common(12):
         print(f"  {count:7} {reason}")

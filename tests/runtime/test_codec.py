@@ -42,7 +42,7 @@ from tests.runtime.wire_values import (
 )
 
 NAN = float("nan")
-UTC = dt.timezone.utc
+UTC = dt.UTC
 PLUS_TWO = dt.timezone(dt.timedelta(hours=2))
 MOMENT = dt.datetime(2024, 2, 29, 12, 30, 15, 123456)
 
@@ -74,7 +74,7 @@ EXACT: list[Any] = [
     {frozenset({1}): 2}, {"a": {"b": ({}, [()])}}, {NAN: 1}, {2**70: 1, "s": 2}, {b"k": Decimal(1)},
     # Decimals and identifiers.
     Decimal("1.50"), Decimal("-0"), Decimal("0E-7"), Decimal("1E+400"), Decimal("NaN"), Decimal("-sNaN123"),
-    Decimal("Infinity"), uuid.UUID(int=5), uuid.uuid1(),
+    Decimal("Infinity"), uuid.UUID(int=5), uuid.UUID(int=6, is_safe=uuid.SafeUUID.safe),
     # Dates and times.
     MOMENT, MOMENT.replace(tzinfo=UTC), MOMENT.replace(tzinfo=PLUS_TWO), MOMENT.replace(fold=1),
     MOMENT.replace(tzinfo=dt.timezone(dt.timedelta(seconds=-4711), "odd")),
@@ -93,7 +93,7 @@ EXACT: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", EXACT, ids=lambda value: f"{type(value).__name__}-{str(value)[:30]!a}")
+@pytest.mark.parametrize("value", EXACT, ids=[f"{i}-{type(value).__name__}" for i, value in enumerate(EXACT)])
 def test_it_arrives_exactly(value: Any) -> None:
     data = encode(value)
     arrived = decode(data)
@@ -103,7 +103,7 @@ def test_it_arrives_exactly(value: Any) -> None:
     assert exactly(decode(encode([{"it": value}, (value,)]))) == exactly([{"it": value}, (value,)])
 
 
-@settings(derandomize=True, max_examples=800, deadline=None)
+@settings(derandomize=True, max_examples=500, deadline=None)
 @given(values())
 def test_what_is_decoded_is_what_was_encoded(value: Any) -> None:
     data = encode(value)

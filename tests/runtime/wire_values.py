@@ -94,7 +94,7 @@ def exactly(value: Any) -> Any:
 # --- Strategies -------------------------------------------------------------------------------------------------------
 
 _OFFSETS = st.timedeltas(dt.timedelta(hours=-23), dt.timedelta(hours=23))
-ZONES = st.none() | st.just(dt.timezone.utc) | st.builds(dt.timezone, _OFFSETS) | st.builds(
+ZONES = st.none() | st.just(dt.UTC) | st.builds(dt.timezone, _OFFSETS) | st.builds(
     dt.timezone, _OFFSETS, st.sampled_from(["CET", "", "Mitteleuropäische Zeit"])
 )  # fmt: skip
 DECIMALS = st.decimals().filter(lambda value: not value.is_snan()) | st.builds(

@@ -21,6 +21,7 @@ from anyio.abc import TaskGroup
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
+from klorpy.core.verdicts import Verdict
 from klorpy.runtime.erasure import check_playable
 from klorpy.runtime.sessions.channel import Window
 from klorpy.runtime.sessions.fingerprint import fingerprint, site_keys
@@ -34,6 +35,8 @@ DEADLINE: Final = 30.0
 
 #: Sessions that are remembered after their end.
 _ENDED: Final = 100_000
+#: Sessions that are remembered, which others began before anybody here joined them.
+_EARLY: Final = 10_000
 
 
 class Carrier(Protocol):
@@ -55,7 +58,7 @@ class Carrier(Protocol):
         """Tell the peer how much of what it sent was consumed."""
 
     def served(self, role: Role) -> None:
-        """From now on a role is played in every session that others begin: tell the node of all (`awaits`)."""
+        """From now on a role is played in every session that others begin: tell the node of those (`awaits`)."""
 
 
 #: Plays a role of a session that others began; given its seat.
@@ -81,7 +84,9 @@ class Node:
         self.woken: list[Waiter] | None = None
         self._servers: dict[Role, _Service] = {}
         #: The latest sessions that were left here: what still comes for them is late, and not the beginning of a new one.
-        self._ended: OrderedDict[tuple[str, Role], None] = OrderedDict()
+        self._ended: OrderedDict[tuple[str, Role], Verdict | None] = OrderedDict()
+        #: The sessions that others began before anybody here joined: a server that comes later plays them, too.
+        self._early: OrderedDict[tuple[str, Role], None] = OrderedDict()
         self._stack = contextlib.AsyncExitStack()
         self._tasks: TaskGroup | None = None
 
@@ -153,6 +158,7 @@ class Node:
             )  # fmt: skip
         seat = Seat(session, role, definition.roles, fingerprint(chor), site_keys(chor), self, self.window)
         self.seats[session, role] = seat
+        self._early.pop((session, role), None)
         seat.observer = self._record if self.observers else None
         for peer in seat.peers.values():
             neighbour = self.seats.get((session, peer.role))
@@ -186,6 +192,9 @@ class Node:
 
                 service.start = start
                 self.carrier.served(role)
+                for session, target in list(self._early):
+                    if target == role:
+                        self.awaits(ChannelName(session, "", role))
                 await anyio.sleep_forever()
         finally:
             del self._servers[role]
@@ -211,11 +220,20 @@ class Node:
                 service.begun.add(name.session)
                 service.start(name.session)
             return True
-        return self.sessions is None or name.session in self.sessions
+        if self.sessions is not None and name.session not in self.sessions:
+            return False
+        self._early[name.session, name.target] = None
+        if len(self._early) > _EARLY:
+            self._early.popitem(last=False)
+        return True
 
     def over(self, name: ChannelName) -> bool:
         """Whether the target of a channel has left its session."""
         return (name.session, name.target) in self._ended
+
+    def verdict(self, name: ChannelName) -> Verdict | None:
+        """The verdict of a session that the target of a channel has left; None when it left in good order."""
+        return self._ended[name.session, name.target]
 
     def peer(self, name: ChannelName) -> Peer | None:
         """The source of a channel, as the seat that is its target sees it."""
@@ -239,7 +257,7 @@ class Node:
 
     def closed(self, seat: Seat) -> None:
         if self.seats.pop((seat.session, seat.role), None) is not None:
-            self._ended[seat.session, seat.role] = None
+            self._ended[seat.session, seat.role] = seat.verdict
             if len(self._ended) > _ENDED:
                 self._ended.popitem(last=False)
         self.carrier.released(seat)

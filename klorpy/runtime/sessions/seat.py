@@ -16,7 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -24,9 +24,9 @@ from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.types import Role
 from klorpy.core.values import show
-from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed
+from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
 from klorpy.runtime.limits import WireError
-from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
+from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
 from klorpy.runtime.sessions.fingerprint import Fingerprint, differences
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.wire import decode, encode
@@ -34,7 +34,8 @@ from klorpy.runtime.wire import decode, encode
 log: Final = logging.getLogger("klorpy.session")
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_mark: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes]]).decode
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+_decode_join: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes], _Count, _Count]).decode
 _decode_leave: Final = msgspec.msgpack.Decoder(tuple[str, str, int | None, str, str] | None).decode
 
 
@@ -94,8 +95,6 @@ class Peer:
         self.role = role
         #: The direction in which the seat sends.
         self.name = ChannelName(seat.session, seat.role, role)
-        self.outgoing = Outgoing(window)
-        self.incoming = Incoming(window)
         #: What arrived and was not received yet.
         self.messages: deque[Frame] = deque()
         self.joined = False
@@ -103,12 +102,24 @@ class Peer:
         #: Who waits for a message, and who for room in the window.
         self.waiter: Waiter | None = None
         self.room: asyncio.Future[None] | None = None
+        self.start_again(window)
+
+    def start_again(self, window: Window) -> None:
+        """Nothing has been sent, and there is no way to the peer."""
+        self.outgoing = Outgoing(CLOSED)
+        self.incoming = Incoming(window)
         #: The carrier's own: how to reach the peer; and what sends a frame there, at least once. While there is no way, the
         #: frames are kept, and sent when there is one.
         self.route: Any = None
         self.post: Callable[[Frame], object] = _keep
         #: What senders wait for while too much is on its way to the peer's process.
         self.crowded: asyncio.Future[None] | None = None
+
+    def agree(self, window: Window) -> None:
+        """Use the window that both ends have agreed on."""
+        self.outgoing.window = window
+        self.incoming.agree(window)
+        _wake(self.room)
 
 
 class Seat:
@@ -132,20 +143,22 @@ class Seat:
         self.clock = 0
         self.observer: Callable[[Record], None] | None = None
         #: What is known about roles that are not there, for the error.
-        self.notes: list[str] = []
-        self.peers = {other: Peer(self, other, window or Window()) for other in roles if other != role}
+        self.notes: dict[Role, str] = {}
+        self.window = window or Window()
+        self.peers = {other: Peer(self, other, self.window) for other in roles if other != role}
+        self._introduction = _encode((mark.name, mark.signature, dict(mark.parts), self.window.frames, self.window.size))
         self._keys = keys
         self._post = post
         self._watchers: list[Callable[[], object]] = []
+        self._loop = asyncio.get_running_loop()
         self._assembled: asyncio.Future[None] | None = None
         #: Where the role waits.
         self._at: tuple[Peer, Site] | None = None
 
     def join(self) -> None:
         """Tell the others that the role is played here."""
-        body = _encode((self.mark.name, self.mark.signature, dict(self.mark.parts)))
         for peer in self.peers.values():
-            self._push(peer, JOIN, body)
+            self._push(peer, JOIN, self._introduction)
         self._observe("joined")
 
     async def assembled(self, deadline: float | None) -> None:
@@ -165,6 +178,10 @@ class Seat:
             raise self._missing(missing, deadline)
 
     @property
+    def _name(self) -> str:
+        return f"session {self.session} of {self.mark.name}"
+
+    @property
     def missing(self) -> tuple[Role, ...]:
         """The roles that have not joined yet."""
         return tuple(peer.role for peer in self.peers.values() if not peer.joined)
@@ -179,10 +196,8 @@ class Seat:
             body = encode(value)
         except KlorError as error:
             raise _at_site(error, site) from None
-        if not peer.outgoing.open:
+        if peer.crowded is not None or not peer.outgoing.open:
             await self._room(peer, site)
-        if peer.crowded is not None:
-            await peer.crowded
         self.step += 1
         self.clock += 1
         peer.post(peer.outgoing.push(DATA, self.clock, self._keys.get(site, b""), body))
@@ -194,7 +209,7 @@ class Seat:
         if self.verdict is not None or not peer.messages:
             await self._message(peer, site)
         frame = peer.messages.popleft()
-        if peer.incoming.consume():
+        if peer.incoming.consume(len(frame.body)):
             self._post.confirm(peer)
         self.step += 1
         self.clock = max(self.clock, frame.stamp) + 1
@@ -221,12 +236,14 @@ class Seat:
     def watch(self, cancel: Callable[[], object]) -> None:
         """Call `cancel` when the session fails while its role does something else than to wait for a message."""
         self._watchers.append(cancel)
+        if self.verdict is not None:
+            cancel()
 
     def error(self) -> SessionFailed:
         """The error of a session that has failed, for its role."""
         assert self.verdict is not None
         peer, site = self._at or (None, None)
-        return session_failed(self.session, self.mark.name, self.verdict, self.role, peer.role if peer else None, site)
+        return session_failed(self._name, self.verdict, self.role, peer.role if peer else None, site)
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
@@ -239,7 +256,7 @@ class Seat:
                 break
             if peer.left:
                 raise self._unable(peer, site)
-            peer.waiter = Waiter()
+            peer.waiter = Waiter(self._loop)
             try:
                 await peer.waiter
             finally:
@@ -247,14 +264,18 @@ class Seat:
         self._at = None
 
     async def _room(self, peer: Peer, site: Site) -> None:
+        """Wait until the window has room for a message, and the connection, too."""
         self._at = (peer, site)
-        while not peer.outgoing.open:
-            peer.room = asyncio.get_running_loop().create_future()
-            try:
-                await peer.room
-            finally:
-                peer.room = None
-            if self.verdict is not None or peer.left:
+        while (crowded := peer.crowded) is not None or not peer.outgoing.open:
+            if crowded is not None:
+                await asyncio.wait((crowded,))
+            else:
+                peer.room = asyncio.get_running_loop().create_future()
+                try:
+                    await peer.room
+                finally:
+                    peer.room = None
+            if self.verdict is not None or self.closed or peer.left:
                 raise self._unable(peer, site)
         self._at = None
 
@@ -263,9 +284,13 @@ class Seat:
     def arrived(self, peer: Peer, frame: Frame) -> None:
         """A frame of the peer arrived, perhaps again, perhaps too early."""
         incoming = peer.incoming
-        if frame[0] == DATA and frame[1] == incoming.expected and peer.joined and not (self.closed or incoming.early):
+        if (
+            frame[0] == DATA and frame[1] == incoming.expected and peer.joined and not (self.closed or incoming.early)
+            and incoming.room > 0 and frame[1] <= incoming.limit
+        ):  # fmt: skip
             # What nearly always happens, without a detour.
             incoming.expected += 1
+            incoming.room -= len(frame[4])
             peer.messages.append(frame)
             if peer.waiter is not None:
                 self._post.wake(peer.waiter)
@@ -285,23 +310,29 @@ class Seat:
             self._fail(Verdict(peer.role, str(error), slug="protocol-error"))
         _wake(peer.room)
 
-    def lost(self, peer: Peer, reason: str) -> None:
-        """There is no way to the peer any more, and there will be none."""
-        if not peer.left:
-            self._fail(Verdict(peer.role, reason, slug="peer-lost"))
-
-    def refused(self, peer: Peer, slug: str, reason: str) -> None:
-        """The peer's process does not let this role in."""
-        if slug == "unknown-session":
-            self.notes.append(reason)
+    def lost(self, peer: Peer, reason: str, slug: str = "peer-lost") -> None:
+        """There is no way to the peer any more, and there will be none to the process that it was in."""
+        if peer.left or self.closed:
+            return
+        if peer.joined:
+            self._fail(Verdict(peer.role, reason, slug=slug))
         else:
-            self._fail(Verdict(self.role, reason, slug=slug))
+            # It may still come, from another process perhaps, which knows of nothing that went there.
+            peer.start_again(self.window)
+            self._push(peer, JOIN, self._introduction)
+
+    def refused(self, peer: Peer, slug: str, reason: str, verdict: Verdict | None = None) -> None:
+        """The peer's process does not let this role in; `verdict` is that of the session if it has ended there."""
+        if slug == "unknown-session":
+            self.notes[peer.role] = reason
+        elif not peer.left:
+            self._fail(verdict or Verdict(peer.role if slug == "peer-lost" else self.role, reason, slug=slug))
 
     def _take(self, peer: Peer, frame: Frame) -> None:
         if self.closed:
             # Nobody will receive it; the sender need not keep it.
             peer.left = peer.left or frame.kind == LEAVE
-            peer.incoming.consume()
+            peer.incoming.consume(len(frame.body) if frame.kind == DATA else 0)
             self._post.confirm(peer)
             return
         if not peer.joined and frame.kind != JOIN:
@@ -312,7 +343,7 @@ class Seat:
                 self._post.wake(peer.waiter)
             return
         self.clock = max(self.clock, frame.stamp)
-        peer.incoming.consume()
+        peer.incoming.consume(0)
         if frame.kind == JOIN:
             self._joined(peer, frame.body)
         else:
@@ -320,11 +351,15 @@ class Seat:
         self._post.confirm(peer)
 
     def _joined(self, peer: Peer, body: bytes) -> None:
-        theirs = Fingerprint(*_decode_mark(body))
+        name, signature, parts, frames, size = _decode_join(body)
+        theirs = Fingerprint(name, signature, parts)
         peer.joined = True
-        if found := differences(self.mark, theirs):
-            cause = f"{peer.role} and {self.role} play different choreographies: {'; '.join(found)}"
-            self._fail(Verdict(peer.role, cause, slug="different-choreography"))
+        peer.agree(self.window.smaller(Window(frames, size)))
+        if found := differences({self.role: self.mark, peer.role: theirs}):
+            # Both sides find the same, in the same words: so there is one verdict.
+            first, second = sorted((self.role, peer.role))
+            cause = f"{first} and {second} play different choreographies: {'; '.join(found)}"
+            self._fail(Verdict(first, cause, slug="different-choreography"))
         elif not self.missing:
             _wake(self._assembled)
 
@@ -361,9 +396,7 @@ class Seat:
 
     def _leave(self, verdict: Verdict | None) -> None:
         self.closed = True
-        body = _encode(
-            None if verdict is None else (verdict.role, verdict.cause, verdict.step, verdict.place, verdict.slug)
-        )
+        body = _encode(verdict and as_tuple(verdict))
         for peer in self.peers.values():
             peer.incoming.drop()
             self._post.confirm(peer)
@@ -390,10 +423,7 @@ class Seat:
     def _unable(self, peer: Peer, site: Site) -> KlorError:
         """Why an operation with `peer` cannot be done; makes it the verdict when there is none yet."""
         if self.verdict is None and self.closed:
-            return KlorError(site.diagnostic(
-                "peer-closed", f"{self.role} has left session {self.session}, but is at {site}",
-                "the transport of a role is used up when its session has been closed",
-            ))  # fmt: skip
+            return transport_closed(self.role, self._name, site)
         if self.verdict is None:
             self._fail(Verdict(peer.role, f"it left while {self.role} still needs it", None, str(site), "peer-lost"))
         self._at = (peer, site)
@@ -405,7 +435,7 @@ class Seat:
         return RolesMissing(
             Diagnostic(
                 "roles-missing", f"session {self.session} of {self.mark.name} did not begin: {what} within {deadline:g} s",
-                notes=tuple(self.notes),
+                notes=tuple(self.notes[role] for role in missing if role in self.notes),
                 help="start them with the same session name, and see that of each two processes one connects to the other",
             ),
             missing,
@@ -427,6 +457,11 @@ class Seat:
             f"{self.role} waits at {site}, but {source} sent a message of {sent_at}",
             help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
         )
+
+
+def as_tuple(verdict: Verdict) -> tuple[str, str, int | None, str, str]:
+    """A verdict as it is sent."""
+    return verdict.role, verdict.cause, verdict.step, verdict.place, verdict.slug
 
 
 def _keep(frame: Frame) -> None:

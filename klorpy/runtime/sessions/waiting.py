@@ -17,9 +17,9 @@ class Waiter:
 
     __slots__ = ("_asyncio_future_blocking", "_callback", "_cancelled", "_context", "_done", "_loop", "_message")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = False
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._callback: Callable[[Any], object] | None = None
         self._context: Context | None = None
         self._done = False
@@ -52,7 +52,8 @@ class Waiter:
         if not self._done:
             self._asyncio_future_blocking = True
             yield self
-        self.result()
+        if self._cancelled:
+            self.result()
 
     def add_done_callback(self, callback: Callable[[Any], object], *, context: Context | None = None) -> None:
         self._callback, self._context = callback, context

@@ -34,6 +34,8 @@ log: Final = logging.getLogger("klorpy.nats")
 #: Seconds until the server is asked again, and for the answer of another role.
 _PAUSE: Final = 0.1
 _PATIENCE: Final = 2.0
+#: How often another role is asked in this time.
+_ASKED: Final = 8
 #: Nanoseconds after which the server forgets a consumer to which nobody listens.
 _INACTIVE: Final = 3600 * 10**9
 #: Messages that were read, after which the server need not keep them.
@@ -265,7 +267,7 @@ class Desk:
         try:
             frames = unpacker.feed(message.data, peer.incoming.expected)
         except ProtocolError as error:
-            self.seat.lost(peer, f"it sent {self.seat.role} what is not allowed: {error}")
+            self.seat.lost(peer, f"it sent {self.seat.role} what is not allowed: {error}", "protocol-error")
             return
         for frame in frames:
             self.seat.arrived(peer, frame)
@@ -300,11 +302,12 @@ class Desk:
 
         name, reply = token(role), self._link.token(nobody)
         self._probes[name] = answer
-        self._link.say(self._names.said(self.seat.session, self.seat.role, role, NOW), WHO, reply)
         try:
-            async with asyncio.timeout(_PATIENCE):
-                return await answer
-        except TimeoutError:
+            for _ in range(_ASKED):  # one that is about to leave hears the question, and does not answer it
+                self._link.say(self._names.said(self.seat.session, self.seat.role, role, NOW), WHO, reply)
+                await asyncio.wait([answer], timeout=_PATIENCE / _ASKED)
+                if answer.done():
+                    return answer.result()
             return True
         finally:
             del self._probes[name]
@@ -336,8 +339,8 @@ class Desk:
         """The number of the last message of the session, if all others have left, or are gone, or never came."""
         for role in self.seat.peers:
             part, number = await self._part(role)
-            if part is None and await self._present(role):
-                return None
+            if part is None and ((await self._part(self.seat.role))[0] is None or await self._present(role)):
+                return None  # it was removed already, or is played still
             if part is not None and not part.left and not await self._is_gone(role):
                 return None
             end = max(end, number)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import math
 import re
 import sys
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+from msgspec.msgpack import Decoder
 
 from klorpy.runtime.limits import Limits
 from klorpy.runtime.wire import table
-from klorpy.runtime.wire.atoms import pack, unpack
+from klorpy.runtime.wire.atoms import check_text, pack
 from klorpy.runtime.wire.refusal import Refusal, of_type
 
 #: The dtypes that travel, as numpy spells them.
@@ -24,6 +27,9 @@ _DTYPE: Final = re.compile(
 _DIMENSIONS: Final = 32
 #: More than any machine has; numpy computes sizes in 64 bits.
 _LARGEST: Final = 1 << 62
+
+_ARRAY: Final = Decoder(tuple[str, str, Annotated[list[int], Meta(max_length=_DIMENSIONS)], bytes])
+_SCALAR: Final = Decoder(tuple[str, bytes])
 
 _SENT: Final = "numbers, booleans, times, and texts and bytes of fixed length can be sent; for others, a list"
 
@@ -47,7 +53,8 @@ def write(value: Any) -> tuple[int, bytes]:
     kind = type(value)
     if kind is numpy.str_:
         text = str(value)
-        return table.SCALAR, pack(["U", text])
+        check_text(text)
+        return table.SCALAR, pack(["U", text.encode()])
     if kind is numpy.bytes_:
         return table.SCALAR, pack(["S", bytes(value)])
     if kind is not numpy.ndarray and not isinstance(value, numpy.generic):
@@ -81,17 +88,17 @@ def _check_contents(array: Any, numpy: Any) -> None:
             raise Refusal("is an array with a text that has half a character")
 
 
-def _dtype(spelled: Any, numpy: Any) -> Any:
-    if type(spelled) is not str or not _DTYPE.fullmatch(spelled):
+def _dtype(spelled: str, numpy: Any) -> Any:
+    if not _DTYPE.fullmatch(spelled):
         raise ValueError("a dtype that is not sent")
     return numpy.dtype(spelled)
 
 
 def read_array(data: bytes, limits: Limits) -> Any:
-    spelled, order, shape, raw = unpack(data)
-    if order not in ("C", "F") or type(shape) is not list or len(shape) > _DIMENSIONS or type(raw) is not bytes:
+    spelled, order, shape, raw = _ARRAY.decode(data)
+    if order not in ("C", "F"):
         raise ValueError("not an array as they are sent")
-    if not all(type(n) is int and 0 <= n < _LARGEST for n in shape):
+    if not all(0 <= n < _LARGEST for n in shape):
         raise ValueError("a shape that no array has")
     numpy = _numpy()
     dtype = _dtype(spelled, numpy)
@@ -105,13 +112,13 @@ def read_array(data: bytes, limits: Limits) -> Any:
 
 
 def read_scalar(data: bytes, limits: Limits) -> Any:
-    spelled, raw = unpack(data)
+    spelled, raw = _SCALAR.decode(data)
     numpy = _numpy()
-    if spelled == "U" and type(raw) is str:
-        return numpy.str_(raw)
-    if spelled == "S" and type(raw) is bytes:
+    if spelled == "U":
+        return numpy.str_(raw.decode())
+    if spelled == "S":
         return numpy.bytes_(raw)
     dtype = _dtype(spelled, numpy)
-    if dtype.kind in "SU" or type(raw) is not bytes or len(raw) != dtype.itemsize:
+    if dtype.kind in "SU" or len(raw) != dtype.itemsize:
         raise ValueError("not a scalar as they are sent")
     return numpy.frombuffer(raw, dtype)[0]

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 
 import hy
 import msgspec
+from msgspec.msgpack import Decoder
 
 from klorpy.core.values import Noop, noop
 from klorpy.runtime.limits import Limits
@@ -26,7 +27,11 @@ from klorpy.runtime.wire import table
 from klorpy.runtime.wire.refusal import Refusal
 
 pack: Final = msgspec.msgpack.Encoder().encode
-unpack: Final = msgspec.msgpack.Decoder().decode
+
+# Contents are read by their types, so that nothing large is made of what should be small.
+_NUMBERS: Final = Decoder(tuple[bytes, bytes])
+_MOMENT: Final = Decoder(str | tuple[str, int, str | None])
+_DURATION: Final = Decoder(tuple[int, int, int])
 
 # --- Numbers ----------------------------------------------------------------------------------------------------------
 
@@ -60,7 +65,7 @@ def _write_fraction(value: Fraction, limits: Limits) -> bytes:
 
 
 def _read_fraction(data: bytes, limits: Limits) -> Fraction:
-    numerator, denominator = unpack(data)
+    numerator, denominator = _NUMBERS.decode(data)
     return Fraction(read_integer(numerator, limits), read_integer(denominator, limits))
 
 
@@ -117,7 +122,7 @@ def _write_moment(value: dt.datetime | dt.time, limits: Limits) -> bytes:
 
 
 def _read_moment(cls: Any, data: bytes) -> Any:
-    parts = unpack(data)
+    parts = _MOMENT.decode(data)
     if type(parts) is str:
         return cls.fromisoformat(parts)
     text, fold, name = parts
@@ -151,7 +156,7 @@ def _write_timedelta(value: dt.timedelta, limits: Limits) -> bytes:
 
 
 def _read_timedelta(data: bytes, limits: Limits) -> dt.timedelta:
-    days, seconds, microseconds = unpack(data)
+    days, seconds, microseconds = _DURATION.decode(data)
     return dt.timedelta(days, seconds, microseconds)
 
 

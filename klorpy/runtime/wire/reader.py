@@ -3,7 +3,8 @@
     limits ⊢ bytes ⇒ value        or WireError; whatever the bytes are, nothing else, and in bounded time and memory
 
 The reader makes a value and takes it only if the writer would have written these very bytes for it (see table.py). So
-`read` functions may be lenient about form, and have to be careful only about what it costs to make a value at all:
+`read` functions may be lenient about form, and have to be careful only about what it costs to make a value at all. (The
+commonest message is spared the comparison: a dict of up to 15 texts, numbers and the like by name, whose head says how many there are.)
 
 * A frame is no longer than its limit, and msgspec compares each length with what is there.
 * Extensions nest to the limit of depth. msgspec bounds its own recursion.
@@ -18,8 +19,10 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence, Sized
 from enum import Flag
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
+import msgspec
 from msgspec.msgpack import Decoder
 
 from klorpy.core.diagnostics import KlorError
@@ -46,7 +49,8 @@ _COLLISIONS: Final = 64
 _EXTENSION: Final = frozenset((*range(0xC7, 0xCA), *range(0xD4, 0xD9)))
 _HEADS: Final = bytes((*_EXTENSION, *range(0x80, 0xA0), *range(0xDC, 0xE0)))
 
-_ADVICE: Final = "both sides need the same version of klorpy, and of the classes that they register"
+_VERSIONS: Final = "both sides need the same version of klorpy, and of the classes that they register"
+_DAMAGED: Final = "they were cut or damaged on the way, or another program wrote them"
 
 
 class _Extended(Exception):
@@ -58,7 +62,10 @@ def _extended(code: int, data: memoryview) -> Any:
 
 
 _decode_plain: Final = Decoder(ext_hook=_extended).decode
+_decode_flat: Final = Decoder(dict[str, bool | int | float | str | None]).decode
 _decode_tuple: Final = Decoder(tuple, ext_hook=_extended).decode
+
+_simplified: Final = partial(msgspec.to_builtins, builtin_types=(bytes,), str_keys=True)
 
 #: The frames of one byte whose values nobody can change.
 _SINGLE: Final[dict[bytes, Any]] = {pack(value): value for value in (None, False, True, *range(-32, 128))}
@@ -73,7 +80,7 @@ def decode(data: bytes | bytearray | memoryview, limits: Limits = LIMITS) -> Any
     Traceback (most recent call last):
         ...
     klorpy.WireError: the bytes are not a value: Input data was truncated
-    help: both sides need the same version of klorpy, and of the classes that they register
+    help: they were cut or damaged on the way, or another program wrote them
     """
     if type(data) is not bytes:
         data = _bytes(data)
@@ -87,24 +94,53 @@ def decode(data: bytes | bytearray | memoryview, limits: Limits = LIMITS) -> Any
             value = _read(data, limits)
             again = encode(value, limits)
         else:
+            if 0x80 < data[0] < 0x90 and limits is LIMITS:
+                try:
+                    flat = _decode_flat(data)
+                except msgspec.MsgspecError:
+                    pass  # there is more in it, or something is wrong
+                else:
+                    if len(flat) == data[0] - 0x80:
+                        return flat
             try:
                 value = _decode_plain(data)
+                again = pack(value) if _is_plain(data, value, limits) else encode(value, limits)
             except _Extended:  # which is seen only when it is met
                 value = _read_extended(data, limits)
-            # A frame with no byte that may be another head is flat, so there is nothing to be found in its types.
-            if type(value) in PLAIN or (size <= limits.items and size - len(data.translate(None, _HEADS)) == 1):
-                again = pack(value)
-            else:
                 again = encode(value, limits)
     except WireError:
         raise
     except KlorError as error:
-        raise WireError(f"the bytes are of a value that may not be sent: {error.message}", help=_ADVICE) from None
+        raise WireError(f"the bytes are of a value that may not be sent: {error.message}", help=_VERSIONS) from None
     except Exception as error:  # whatever msgspec, a type of the table or a registered class has against the bytes
-        raise WireError(f"the bytes are not a value: {str(error)[:200] or type(error).__name__}", help=_ADVICE) from error
+        raise WireError(f"the bytes are not a value: {str(error)[:200] or type(error).__name__}", help=_DAMAGED) from error
     if again != data:
-        raise WireError("the bytes are of a value that is written in another way", help=_ADVICE)
+        raise WireError("the bytes are of a value that is written in another way", help=_VERSIONS)
     return value
+
+
+def _is_plain(data: bytes, value: Any, limits: Limits) -> bool:
+    """Whether the writer is known to give `value`, which msgspec read from a short frame, to msgspec as it is."""
+    kind = type(value)
+    if kind in PLAIN:
+        return True
+    size = len(data)
+    heads = size - len(data.translate(None, _HEADS))
+    if heads > limits.depth or size > limits.items:
+        return False  # it may be nested too deeply, or hold too much
+    if heads == 1:
+        return True  # there is no byte that may be the head of something inside
+    if kind is dict:
+        for key, item in value.items():
+            if type(item) not in PLAIN or type(key) not in PLAIN:
+                break
+        else:
+            return True
+    try:
+        # What msgspec may have made besides lists and dicts with texts as keys comes out as something else.
+        return bool(_simplified(value) == value)
+    except TypeError:
+        return False
 
 
 def _bytes(data: bytes | bytearray | memoryview) -> bytes:
@@ -117,9 +153,9 @@ def _read(data: bytes, limits: Limits) -> Any:
     """The value of a frame that is long, or is an extension. Raises whatever there is against it."""
     first = data[0]
     if first in _EXTENSION:
-        # The commonest extension, when there is none in it. Its length is compared with all else in the end.
+        # A short tuple, when there is no extension in it. The length that is claimed is compared with all else in the end.
         start = 3 if first == 0xC7 else 2
-        if first != 0xC8 and first != 0xC9 and data[start - 1] == table.TUPLE:
+        if len(data) <= _HARMLESS_PART and first != 0xC8 and first != 0xC9 and data[start - 1] == table.TUPLE:
             try:
                 return _decode_tuple(data[start:])
             except _Extended:
@@ -182,6 +218,15 @@ class Reader:
 
     def hook(self, code: int, data: memoryview) -> Any:
         """The value of an extension. Raises whatever there is against it."""
+        if code == table.TUPLE and len(data) <= _HARMLESS_PART and len(data) <= self.free:
+            # Most tuples are short, and hold no extension.
+            try:
+                value = _decode_tuple(data)
+            except _Extended:
+                pass
+            else:
+                self.free -= len(data)
+                return value
         read = _READ.get(code)
         if read is None:
             raise ValueError(f"there is no extension {code}")
@@ -285,10 +330,14 @@ def _difference(entry: registry.Registered, values: dict[Any, Any]) -> str:
 
 def _record(reader: Reader, data: bytes) -> Any:
     entry, values = _fields(reader, data, Kind.RECORD)
-    if not entry.late:
-        return entry.cls(**values)
     late = {name: values.pop(name) for name in entry.late}
-    made = entry.cls(**values)
+    try:
+        made = entry.cls(**values)
+    except Exception as error:  # the class's own checks
+        raise WireError(
+            f"{entry.name} refuses the fields that came: {str(error)[:200] or type(error).__name__}",
+            help="an object that its class would not make was sent, or the versions of the class differ",
+        ) from error
     for name, value in late.items():
         object.__setattr__(made, name, value)  # the way of frozen dataclasses
     return made
@@ -307,7 +356,7 @@ def _member(reader: Reader, data: bytes) -> Any:
             raise ValueError("flags that are no number")
         return entry.cls(member)
     if type(member) is not str or member not in entry.cls.__members__:
-        raise WireError(f"{entry.name} has no member {show(member, 60)} here", help=_ADVICE)
+        raise WireError(f"{entry.name} has no member {show(member, 60)} here", help=_VERSIONS)
     return entry.cls.__members__[member]
 
 

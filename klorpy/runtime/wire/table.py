@@ -34,4 +34,4 @@ RECORD: Final = 17  # a registered dataclass; content: the array of its name and
 NAMED: Final = 18  # a registered named tuple; the same
 MEMBER: Final = 19  # a registered enum; content: the array of its name and the member's name; a flag's number
 ARRAY: Final = 20  # a numpy array; content: the array of dtype, order, shape and bytes
-SCALAR: Final = 21  # a numpy scalar; content: the array of dtype and bytes
+SCALAR: Final = 21  # a numpy scalar; content: the array of dtype, or S or U for a text of its own length, and bytes

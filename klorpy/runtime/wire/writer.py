@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Flag
 from functools import cached_property
 from operator import countOf
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from msgspec import Raw
 from msgspec.msgpack import Ext
@@ -95,12 +95,13 @@ def _encode(value: Any, limits: Limits) -> bytes:
 class Writer:
     """Lowers one value. `plain` are the types that are taken without a look; `depth` and `left` count against limits."""
 
-    __slots__ = ("depth", "left", "limits", "plain")
+    __slots__ = ("deepest", "depth", "left", "limits", "plain")
 
     def __init__(self, limits: Limits, plain: frozenset[type]) -> None:
         self.limits = limits
         self.plain = plain
         self.depth = 0
+        self.deepest = limits.depth
         self.left = limits.items
 
     def lower(self, value: Any) -> Any:
@@ -126,16 +127,20 @@ class Writer:
         """Go into a container. Left by subtracting one from `depth`; after a Refusal nobody counts any more."""
         self.depth += 1
         self.left -= items
-        if self.depth > self.limits.depth:
+        if self.left < 0 or self.depth > self.deepest:
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Say which limit is exceeded."""
+        if self.depth > self.deepest:
             raise Refusal(
-                f"is nested deeper than {self.limits.depth} levels",
+                f"is nested deeper than {self.deepest} levels",
                 "send a flatter value, or raise the limit on both sides: Limits(depth=…)",
             )
-        if self.left < 0:
-            raise Refusal(
-                f"has, with what comes before it, more than {self.limits.items} items",
-                "send it in parts, as a numpy array, or raise the limit on both sides: Limits(items=…)",
-            )
+        raise Refusal(
+            f"has, with what comes before it, more than {self.limits.items} items",
+            "send it in parts, as a numpy array, or raise the limit on both sides: Limits(items=…)",
+        )
 
     def items(self, container: Any, values: Iterable[Any], step: str | None = None) -> list[Any]:
         """All values lowered; they are those of `container`, at `step` or at their indices."""
@@ -170,8 +175,9 @@ def _str(writer: Writer, value: str) -> str:
 
 
 def _list(writer: Writer, value: list[Any]) -> list[Any]:
-    if writer.plain.issuperset(map(type, value)) and writer.depth < writer.limits.depth and len(value) <= writer.left:
-        writer.left -= len(value)
+    left = writer.left - len(value)
+    if left >= 0 and writer.depth < writer.deepest and writer.plain.issuperset(map(type, value)):
+        writer.left = left
         return value
     writer.enter(len(value))
     out = writer.items(value, value)
@@ -180,8 +186,9 @@ def _list(writer: Writer, value: list[Any]) -> list[Any]:
 
 
 def _tuple(writer: Writer, value: tuple[Any, ...]) -> Ext:
-    if writer.plain.issuperset(map(type, value)) and writer.depth < writer.limits.depth and len(value) <= writer.left:
-        writer.left -= len(value)
+    left = writer.left - len(value)
+    if left >= 0 and writer.depth < writer.deepest and writer.plain.issuperset(map(type, value)):
+        writer.left = left
         return Ext(table.TUPLE, pack(value))
     writer.enter(len(value))
     out = writer.items(value, value)
@@ -197,7 +204,10 @@ def _set(writer: Writer, value: set[Any] | frozenset[Any]) -> Ext:
 
 
 def _dict(writer: Writer, value: dict[Any, Any]) -> Any:
-    writer.enter(2 * len(value))
+    writer.depth += 1
+    writer.left -= 2 * len(value)
+    if writer.left < 0 or writer.depth > writer.deepest:
+        writer.refuse()
     plain = writer.plain
     is_odd = False
     out: dict[Any, Any] = {}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from typing import IO, Any, Final
@@ -67,6 +70,21 @@ class NatsServer:
     def freeze(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+
+
+@functools.cache
+def shared_server() -> NatsServer:
+    """One server for all tests of a process that do nothing to it; it ends with the process."""
+    folder = tempfile.TemporaryDirectory()
+    server = NatsServer(Path(folder.name) / "store")
+    server.start()
+
+    def end() -> None:
+        server.kill()
+        folder.cleanup()
+
+    atexit.register(end)
+    return server
 
 
 def _drain(stream: IO[str]) -> None:

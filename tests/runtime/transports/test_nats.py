@@ -29,7 +29,7 @@ from klorpy.runtime.sessions.channel import Frame, ProtocolError
 from klorpy.runtime.transports.nats_names import SETUP, Names, name_of, token
 from klorpy.runtime.transports.nats_packets import Unpacker, pack, pack_parts, unpack_cast, unpack_state
 from tests.examples.test_examples import RUNS, Recorded, channels, choreography_of
-from tests.runtime.transports.nats_server import MISSING, PROGRAM, NatsServer, left_behind
+from tests.runtime.transports.nats_server import MISSING, PROGRAM, NatsServer, left_behind, shared_server
 
 needs_server = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 
@@ -66,13 +66,10 @@ def ns() -> Any:
     return klorpy.evaluate(TEXT, name="over_nats")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+@pytest.fixture
+def server() -> NatsServer:
     """One server for all tests that do not do anything to it."""
-    started = NatsServer(tmp_path_factory.mktemp("nats") / "store")
-    started.start()
-    yield started
-    started.kill()
+    return shared_server()
 
 
 @pytest.fixture
