@@ -593,7 +593,7 @@ def test_a_process_that_is_killed_is_lost_and_its_session_can_be_begun_anew(serv
     seller.communicate()
     _, complaint = buyer.communicate(timeout=TOO_LONG)
     assert buyer.returncode == 1
-    assert "Seller failed (its connection with the NATS server is gone since 0.5 s)" in complaint
+    assert "Seller was lost (its connection with the NATS server is gone since 0.5 s)" in complaint
     assert "Traceback" not in complaint
     assert asyncio.run(left_behind(server.url, "killed")) == ({}, [])
 
