@@ -40,22 +40,27 @@ from klorpy.runtime import (
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explore, simulate_chor
 
 if TYPE_CHECKING:
+    from klorpy.behaviour import Protocol, protocol
     from klorpy.runtime.sessions import Identity, Node, connect, host
+    from klorpy.runtime.telemetry import telemetry
 
 __all__ = [
-    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError", "KlorSyntaxError",
-    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed", "PeerLost", "RoleConfig",
-    "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport", "Verdict", "WireError", "alter_opts",
-    "connect", "evaluate", "explore", "host", "load", "noop", "play_role", "project", "register", "run_role", "signature",
-    "simulate_chor",
+    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError",
+    "KlorSyntaxError", "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed",
+    "PeerLost", "Protocol", "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport",
+    "Verdict", "WireError", "alter_opts", "connect", "evaluate", "explore", "host", "load", "noop", "play_role",
+    "project", "protocol", "register", "run_role", "signature", "simulate_chor", "telemetry",
 ]  # fmt: skip
 
 #: Public names whose modules are imported when they are first asked for.
 _LATE = {
+    "Protocol": "klorpy.behaviour",
+    "protocol": "klorpy.behaviour",
     "Identity": "klorpy.runtime.sessions",
     "Node": "klorpy.runtime.sessions",
     "connect": "klorpy.runtime.sessions",
     "host": "klorpy.runtime.sessions",
+    "telemetry": "klorpy.runtime.telemetry",
 }
 
 __version__ = "0.1.0"

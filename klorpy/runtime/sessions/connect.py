@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,18 @@ from klorpy.runtime.transports.tls import Identity
 
 @contextlib.asynccontextmanager
 async def host(
-    *, listen: str | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
+    *, listen: str | socket.socket | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
     tls: Identity | None = None, heartbeat: float = 10.0, grace: float | None = None, window: Window | None = None,
-    sessions: Iterable[str] | None = None, app: str = "klorpy",
+    sessions: Iterable[str] | None = None, app: str = "klorpy", observers: bool = False,
 ) -> AsyncIterator[Node]:  # fmt: skip
     """This process as a node of sessions: over TCP, or over the NATS server at the URL `nats`.
 
-    Over TCP it listens at `listen` (`host:port`) and connects to `peers`, the addresses of roles; of each two processes
+    Over TCP it listens at `listen` (`host:port`, or a socket that listens) and connects to `peers`, the addresses of roles; of each two processes
     one has to connect to the other. `tls` is its certificate. A connection that is silent for `heartbeat` seconds is
     given up; one that broke may come back within `grace` seconds: 0.5, and 5 over NATS, where a server may be started
-    anew meanwhile. `sessions` are all that will be joined, when that is known: others are refused then. `app` keeps
-    applications apart that use one NATS server.
+    anew meanwhile. `sessions` are all that will be joined, when that is known: others are refused then. With `observers`,
+    `klorpy trace` may look on, over TCP; under TLS with a certificate for the role `observer`. `app` keeps applications
+    apart that use one NATS server.
 
     >>> import anyio, klorpy
     >>> ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
@@ -45,7 +47,7 @@ async def host(
     A noop
     B 5
     """
-    carrier = _carrier(listen, peers, nats, tls, heartbeat, grace, app)
+    carrier = _carrier(listen, peers, nats, tls, heartbeat, grace, app, observers)
     async with Node(carrier, sessions=sessions, window=window) as node:
         yield node
 
@@ -77,12 +79,16 @@ async def connect(
 
 
 def _carrier(
-    listen: str | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None, heartbeat: float,
-    grace: float | None, app: str,
+    listen: str | socket.socket | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None,
+    heartbeat: float, grace: float | None, app: str, observers: bool,
 ) -> Carrier:  # fmt: skip
     given: dict[str, Any] = {"heartbeat": heartbeat} if grace is None else {"heartbeat": heartbeat, "grace": grace}
     if nats is None:
-        return Tcp(listen=listen, connect=peers, identity=tls, options=TcpOptions(**given))
+        return Tcp(listen=listen, connect=peers, identity=tls, options=TcpOptions(**given), observers=observers)
+    if observers:
+        raise KlorError(
+            "a node over NATS cannot be observed", slug="bad-argument", help="observers connect to nodes that listen, over TCP"
+        )
     if listen is not None or peers:
         raise KlorError(
             "a node is reached over NATS, or over TCP, not over both", slug="bad-argument",

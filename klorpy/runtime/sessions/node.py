@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.events import describe_error
 from klorpy.core.types import Role
 from klorpy.core.verdicts import Verdict
 from klorpy.runtime.erasure import check_playable
@@ -208,7 +209,7 @@ class Node:
             except Exception as error:
                 # The session has this verdict; the server goes on with the others. Another server may have been quicker.
                 level = logging.INFO if isinstance(error, KlorError) and error.slug == "role-taken" else logging.WARNING
-                log.log(level, "session %s: %s ended: %s", session, service.role, error)
+                log.log(level, "session %s: %s ended: %s", session, service.role, describe_error(error))
 
     # --- What the carrier reports -------------------------------------------------------------------------------------
 

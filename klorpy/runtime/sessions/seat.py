@@ -33,6 +33,9 @@ from klorpy.runtime.wire import decode, encode
 
 log: Final = logging.getLogger("klorpy.session")
 
+#: Characters of a value that observers see.
+SHOWN: Final = 200
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 _decode_join: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes], _Count, _Count]).decode
@@ -68,8 +71,15 @@ class Post(Protocol):
 class Record:
     """Something that happened at a role, for whoever observes the session.
 
-    `kind` is one of joined, sent, received and left; `stamp` the role's Lamport clock; `peer` the other role; `number`
-    counts the messages of the channel; `text` is the value as it is shown, or why the role left.
+    `kind` says what `peer`, `number` and `text` are; `stamp` is the role's Lamport clock, `key` names the site.
+
+        joined      text: the choreography and its roles, as `ask [A B]`
+        present     to peer, the messages from the number on are reported: somebody began to observe later
+        sent        to peer, the message of that number of the direction; text: the value as it is shown
+        received    from peer, likewise
+        printed     text: a line that host code wrote
+        left        text: why the session failed, at the role peer; both "" in good order
+        missed      so many records are missing here, since the observer did not keep up
     """
 
     session: str
@@ -134,6 +144,7 @@ class Seat:
     ) -> None:  # fmt: skip
         self.session = session
         self.role = role
+        self.roles = tuple(roles)
         self.mark = mark
         self.verdict: Verdict | None = None
         self.closed = False
@@ -145,7 +156,7 @@ class Seat:
         #: What is known about roles that are not there, for the error.
         self.notes: dict[Role, str] = {}
         self.window = window or Window()
-        self.peers = {other: Peer(self, other, self.window) for other in roles if other != role}
+        self.peers = {other: Peer(self, other, self.window) for other in self.roles if other != role}
         self._introduction = _encode((mark.name, mark.signature, dict(mark.parts), self.window.frames, self.window.size))
         self._keys = keys
         self._post = post
@@ -157,9 +168,11 @@ class Seat:
 
     def join(self) -> None:
         """Tell the others that the role is played here."""
+        log.info("session %s: %s joins, to play %s", self.session, self.role, self.mark.name)
         for peer in self.peers.values():
             self._push(peer, JOIN, self._introduction)
-        self._observe("joined")
+        if self.observer is not None:
+            self.observer(self._record("joined", text=self._title))
 
     async def assembled(self, deadline: float | None) -> None:
         """Wait until all roles have joined, at most `deadline` seconds. Raises RolesMissing, or SessionFailed."""
@@ -176,6 +189,7 @@ class Seat:
             raise self.error()
         if missing := self.missing:
             raise self._missing(missing, deadline)
+        log.info("session %s: %s begins", self.session, self.role)
 
     @property
     def _name(self) -> str:
@@ -202,7 +216,8 @@ class Seat:
         self.clock += 1
         peer.post(peer.outgoing.push(DATA, self.clock, self._keys.get(site, b""), body))
         if self.observer is not None:
-            self._observe("sent", peer, site, value)
+            number = peer.outgoing.next - 1
+            self.observer(self._record("sent", peer, number, self._keys.get(site, b""), show(value, SHOWN)))
 
     async def receive(self, source: Role, site: Site) -> Any:
         peer = self.peers.get(source) or self._stranger(source, site)
@@ -220,12 +235,13 @@ class Seat:
         except WireError as error:
             raise _at_site(error, site) from None
         if self.observer is not None:
-            self._observe("received", peer, site, value)
+            self.observer(self._record("received", peer, frame.number, frame.key, show(value, SHOWN)))
         return value
 
     async def close(self) -> None:
         """Leave in good order: the others still receive what was sent."""
         if not self.closed and self.verdict is None:
+            log.info("session %s: %s leaves", self.session, self.role)
             self._leave(None)
 
     def fail(self, error: BaseException, place: str = "") -> None:
@@ -378,7 +394,7 @@ class Seat:
         if self.verdict is not None or self.closed:
             return
         self.verdict = verdict
-        log.info("session %s: %s ends: %s", self.session, self.role, verdict)
+        log.info("session %s: %s fails: %s", self.session, self.role, verdict)
         self._leave(verdict)
         if not self._wake_all():
             for cancel in self._watchers:
@@ -401,22 +417,30 @@ class Seat:
             peer.incoming.drop()
             self._post.confirm(peer)
             self._push(peer, LEAVE, body)
-        self._observe("left", text=str(verdict or ""))
+        if self.observer is not None:
+            role, cause = (verdict.role, verdict.cause) if verdict else ("", "")
+            self.observer(Record(self.session, self.role, self.clock, "left", role, text=cause))
         self._post.closed(self)
 
     def _push(self, peer: Peer, kind: int, body: bytes) -> None:
         self.clock += 1
         peer.post(peer.outgoing.push(kind, self.clock, b"", body))
 
-    def _observe(self, kind: str, peer: Peer | None = None, site: Site | None = None, value: Any = None, text: str = "") -> None:
-        if self.observer is None:
-            return
-        from_peer = kind == "received"
-        number = 0 if peer is None else peer.incoming.consumed - 1 if from_peer else peer.outgoing.next - 1
-        key = b"" if site is None else self._keys.get(site, b"")
-        if peer is not None:
-            text = show(value, 200)
-        self.observer(Record(self.session, self.role, self.clock, kind, peer.role if peer else "", number, key, text))
+    # --- For observers ------------------------------------------------------------------------------------------------
+
+    def present(self) -> list[Record]:
+        """Where the role is, for an observer who was not there from the beginning."""
+        return [
+            self._record("joined", text=self._title),
+            *(self._record("present", peer, peer.outgoing.next) for peer in self.peers.values()),
+        ]
+
+    @property
+    def _title(self) -> str:
+        return f"{self.mark.name} [{' '.join(self.roles)}]"
+
+    def _record(self, kind: str, peer: Peer | None = None, number: int = 0, key: bytes = b"", text: str = "") -> Record:
+        return Record(self.session, self.role, self.clock, kind, peer.role if peer else "", number, key, text)
 
     # --- Errors -------------------------------------------------------------------------------------------------------
 

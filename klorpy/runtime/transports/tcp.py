@@ -15,6 +15,7 @@ A frame is a length of four bytes, the kind, and what belongs to the kind:
     HELLO                [version, identity]
     RESUME               [[session, source, target, received, consumed], …]
     PING, BYE, BYE_TOO   nothing
+    OBSERVE, TRACE       see observing.py
 
 With TLS both sides show a certificate, and a process may speak only for the roles that its certificate names.
 """
@@ -26,7 +27,7 @@ import logging
 import secrets
 import socket
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Final, TypeAlias, cast
@@ -43,6 +44,7 @@ from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, ProtocolEr
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat, as_tuple
 from klorpy.runtime.sessions.waiting import Waiter
+from klorpy.runtime.transports.observing import OBSERVE, OBSERVER, Observers
 from klorpy.runtime.transports.tls import Identity, certified_roles
 
 log: Final = logging.getLogger("klorpy.tcp")
@@ -171,15 +173,17 @@ class _Remote:
 class Tcp:
     """The carrier over TCP: listens at `listen`, and connects to the processes that play the roles of `connect`.
 
-    `ports` are the ports that it listens on, once it has started.
+    `listen` may be a socket that listens already, for those who must know the port before there is a process. With
+    `observers`, connections may ask to be told what happens here; under TLS, those with a certificate for the role
+    `observer`. `ports` are the ports that it listens on, once it has started.
     """
 
     def __init__(
-        self, *, listen: str | Address | None = None, connect: Mapping[Role, str | Address] | None = None,
-        identity: Identity | None = None, options: TcpOptions | None = None,
+        self, *, listen: str | Address | socket.socket | None = None, connect: Mapping[Role, str | Address] | None = None,
+        identity: Identity | None = None, options: TcpOptions | None = None, observers: bool = False,
     ) -> None:  # fmt: skip
         self.options = options or TcpOptions()
-        self.listen = None if listen is None else Address.parse(listen)
+        self.listen = listen if listen is None or isinstance(listen, socket.socket) else Address.parse(listen)
         self.identity = secrets.token_bytes(16)
         self.ports: tuple[int, ...] = ()
         self.remotes: dict[bytes, _Remote] = {}
@@ -187,9 +191,12 @@ class Tcp:
         for role, address in (connect or {}).items():
             self._targets.setdefault(Address.parse(address), set()).add(str(role))
         self._tls = identity
+        self._observable = observers
+        self._observers: Observers | None = None
         self._links: set[Link] = set()
         self._server: asyncio.Server | None = None
         self._stopping = False
+        self.stopped = False
         #: What was said of connections that we made and that came to nothing.
         self._told: set[str] = set()
         self.node: Node
@@ -198,12 +205,18 @@ class Tcp:
 
     async def start(self, node: Node, tasks: TaskGroup) -> None:
         self.node = node
+        if self._observable:
+            self._observers = Observers(node)
         if self.listen is not None:
             context = self._tls.server() if self._tls else None
+            loop = asyncio.get_running_loop()
             try:
-                self._server = await asyncio.get_running_loop().create_server(
-                    lambda: Link(self, None), self.listen.host, self.listen.port, ssl=context
-                )
+                if isinstance(self.listen, socket.socket):
+                    self._server = await loop.create_server(lambda: Link(self, None), sock=self.listen, ssl=context)
+                else:
+                    self._server = await loop.create_server(
+                        lambda: Link(self, None), self.listen.host, self.listen.port, ssl=context
+                    )
             except OSError as error:
                 raise KlorError(
                     f"cannot listen at {self.listen}: {error.strerror or error}", slug="bad-argument",
@@ -215,22 +228,29 @@ class Tcp:
         tasks.start_soon(self._beat)
 
     async def stop(self) -> None:
+        if self._observers is not None and self._server is not None:
+            await self._observers.wait()
         self._stopping = True
         if self._server is not None:
             self._server.close()
         loop = asyncio.get_running_loop()
         farewells = []
         for remote in self.remotes.values():
-            if not remote.left:
+            link = remote.link
+            if link is not None and self._observers is not None and link in self._observers:
+                # It is told everything, but nobody waits for it.
+                link.plain(BYE)
+            elif not remote.left:
                 remote.said_bye = loop.create_future()
                 farewells.append(remote.said_bye)
-                if remote.link is not None:
-                    remote.link.plain(BYE)
+                if link is not None:
+                    link.plain(BYE)
         if farewells:
             await asyncio.wait(farewells, timeout=_LINGER)
         for remote in self.remotes.values():
             if remote.expiry is not None:
                 remote.expiry.cancel()
+        self.stopped = True
         links = list(self._links)
         for link in links:
             link.close()
@@ -342,6 +362,7 @@ class Tcp:
         if remote.expiry is not None:
             remote.expiry.cancel()
             remote.expiry = None
+        log.info("%s is made", link)
         link.body(RESUME, _encode(self._positions(remote)))
         for seat in list(self.node.seats.values()):
             for peer in seat.peers.values():
@@ -407,6 +428,8 @@ class Tcp:
     def broke(self, link: Link, reason: str) -> None:
         """A connection has ended."""
         self._links.discard(link)
+        if self._observers is not None:
+            self._observers.remove(link)
         remote = link.remote
         if remote is None or remote.link is not link:
             return
@@ -454,6 +477,18 @@ class Tcp:
             self._lose(remote, f"it sent what is not allowed: {text}", "protocol-error")
 
     # --- Frames -------------------------------------------------------------------------------------------------------
+
+    def observed(self, link: Link, remote: _Remote, body: bytes) -> None:
+        """Somebody asks to observe."""
+        if self._observers is None:
+            refusal = ("bad-argument", "this process does not let itself be observed", None)
+        elif remote.certified is not None and OBSERVER not in remote.certified:
+            refusal = ("not-certified", f"the certificate is not for the role {OBSERVER}", None)
+        else:
+            self._observers.add(link, body)
+            return
+        log.warning("%s is refused: %s", link, refusal[1])
+        link.directed(REFUSE, 0, _encode(refusal))
 
     def directed(self, link: Link, remote: _Remote, kind: int, number: int, body: bytes) -> None:
         """A frame about a direction. Raises ProtocolError."""
@@ -600,6 +635,9 @@ class Link(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # other loops have classes of their own
         self._write = self._transport.write
+        if self.tcp.stopped:  # it was on its way when this process ended
+            self._transport.abort()
+            return
         self.tcp._links.add(self)
         address = transport.get_extra_info("peername")
         self.name = f"the connection with {address[0]}:{address[1]}" if isinstance(address, tuple) else "a connection"
@@ -714,6 +752,8 @@ class Link(asyncio.BufferedProtocol):
             self.tcp.resumed(self, remote, body)
         elif kind in (BYE, BYE_TOO):
             self.tcp.said_bye(self, remote, kind)
+        elif kind == OBSERVE:
+            self.tcp.observed(self, remote, body)
         elif kind != PING:
             if len(body) < 4:
                 raise ProtocolError("a frame is too short")
@@ -736,6 +776,9 @@ class Link(asyncio.BufferedProtocol):
 
     def plain(self, kind: int) -> None:
         self._write(_PLAIN.pack(1, kind))
+
+    def crowded(self, limit: int) -> bool:
+        return self._transport.get_write_buffer_size() > limit
 
     def close(self) -> None:
         """End the connection when everything has been written."""
