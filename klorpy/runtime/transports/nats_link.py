@@ -17,6 +17,7 @@ import contextlib
 import importlib
 import json
 import logging
+import os
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -168,7 +169,7 @@ class Link:
             self._client.connect(
                 self.servers, error_cb=self._failed, disconnected_cb=self._broke, reconnected_cb=self._returned,
                 closed_cb=self._closed, max_reconnect_attempts=-1, connect_timeout=max(2, int(self.grace)),
-                inbox_prefix=replies(self._user), skip_subject_validation=True, **options,
+                inbox_prefix=replies(self._user), **options,
             )
         )  # fmt: skip
 
@@ -407,7 +408,7 @@ class Link:
     def no_server(self, what: str, problem: Exception | None) -> KlorError:
         """The error of a server that `what`."""
         return KlorError(
-            f"the NATS server at {self.name} {what}{f': {problem}' if problem is not None and str(problem) else ''}",
+            f"the NATS server at {self.name} {what}{_because(problem)}",
             slug="no-server", help="is it running, with JetStream? Start one with: nats-server -js",
         )  # fmt: skip
 
@@ -437,6 +438,14 @@ def _hopeless(error: Exception) -> bool:
     """Whether another attempt to connect would end alike."""
     text = str(error).lower()
     return any(word in text for word in ("authorization", "authentication", "certificate"))
+
+
+def _because(problem: Exception | None) -> str:
+    """Why, as it stands behind what happened; nothing when that is not known."""
+    if isinstance(problem, OSError) and problem.errno is not None and problem.errno > 0:
+        return f": {os.strerror(problem.errno)}"
+    text = str(problem or "").removeprefix("nats: ")
+    return f": {text}" if text else ""
 
 
 def _nobody(message: Msg) -> bool:
