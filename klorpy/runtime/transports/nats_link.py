@@ -19,6 +19,7 @@ import json
 import logging
 import os
 import re
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -442,7 +443,9 @@ def _hopeless(error: Exception) -> bool:
 
 def _because(problem: Exception | None) -> str:
     """Why, as it stands behind what happened; nothing when that is not known."""
-    if isinstance(problem, OSError) and problem.errno is not None and problem.errno > 0:
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f": its certificate is refused, {problem.verify_message}"
+    if isinstance(problem, OSError) and not isinstance(problem, ssl.SSLError) and problem.errno is not None and problem.errno > 0:
         return f": {os.strerror(problem.errno)}"
     text = str(problem or "").removeprefix("nats: ")
     return f": {text}" if text else ""

@@ -533,16 +533,18 @@ def test_sessions_that_others_began_are_served_whenever_they_began(server: NatsS
         async def answer(seat: Any) -> None:
             await klorpy.play_role({"role": "B", "transport": seat}, ns.double)
 
-        async with klorpy.host(nats=server.url, app="serve") as one, klorpy.host(nats=server.url, app="serve") as two:
-            async with anyio.create_task_group() as servers:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(ask, 1)
-                    await joined.wait()
-                    servers.start_soon(one.serve, ns.double, "B", answer)
-                    servers.start_soon(two.serve, ns.double, "B", answer)
-                    for number in range(2, 20):
-                        group.start_soon(ask, number)
-                servers.cancel_scope.cancel()
+        async with (
+            klorpy.host(nats=server.url, app="serve") as one, klorpy.host(nats=server.url, app="serve") as two,
+            anyio.create_task_group() as servers,
+        ):  # fmt: skip
+            async with anyio.create_task_group() as group:
+                group.start_soon(ask, 1)
+                await joined.wait()
+                servers.start_soon(one.serve, ns.double, "B", answer)
+                servers.start_soon(two.serve, ns.double, "B", answer)
+                for number in range(2, 20):
+                    group.start_soon(ask, number)
+            servers.cancel_scope.cancel()
         assert results == {number: 2 * number for number in range(1, 20)}
         assert await left_behind(server.url, "serve") == ({}, [])
 
