@@ -27,7 +27,7 @@ from klorpy.core.types import Role
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat
 from klorpy.runtime.transports.nats_desk import Desk
-from klorpy.runtime.transports.nats_link import Link, ServerError, Unanswered
+from klorpy.runtime.transports.nats_link import Link, ServerError, Unanswered, place
 from klorpy.runtime.transports.nats_names import Names, name_of
 from klorpy.runtime.transports.nats_packets import unpack_cast
 from klorpy.runtime.transports.nats_way import Way
@@ -85,22 +85,25 @@ class Nats:
         self.options = options or NatsOptions()
         self.names = Names(self.options.app)
         self.identity = secrets.token_bytes(8)
-        self.link = Link(
-            url, identity, heartbeat=self.options.heartbeat, grace=self.options.grace, lost=self._lost, back=self._back,
-            gone=self._gone,
-        )  # fmt: skip
+        self.url = url
+        self._identity = identity
         self._desks: dict[Seat, Desk] = {}
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._watching: Subscription | None = None
         self._watch = asyncio.Event()
         self._served: set[Role] = set()
         self._tasks: TaskGroup
+        self.link: Link
         self.node: Node
 
     # --- The carrier --------------------------------------------------------------------------------------------------
 
     async def start(self, node: Node, tasks: TaskGroup) -> None:
         self.node, self._tasks = node, tasks
+        self.link = Link(
+            self.url, self._identity, heartbeat=self.options.heartbeat, grace=self.options.grace, lost=self._lost,
+            back=self._back, gone=self._gone,
+        )  # fmt: skip
         await self.link.open(tasks)
         try:
             await make_stream(self.link, self.names)
@@ -108,12 +111,13 @@ class Nats:
             await self.link.close()
             raise
         tasks.start_soon(self._beat)
+        tasks.start_soon(self._trim)
         tasks.start_soon(self._notice)
 
     async def stop(self) -> None:
-        rest = [desk.done for desk in self._desks.values()]
-        if rest and (self.link.connected or not self.link.given_up):
-            await asyncio.wait(rest, timeout=_LINGER + self.options.grace)
+        with anyio.move_on_after(_LINGER + self.options.grace):
+            for desk in list(self._desks.values()):
+                await asyncio.wait((desk.done, self.link.away), return_when=asyncio.FIRST_COMPLETED)
         if self._watching is not None and self.link.connected:
             with contextlib.suppress(ServerError, Unanswered, TimeoutError, KlorError):
                 await self.link.api(f"CONSUMER.DELETE.{self.names.stream}.{self._watcher}", {})
@@ -175,6 +179,11 @@ class Nats:
                 continue
             for desk in list(self._desks.values()):
                 desk.beat(limit / 3, limit)
+
+    async def _trim(self) -> None:
+        """Let the server forget what was read."""
+        while True:
+            await anyio.sleep(self.options.heartbeat / 3)
             for desk in list(self._desks.values()):
                 try:
                     await desk.trim()
@@ -233,7 +242,8 @@ class Nats:
             del self._sessions[name]
         elif len(self._sessions) > _SESSIONS:
             self._sessions.popitem(last=False)
-        if message.reply.split(".")[8 if message.reply.count(".") == 8 else 10] == "0":
+        found = place(message)
+        if found is not None and found[1] == 0:
             # All that happened was told; what was over before we came is not begun.
             self._begin()
 
@@ -261,6 +271,7 @@ async def make_stream(link: Link, names: Names) -> None:
                 except (Unanswered, TimeoutError):
                     await anyio.sleep(_PAUSE)
     except TimeoutError:
+        link.check_heard(link.answers)
         raise link.no_server("has no JetStream", None) from None
     except ServerError as error:
         if error.number != _OTHER_STREAM:  # an administrator may have made it to his liking

@@ -19,7 +19,7 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
 from klorpy.runtime.sessions.channel import ProtocolError
 from klorpy.runtime.sessions.seat import Seat
-from klorpy.runtime.transports.nats_link import Link, ServerError, Unanswered
+from klorpy.runtime.transports.nats_link import Link, ServerError, Unanswered, place
 from klorpy.runtime.transports.nats_names import HERE, NOW, Names, token
 from klorpy.runtime.transports.nats_packets import HERE as YES
 from klorpy.runtime.transports.nats_packets import WHO, Cast, Unpacker, is_ours, pack_cast, unpack_cast, unpack_state
@@ -138,8 +138,10 @@ class Desk:
         await self._take_role()
         self._in_cast = True
         seat, names = self.seat, self._names
-        self._listening = await self._link.listen(names.said(seat.session, "*", seat.role, "*"), self._told)
+        said = names.said(seat.session, "*", seat.role, "*")
+        self._listening = await self._link.listen(said, self._told)
         await self._read()
+        self._link.check_heard(said)
         for peer in seat.peers.values():
             if peer.route is None:
                 way = Way(peer, self._link, names, self._identity.hex()[:8], self._patience, self.read_again)
@@ -251,11 +253,10 @@ class Desk:
 
     async def _brought(self, generation: int, message: Msg) -> None:
         """The consumer brings a message."""
-        # $JS.ACK.<stream>.<consumer>.<times>.<sequence>.<count>.<time>.<pending>; newer servers put two names before the stream.
-        about = message.reply.split(".")
-        if generation != self._generation or len(about) < 9 or about[1] != "ACK":
+        found = place(message)
+        if generation != self._generation or found is None:
             return
-        self._last = int(about[5 if len(about) == 9 else 7])
+        self._last, _ = found
         peer = self._peers.get(message.subject.split(".")[-2])
         if peer is None or not is_ours(message.data):
             log.warning("session %s: something at %s that is not of a role is ignored", self.seat.session, message.subject)

@@ -107,8 +107,8 @@ class Link:
         self.name = ", ".join(f"{server.hostname}:{server.port or 4222}" for server in parts)
         self.grace = grace
         self.connected = False
-        #: Whether the server stayed away for too long.
-        self.given_up = False
+        #: Done while the server stays away for too long.
+        self.away: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         #: The largest payload that the server takes.
         self.largest = 1 << 20
         self._identity = identity
@@ -119,6 +119,8 @@ class Link:
         self._error: type[Exception] = Exception
         self._problem: Exception | None = None
         self._closing = False
+        #: Why there will be no connection any more.
+        self._ended: KlorError | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._inbox = ""
         self._tokens = 0
@@ -131,7 +133,7 @@ class Link:
         self._in_flight: dict[str, Letter] = {}
         self._again: deque[Letter] = deque()
         self._work = asyncio.Event()
-        #: Subjects that we may not listen to.
+        #: Subjects that we may not listen to, in small letters.
         self.denied: set[str] = set()
 
     # --- The connection -----------------------------------------------------------------------------------------------
@@ -154,7 +156,7 @@ class Link:
         # The library's streams answer the end of a TLS connection in a way that asyncio remarks on, without consequence.
         logging.getLogger("asyncio").addFilter(self._unremarkable)
         self._inbox = self._client.new_inbox()
-        await self.listen(f"{self._inbox}.*", self._answer)
+        await self.listen(self.answers, self._answer)
         tasks.start_soon(self._write)
         tasks.start_soon(self._tend)
 
@@ -208,13 +210,15 @@ class Link:
         await self._lost()
 
     def _give_up(self) -> None:
-        self.given_up = True
+        self.away.set_result(None)
         self._gone(self.no_server(f"was lost for {self.grace:g} s", None))
 
     async def _returned(self) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
-        self.connected, self.given_up = True, False
+        if self.away.done():
+            self.away = asyncio.get_running_loop().create_future()
+        self.connected = True
         # What was on its way may be lost; the server knows by the id what is not.
         self._again.clear()
         self._again.extend(self._in_flight.values())
@@ -223,9 +227,14 @@ class Link:
 
     async def _closed(self) -> None:
         """The library has given up: the server does not want us any more."""
-        if not self._closing and self.connected:
-            self.connected, self.given_up = False, True
-            self._gone(self.no_server("has ended the connection", self._client.last_error))
+        if not self._closing:
+            self.connected = False
+            self._ended = self.no_server("has ended the connection", self._client.last_error)
+            if self._expiry is not None:
+                self._expiry.cancel()
+            if not self.away.done():
+                self.away.set_result(None)
+            self._gone(self._ended)
 
     async def close(self) -> None:
         self._closing = True
@@ -241,7 +250,10 @@ class Link:
     # --- Requests -----------------------------------------------------------------------------------------------------
 
     async def request(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> Msg:
-        """The server's answer. Raises Unanswered, TimeoutError when there is none, and KlorError `not-permitted`."""
+        """The server's answer. Raises Unanswered, TimeoutError when there is none, and KlorError: `not-permitted`, or
+        `no-server` when there will be none."""
+        if self._ended is not None:
+            raise self._ended
         answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
 
         def answered(message: Msg) -> None:
@@ -313,9 +325,19 @@ class Link:
         """Call back for what is published under a subject. Its amount is bounded by what is asked for."""
         return await self._client.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
 
+    @property
+    def answers(self) -> str:
+        """Where the answers to requests come."""
+        return f"{self._inbox}.*"
+
     def new_inbox(self) -> str:
         """A subject of our own, which nobody can guess."""
         return self._client.new_inbox()
+
+    def check_heard(self, subject: str) -> None:
+        """Raises KlorError `not-permitted` when the server has said, by now, that we may not listen to a subject."""
+        if subject.lower() in self.denied:
+            raise self.not_permitted(f"to listen at {subject}")
 
     async def deaf(self, subscription: Subscription) -> None:
         """Listen no more."""
@@ -439,6 +461,16 @@ def _hopeless(error: Exception) -> bool:
     """Whether another attempt to connect would end alike."""
     text = str(error).lower()
     return any(word in text for word in ("authorization", "authentication", "certificate"))
+
+
+def place(message: Msg) -> tuple[int, int] | None:
+    """The number of a message in its stream, and how many the consumer has after it; None when no consumer brings it."""
+    # $JS.ACK.<stream>.<consumer>.<times>.<number>.<count>.<time>.<after>; newer servers put two names before the stream.
+    parts = message.reply.split(".")
+    if parts[:2] != ["$JS", "ACK"] or len(parts) < 9:
+        return None
+    shift = 0 if len(parts) == 9 else 2
+    return int(parts[5 + shift]), int(parts[8 + shift])
 
 
 def _because(problem: Exception | None) -> str:

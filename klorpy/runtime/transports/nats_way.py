@@ -48,7 +48,7 @@ class Way:
         self._subject = names.message(*peer.name)
         self._now = names.said(*peer.name, NOW)
         self._id = f"{'/'.join(self._subject.split('.')[2:])}/", f"@{incarnation}"
-        self._largest = link.largest - _ENVELOPE - OVERHEAD
+        self._largest = max(link.largest - _ENVELOPE - OVERHEAD, 1 << 10)
         self._frames: deque[Frame] = deque()
         self._parts: deque[Letter] = deque()
         self._offered = False

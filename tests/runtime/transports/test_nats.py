@@ -25,6 +25,7 @@ import klorpy
 from klorpy.core.values import same_value
 from klorpy.environment.cli import main as klorpy_command
 from klorpy.examples.references import DATA, Example
+from klorpy.runtime.sessions import prepare
 from klorpy.runtime.sessions.channel import Frame, ProtocolError
 from klorpy.runtime.transports.nats_names import SETUP, Names, name_of, token
 from klorpy.runtime.transports.nats_packets import Unpacker, pack, pack_parts, unpack_cast, unpack_state
@@ -717,6 +718,24 @@ def test_users_of_roles_play_but_cannot_pass_for_others_nor_read_their_mail(
         assert len(denied) == 15, denied
         assert all("permissions violation" in text for text in denied)
         assert same_value(results, example[0].reference(*example[1]))
+
+    run(main)
+
+
+@needs_server
+def test_a_user_cannot_play_another_role(guarded: NatsServer) -> None:
+    from klorpy.examples import two_buyers
+
+    chor = two_buyers.buy_with_help
+    one, other, _ = chor.roles
+
+    async def main() -> None:
+        await prepare(guarded.of(SETUP, "secret-of-setup"), "books")
+        with pytest.raises(klorpy.SessionFailed) as refused:
+            async with klorpy.connect(chor, other, session="s", nats=guarded.of(one, f"secret-of-{one}"), app="books"):
+                raise AssertionError("a user plays a role that is not its own")
+        assert refused.value.slug == "not-permitted"
+        assert f"does not allow {one} to publish at" in refused.value.message
 
     run(main)
 
