@@ -27,8 +27,9 @@ from klorpy.core.types import Role
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat
 from klorpy.runtime.transports.nats_desk import Desk
-from klorpy.runtime.transports.nats_link import Link, ServerError, Unanswered, place
+from klorpy.runtime.transports.nats_link import Link, Unanswered, place
 from klorpy.runtime.transports.nats_names import Names, name_of
+from klorpy.runtime.transports.nats_outbox import ServerError
 from klorpy.runtime.transports.nats_packets import unpack_cast
 from klorpy.runtime.transports.nats_way import Way
 from klorpy.runtime.transports.tls import Identity

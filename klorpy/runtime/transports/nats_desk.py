@@ -19,8 +19,9 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
 from klorpy.runtime.sessions.channel import ProtocolError
 from klorpy.runtime.sessions.seat import Seat
-from klorpy.runtime.transports.nats_link import Link, ServerError, Unanswered, place
+from klorpy.runtime.transports.nats_link import Link, Unanswered, place
 from klorpy.runtime.transports.nats_names import HERE, NOW, Names, token
+from klorpy.runtime.transports.nats_outbox import ServerError
 from klorpy.runtime.transports.nats_packets import HERE as YES
 from klorpy.runtime.transports.nats_packets import WHO, Cast, Unpacker, is_ours, pack_cast, unpack_cast, unpack_state
 from klorpy.runtime.transports.nats_way import Way
@@ -287,7 +288,7 @@ class Desk:
         elif message.data == WHO:
             subject = message.subject.split(".")
             subject[-3:] = [token(self.seat.role), source, HERE]
-            self._link.say(".".join(subject), YES)
+            self._link.outbox.say(".".join(subject), YES)
         elif (state := unpack_state(message.data)) is not None and (peer := self._peers.get(source)) is not None:
             way = self.ways.get(peer.role)
             if way is not None and way.told(state):
@@ -305,7 +306,7 @@ class Desk:
         self._probes[name] = answer
         try:
             for _ in range(_ASKED):  # one that is about to leave hears the question, and does not answer it
-                self._link.say(self._names.said(self.seat.session, self.seat.role, role, NOW), WHO, reply)
+                self._link.outbox.say(self._names.said(self.seat.session, self.seat.role, role, NOW), WHO, reply)
                 await asyncio.wait([answer], timeout=_PATIENCE / _ASKED)
                 if answer.done():
                     return answer.result()

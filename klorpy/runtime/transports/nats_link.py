@@ -1,13 +1,11 @@
-"""A connection with a NATS server that is kept: requests, and messages that are stored at last.
+"""A connection with a NATS server that is kept.
 
     request(subject, payload)       the server's answer
-    offer(source)                   letters of the source are published, many at a time, until the server has stored each
-    say(subject, payload)           published once, not stored
     listen(subject, callback)       what is published under a subject
+    outbox                          what goes out (`nats_outbox`)
 
-The client library connects again when the connection breaks. What this adds: a letter keeps its id and goes out again
-when the server has not said that it is stored, so that it is stored once; what was refused is an error with its reason;
-and a server that stays away for the grace period is reported.
+The client library connects again when the connection breaks. What this adds: what the server does not allow is an error
+with its reason, and a server that stays away for the grace period is reported.
 """
 
 from __future__ import annotations
@@ -20,17 +18,15 @@ import logging
 import os
 import re
 import ssl
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-import anyio
 from anyio.abc import TaskGroup
 
 from klorpy.core.diagnostics import KlorError
 from klorpy.runtime.transports.nats_names import replies
+from klorpy.runtime.transports.nats_outbox import MESSAGE_ID, PATIENCE, PAUSE, Outbox, ServerError, nobody
 from klorpy.runtime.transports.tls import Identity
 
 if TYPE_CHECKING:
@@ -40,54 +36,11 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("klorpy.nats")
 
-#: Letters that are published and not stored yet, at most.
-_IN_FLIGHT: Final = 256
-#: Seconds after which a request, or a letter that nothing was heard of, is tried again.
-_PATIENCE: Final = 2.0
-#: Seconds until a server that cannot do something now is asked again, and until it is connected to again.
-_PAUSE: Final = 0.1
-
-_MESSAGE_ID: Final = "Nats-Msg-Id"
 _VIOLATION: Final = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
 
 
 class Unanswered(Exception):
     """Nobody listens to a subject: for the subjects of JetStream, that it is not enabled."""
-
-
-class ServerError(Exception):
-    """The server's answer is that it does not do it: its number for the reason, and the reason."""
-
-    def __init__(self, error: Mapping[str, Any]) -> None:
-        super().__init__(error.get("description", "an unknown error"))
-        self.code: int = error.get("code", 0)
-        self.number: int = error.get("err_code", 0)
-
-
-@dataclass(slots=True, eq=False)
-class Letter:
-    """Something that is to be stored, once."""
-
-    source: Source
-    subject: str
-    id: str
-    payload: bytes
-    token: str = ""
-    #: When it was published last.
-    sent: float = 0.0
-
-
-class Source(Protocol):
-    """Who has letters."""
-
-    def take(self) -> Letter | None:
-        """The next letter, None when there is none for now."""
-
-    def stored(self, letter: Letter) -> None:
-        """The server has it."""
-
-    def refused(self, letter: Letter, error: KlorError) -> None:
-        """The server will never have it."""
 
 
 class Link:
@@ -128,11 +81,7 @@ class Link:
         self._answers: dict[str, Callable[[Msg], object]] = {}
         #: The same for a subject that we may not publish under.
         self._asked: dict[str, tuple[str, asyncio.Future[Msg]]] = {}
-        self._said: deque[tuple[str, bytes, str]] = deque()
-        self._sources: deque[Source] = deque()
-        self._in_flight: dict[str, Letter] = {}
-        self._again: deque[Letter] = deque()
-        self._work = asyncio.Event()
+        self.outbox = Outbox(self._publish, lambda error: self.no_server("does not store a message", error))
         #: Subjects that we may not listen to, in small letters.
         self.denied: set[str] = set()
 
@@ -157,8 +106,9 @@ class Link:
         logging.getLogger("asyncio").addFilter(self._unremarkable)
         self._inbox = self._client.new_inbox()
         await self.listen(self.answers, self._answer)
-        tasks.start_soon(self._write)
-        tasks.start_soon(self._tend)
+        self.outbox.resume()
+        tasks.start_soon(self.outbox.write)
+        tasks.start_soon(self.outbox.tend)
 
     async def _connect(self) -> None:
         options: dict[str, Any] = {}
@@ -167,7 +117,7 @@ class Link:
             options["tls"] = context = self._identity.client()
             context.check_hostname = True
         # The library takes fractions of seconds, whatever its annotations say.
-        options |= {"reconnect_time_wait": _PAUSE, "ping_interval": max(self._heartbeat / 3, 0.1)}
+        options |= {"reconnect_time_wait": PAUSE, "ping_interval": max(self._heartbeat / 3, 0.1)}
         await self._until_refused(
             self._client.connect(
                 self.servers, error_cb=self._failed, disconnected_cb=self._broke, reconnected_cb=self._returned,
@@ -205,6 +155,7 @@ class Link:
         if self._closing or not self.connected:
             return
         self.connected = False
+        self.outbox.pause()
         log.info("the connection with NATS at %s broke; waiting %g s for it to come back", self.name, self.grace)
         self._expiry = asyncio.get_running_loop().call_later(self.grace, self._give_up)
         await self._lost()
@@ -219,10 +170,7 @@ class Link:
         if self.away.done():
             self.away = asyncio.get_running_loop().create_future()
         self.connected = True
-        # What was on its way may be lost; the server knows by the id what is not.
-        self._again.clear()
-        self._again.extend(self._in_flight.values())
-        self._work.set()
+        self.outbox.resume()
         self._back()
 
     async def _closed(self) -> None:
@@ -263,13 +211,13 @@ class Link:
         token = self.token(answered)
         self._asked[token] = subject, answer
         try:
-            async with asyncio.timeout(_PATIENCE):
-                await self._publish(subject, payload, f"{self._inbox}.{token}", headers)
+            async with asyncio.timeout(PATIENCE):
+                await self._publish(subject, payload, token, headers)
                 message = await answer
         finally:
             del self._asked[token]
             self.forget(token)
-        if _nobody(message):
+        if nobody(message):
             raise Unanswered
         return message
 
@@ -281,7 +229,7 @@ class Link:
         """Store something under a subject, or ask for something; raises as `api`."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if id:
-            given[_MESSAGE_ID] = id
+            given[MESSAGE_ID] = id
         answer: dict[str, Any] = json.loads((await self.request(subject, payload, given or None)).data)
         if "error" in answer:
             raise ServerError(answer["error"])
@@ -290,7 +238,7 @@ class Link:
     def token(self, answered: Callable[[Msg], object]) -> str:
         """The last part of a subject for answers, and what is done with them."""
         self._tokens += 1
-        token = str(self._tokens)
+        token = f"r{self._tokens}"
         self._answers[token] = answered
         return token
 
@@ -299,10 +247,7 @@ class Link:
 
     async def _answer(self, message: Msg) -> None:
         token = message.subject.rpartition(".")[2]
-        letter = self._in_flight.get(token)
-        if letter is not None:
-            self._acknowledged(letter, message)
-        elif (answered := self._answers.get(token)) is not None:
+        if not self.outbox.answered(token, message) and (answered := self._answers.get(token)) is not None:
             answered(message)
 
     def _violated(self, kind: str, subject: str) -> None:
@@ -315,11 +260,9 @@ class Link:
         for asked, answer in self._asked.values():
             if asked.lower() == subject and not answer.done():
                 answer.set_exception(error)
-        for letter in [letter for letter in self._in_flight.values() if letter.subject.lower() == subject]:
-            self._drop(letter)
-            letter.source.refused(letter, error)
+        self.outbox.denied(subject, error)
 
-    # --- What is published --------------------------------------------------------------------------------------------
+    # --- Listening --------------------------------------------------------------------------------------------
 
     async def listen(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
         """Call back for what is published under a subject. Its amount is bounded by what is asked for."""
@@ -344,87 +287,10 @@ class Link:
         if not self._client.is_closed:
             await subscription.unsubscribe()
 
-    def say(self, subject: str, payload: bytes, token: str = "") -> None:
-        """Publish something once. When nobody listens, what belongs to the token gets an answer."""
-        if self.connected:
-            self._said.append((subject, payload, f"{self._inbox}.{token}" if token else ""))
-            self._work.set()
-
-    def offer(self, source: Source) -> None:
-        """Take letters from a source until it has none."""
-        self._sources.append(source)
-        self._work.set()
-
-    async def _write(self) -> None:
-        while True:
-            await self._work.wait()
-            self._work.clear()
-            while self.connected:
-                if self._said:
-                    await self._publish(*self._said.popleft(), None)
-                elif self._again:
-                    letter = self._again.popleft()
-                    if letter.token in self._in_flight:
-                        await self._send(letter)
-                elif self._sources and len(self._in_flight) < _IN_FLIGHT:
-                    source = self._sources[0]
-                    taken = source.take()
-                    if taken is None:
-                        self._sources.popleft()
-                        continue
-                    self._tokens += 1
-                    taken.token = str(self._tokens)
-                    self._in_flight[taken.token] = taken
-                    self._sources.rotate(-1)
-                    await self._send(taken)
-                else:
-                    break
-
-    async def _send(self, letter: Letter) -> None:
-        letter.sent = asyncio.get_running_loop().time()
-        await self._publish(letter.subject, letter.payload, f"{self._inbox}.{letter.token}", {_MESSAGE_ID: letter.id})
-
-    async def _publish(self, subject: str, payload: bytes, reply: str, headers: dict[str, str] | None) -> None:
+    async def _publish(self, subject: str, payload: bytes, token: str, headers: dict[str, str] | None) -> None:
         # What fails here was not sent: the connection is about to be made again, and so is the attempt.
         with contextlib.suppress(self._error, OSError):
-            await self._client.publish(subject, payload, reply, headers)
-
-    def _acknowledged(self, letter: Letter, message: Msg) -> None:
-        if _nobody(message):  # JetStream is not ready: the server has just been started
-            self._soon(letter)
-            return
-        if b'"error"' in message.data:
-            error = ServerError(json.loads(message.data).get("error", {}))
-            if error.code == 503:
-                self._soon(letter)
-                return
-            self._drop(letter)
-            letter.source.refused(letter, self.no_server(f"does not store a message: {error}", None))
-            return
-        self._drop(letter)
-        letter.source.stored(letter)
-
-    def _drop(self, letter: Letter) -> None:
-        del self._in_flight[letter.token]
-        if self._sources:
-            self._work.set()
-
-    def _soon(self, letter: Letter) -> None:
-        def again() -> None:
-            self._again.append(letter)
-            self._work.set()
-
-        asyncio.get_running_loop().call_later(_PAUSE, again)
-
-    async def _tend(self) -> None:
-        """Publish again what nothing was heard of."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await anyio.sleep(_PATIENCE / 2)
-            late = loop.time() - _PATIENCE
-            if self.connected and not self._again:
-                self._again.extend(letter for letter in self._in_flight.values() if letter.sent < late)
-                self._work.set()
+            await self._client.publish(subject, payload, f"{self._inbox}.{token}" if token else "", headers)
 
     # --- Errors -------------------------------------------------------------------------------------------------------
 
@@ -481,11 +347,6 @@ def _because(problem: Exception | None) -> str:
         return f": {os.strerror(problem.errno)}"
     text = str(problem or "").removeprefix("nats: ")
     return f": {text}" if text else ""
-
-
-def _nobody(message: Msg) -> bool:
-    """Whether the server says that nobody listens."""
-    return not message.data and message.headers is not None and message.headers.get("Status") == "503"
 
 
 def _split(server: str) -> SplitResult:

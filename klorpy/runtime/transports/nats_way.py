@@ -13,16 +13,15 @@ from typing import Final
 from klorpy.core.diagnostics import KlorError
 from klorpy.runtime.sessions.channel import Frame
 from klorpy.runtime.sessions.seat import Peer
-from klorpy.runtime.transports.nats_link import Letter, Link
+from klorpy.runtime.transports.nats_link import Link
 from klorpy.runtime.transports.nats_names import NOW, Names
+from klorpy.runtime.transports.nats_outbox import PATIENCE, Letter
 from klorpy.runtime.transports.nats_packets import OVERHEAD, State, Unpacker, pack, pack_parts, pack_state
 
 #: Bytes of frames that go into one letter, if they are there at the same time.
 _LETTER: Final = 64 << 10
 #: What the subject and headers of a letter take, at most.
 _ENVELOPE: Final = 4 << 10
-#: Seconds for which something may be on its way before it is taken to be lost.
-_PATIENCE: Final = 2.0
 
 
 class Way:
@@ -54,7 +53,7 @@ class Way:
         self._offered = False
         self._in_flight = 0
         self._tries = 0
-        self._patience = min(_PATIENCE, patience)
+        self._patience = min(PATIENCE, patience)
         self._doubt = doubt
         self._idle: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -69,7 +68,7 @@ class Way:
         self._frames.append(frame)
         if not self._offered:
             self._offered = True
-            self._link.offer(self)
+            self._link.outbox.offer(self)
 
     def take(self) -> Letter | None:
         if not self._parts and not self._frames:
@@ -127,7 +126,7 @@ class Way:
         """Say how far this side is."""
         outgoing, incoming = self.peer.outgoing, self.peer.incoming
         state = State(outgoing.next, incoming.expected, incoming.told(), asks)
-        self._link.say(self._now, pack_state(state), self.token)
+        self._link.outbox.say(self._now, pack_state(state), self.token)
 
     def told(self, state: State) -> bool:
         """The other side says how far it is. Whether what it sent is to be read again."""
