@@ -371,6 +371,20 @@
   (A->B (A (.locked (threading.Lock)))))
 (simulate-chor share)
 
+;;; no-server: Over NATS everything goes through a server, so nothing can begin without one.
+(import anyio klorpy)
+(defn :async main []
+  ; Over TCP processes need no server.
+  (with [:async _ (klorpy.host :listen "127.0.0.1:0")]))
+(anyio.run main)
+
+;;; not-permitted: The server knows users, and what each may do; the user, the password or the permissions are not right.
+(import klorpy.environment.nats-server [permission-lines])
+(import klorpy.runtime.transports.nats-names [Names])
+(defchor tell [Buyer Seller] (-> Buyer Seller) [x] (Buyer->Seller x))
+; What goes into the configuration of the server.
+(list (permission-lines tell (Names)))
+
 ;;; not-sendable: What goes to another process arrives exactly as it is, or is not sent: a type that the wire does not know would arrive as another.
 (import klorpy.runtime.wire [encode])
 (import pathlib [PurePosixPath])

@@ -96,6 +96,8 @@ TITLES: Final[dict[str, str]] = {
     "agreement-violated": "values of an agreement differ",
     "no-match": "no clause matches",
     "not-copyable": "the value cannot be given to another role",
+    "no-server": "the server cannot be used",
+    "not-permitted": "the server does not permit it",
     "not-sendable": "the value cannot be sent to another process",
     "wire-error": "bytes that are not a value",
     "transport-closed": "the transport was closed",
