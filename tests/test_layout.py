@@ -169,6 +169,7 @@ def test_the_kernel_is_pure_and_only_the_bridge_and_the_drivers_know_the_runtime
 LAZY = {
     "language/compiler.py": "klorpy.language.pipeline", "stdlib/__init__.py": "klorpy.stdlib.macros",
     "__init__.py": "klorpy.environment.jupyter", "runtime/wire/arrays.py": "numpy",
+    "runtime/transports/nats_link.py": "nats.aio.client",
 }  # fmt: skip
 
 
