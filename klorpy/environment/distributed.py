@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import logging
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -95,35 +95,35 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
             else:
                 await _play_all(node, chor, given, arguments, palette)
 
-    with _ended_by(signal.SIGTERM) as ended:
-        try:
-            anyio.run(run)
-        except KeyboardInterrupt:
-            if not ended():
-                raise
-            print("terminated", file=sys.stderr)
-            return 128 + signal.SIGTERM
-    return 0
+    return _until_terminated(run)
 
 
-@contextlib.contextmanager
-def _ended_by(number: signal.Signals) -> Iterator[Callable[[], bool]]:
-    """Let a signal end the run as Ctrl-C does, so that the others are told; gives whether it came."""
-    came = False
+def _until_terminated(run: Callable[[], Awaitable[None]]) -> int:
+    """Run on asyncio; SIGTERM ends it as Ctrl-C does, so that the others are told. Gives the exit status."""
+    terminated = False
 
-    def interrupt(*_: object) -> None:
-        nonlocal came
-        came = True
-        signal.raise_signal(signal.SIGINT)
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
 
-    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
-        yield lambda: False
-        return
-    before = signal.signal(number, interrupt)
+        def terminate() -> None:
+            nonlocal terminated
+            terminated = True
+            task.cancel()
+
+        # Not everywhere: on Windows there is no such signal, and only the main thread hears of signals.
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        await run()
+
     try:
-        yield lambda: came
-    finally:
-        signal.signal(number, before)
+        anyio.run(main)
+    except asyncio.CancelledError:
+        if not terminated:
+            raise
+        print("terminated", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    return 0
 
 
 async def _play_all(
