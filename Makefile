@@ -26,9 +26,10 @@ check: test
 bench: .venv/.installed ## ratios against named baselines, side by side
 	$(BIN)/python -m tests.benchmarks
 
-fuzz: .venv/.installed ## the theorems on 50,000 programs, 100,000 damaged frames, 10,000 damaged exchanges
+fuzz: .venv/.installed ## the theorems on generated programs and terms, damaged frames and damaged exchanges
 	$(BIN)/python tests/theorems/fuzz.py --programs 50000 --seed 1 --jobs 2
 	$(BIN)/python tests/theorems/fuzz_merging.py --programs 40000 --seed 1 --jobs 2
+	$(BIN)/python -m tests.theorems.fuzz_contracts --terms 20000 --seed 1 --jobs 2
 	PYTHONPATH=. $(BIN)/python tests/runtime/fuzz_codec.py --inputs 100000 --seed 1
 	$(BIN)/python -m tests.runtime.sessions.fuzz_tcp --sequences 10000 --seed 1
 

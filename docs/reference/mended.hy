@@ -371,6 +371,20 @@
   (A->B (A (.locked (threading.Lock)))))
 (simulate-chor share)
 
+;;; no-server: Over NATS everything goes through a server, so nothing can begin without one.
+(import anyio klorpy)
+(defn :async main []
+  ; Over TCP processes need no server.
+  (with [:async _ (klorpy.host :listen "127.0.0.1:0")]))
+(anyio.run main)
+
+;;; not-permitted: The server knows users, and what each may do; the user, the password or the permissions are not right.
+(import klorpy.environment.nats-server [permission-lines])
+(import klorpy.runtime.transports.nats-names [Names])
+(defchor tell [Buyer Seller] (-> Buyer Seller) [x] (Buyer->Seller x))
+; What goes into the configuration of the server.
+(list (permission-lines tell (Names)))
+
 ;;; not-sendable: What goes to another process arrives exactly as it is, or is not sent: a type that the wire does not know would arrive as another.
 (import klorpy.runtime.wire [encode])
 (import pathlib [PurePosixPath])
@@ -670,7 +684,30 @@ sim.messages
                  (sel i (t A) (c B) known))")
   {"a" Login  "h" Hello})
 
+;;; bad-term: Choreographies, contracts and systems have few forms each; a send, for instance, is a form of contracts.
+(import klorpy.behaviour [parse-choreography])
+(parse-choreography "(seq (com buyer seller order) (com seller buyer offer))")
+
+;;; self-communication: An interaction has two roles. What a role does by itself is no communication.
+(import klorpy.behaviour [parse-choreography])
+(parse-choreography "(seq (com buyer seller order) (com seller bank check))")
+
+;;; unknown-scope: Only a region that is marked as a scope can be updated, and it is found by its name.
+(import klorpy.behaviour [judge-update parse-choreography])
+(setv shop (parse-choreography "(scope pay (roles buyer seller) (com buyer seller card))"))
+(judge-update shop "pay" (parse-choreography "(com buyer seller cash)"))
+
+;;; unknown-contract: The registry has no contract of this name.
+(import klorpy.behaviour [Registry parse-contract])
+(setv registry (Registry {"shop" (parse-contract "(recv order)")}))
+(get registry "shop")
+
+;;; state-limit: What is asked needs more states than are allowed, and more memory than you may want to spend.
+(import klorpy.behaviour [equivalent parse-choreography])
+(equivalent (parse-choreography "(par (com r s a) (com s t b) (com t r c))") "sync" :limit 10)
+
 ;;; unsupported-form: Some forms of Hy have no meaning for several roles, or none yet.
 (defchor count [A B] (-> A B) [n]
   (let [m (A (+ n 1))]
     (A->B m)))
+

@@ -294,6 +294,9 @@ class Tcp:
         if way is not None and way.back is not None and (link := way.remote.link) is not None:
             link.count(CONSUMED, way.back, peer.incoming.told())
 
+    def served(self, role: Role) -> None:
+        """Others tell of their sessions of themselves."""
+
     # --- Other processes ----------------------------------------------------------------------------------------------
 
     async def _dial(self, address: Address, roles: frozenset[Role]) -> None:
