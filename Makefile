@@ -28,6 +28,7 @@ bench: .venv/.installed ## ratios against named baselines, side by side
 
 fuzz: .venv/.installed ## the theorems on generated programs and terms, damaged frames and damaged exchanges
 	$(BIN)/python tests/theorems/fuzz.py --programs 50000 --seed 1 --jobs 2
+	KLORPY_FUZZ=50 $(BIN)/pytest -q -n 2 tests/conversations/test_reference.py tests/conversations/test_properties.py
 	$(BIN)/python tests/theorems/fuzz_merging.py --programs 40000 --seed 1 --jobs 2
 	$(BIN)/python -m tests.theorems.fuzz_contracts --terms 20000 --seed 1 --jobs 2
 	PYTHONPATH=. $(BIN)/python tests/runtime/fuzz_codec.py --inputs 100000 --seed 1

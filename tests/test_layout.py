@@ -29,11 +29,13 @@ ALLOWED: dict[str, frozenset[str]] = {
     "simulator": frozenset({"core", "runtime"}),
     # The theory of behaviour stands alone.
     "behaviour": frozenset({"core"}),
+    # Only the bridge and the drivers may know the runtime; `KERNEL` says what is pure.
+    "conversations": frozenset({"core", "runtime"}),
     # Macros of the user's surface, and programs: they stand on the facade (macros may raise KlorError).
     "stdlib": frozenset({"klorpy", "core"}),
-    "examples": frozenset({"klorpy", "stdlib"}),
-    "environment": frozenset({"klorpy", "core", "language", "runtime", "simulator"}),
-    "testing": frozenset({"klorpy", "core", "behaviour", "language", "runtime", "simulator"}),
+    "examples": frozenset({"klorpy", "stdlib", "conversations"}),
+    "environment": frozenset({"klorpy", "core", "language", "runtime", "simulator", "conversations"}),
+    "testing": frozenset({"klorpy", "core", "behaviour", "language", "runtime", "simulator", "conversations"}),
     # The facade.
     "klorpy": frozenset({"core", "behaviour", "language", "runtime", "simulator", "stdlib"}),
     "__main__": frozenset({"environment"}),
@@ -142,6 +144,24 @@ def test_imports_go_one_way(path: Path) -> None:
             continue
         if target is not None and target != room:
             assert target in ALLOWED[room], f"{name(path)}:{line} imports {module}"
+
+
+#: The modules of the conversations' kernel, which import nothing but each other, the core and pure parts of Python.
+KERNEL = {"actions", "kernel", "log", "meta", "pattern", "routing", "table", "vm"}
+PURE = {"__future__", "collections", "copy", "dataclasses", "enum", "functools", "heapq", "operator", "typing"}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room_of(p) == "conversations"], ids=name)
+def test_the_kernel_is_pure_and_only_the_bridge_and_the_drivers_know_the_runtime(path: Path) -> None:
+    inside = path.relative_to(ROOT / "conversations")
+    for module, line, _ in imports(path):
+        if target_room(module) == "runtime":
+            assert inside.parts[0] in ("bridge.py", "drivers"), f"{inside}:{line} imports {module}"
+        if inside.stem in KERNEL and len(inside.parts) == 1:
+            allowed = {f"klorpy.conversations.{each}" for each in KERNEL}
+            assert module in allowed or module.startswith("klorpy.core.") or module.split(".")[0] in PURE, (
+                f"{inside}:{line} imports {module}"
+            )
 
 
 #: What is imported when it is first needed, so that `import klorpy` stays quick: the compiler, and macros in Hy; what

@@ -23,7 +23,7 @@ from tests.docs.pages import FENCE, play
 from tests.runtime.transports.nats_server import MISSING, PROGRAM
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-PAGES = sorted([DOCS / "index.md", *(DOCS / "tutorial").glob("*.md"), *(DOCS / "how-to").glob("*.md"), *(DOCS / "theory").glob("*.md"), DOCS / "reference" / "command-line.md"])
+PAGES = sorted([DOCS / "index.md", *(DOCS / "tutorial").glob("*.md"), *(DOCS / "how-to").glob("*.md"), *(DOCS / "theory").glob("*.md"), *(DOCS / "conversations").glob("*.md"), DOCS / "reference" / "command-line.md"])
 ALL = sorted(DOCS.rglob("*.md"))
 
 
