@@ -8,7 +8,7 @@
               | Invoke(site, …) | Apply(site, x, x*) | Await(site, x)                       calls
               | Check(site, x) | Verify(site, …)                                            agreement
               | Branch(x, block, block) | Select(…) | NoMatch | Closure(binding, …)         choice, values
-              | Repeat(block) | Again(binding*, x*) | Leave | Pause                         repetition
+              | Repeat(site, block) | Again(binding*, x*) | Leave | Pause                         repetition
               | Return(x)                                                                   the end
 
 Whatever meets another role is a statement of its own, so the order of statements is the order in which the role
@@ -217,6 +217,9 @@ class Closure(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Repeat(Statement):
+    """A loop; its site is what tells the messages of its rounds apart."""
+
+    site: Site
     body: Block
 
 
@@ -242,6 +245,23 @@ class Return(Statement):
 
 
 Block: TypeAlias = tuple[Statement, ...]
+
+
+def leaves(block: Block) -> bool:
+    """Whether a repeated block can be left, so that what stands behind the loop is reached."""
+    for statement in block:
+        match statement:
+            case Leave():
+                return True
+            case Branch(then=then, orelse=orelse):
+                if leaves(then) or leaves(orelse):
+                    return True
+            case Select(cases=cases, default=default):
+                if any(leaves(case.block) for case in cases) or leaves(default):
+                    return True
+            case _:
+                pass
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from klorpy.core import endpoint as e
+from klorpy.core.choreography import Site
 from klorpy.core.endpoint import Binding, Operand
 from klorpy.core.options import Options
 from klorpy.core.spans import Span
@@ -85,11 +86,11 @@ class Projector:
         if self.role not in body.mentions:
             out.append(e.Return(e.Noop(), span=body.span))
         elif repeats:
-            self._repeat(body, Result(), out)
+            self._repeat(body, self.sites.loop(body), Result(), out)
         else:
             self._tail(body, Result(), out)
 
-    def _repeat(self, body: Typed, tail: Tail, out: Out) -> None:
+    def _repeat(self, body: Typed, site: Site, tail: Tail, out: Out) -> None:
         inner: Out = []
         self.repeating += 1
         self._tail(body, tail, inner)
@@ -97,7 +98,7 @@ class Projector:
         if _is_silent(tuple(inner)):
             # A round without a command would keep the interpreter from looking at the others, or at the clock.
             inner.insert(0, e.Pause(span=body.span))
-        out.append(e.Repeat(tuple(inner), span=body.span))
+        out.append(e.Repeat(site, tuple(inner), span=body.span))
 
     def _params(self, binders: tuple[Binder, ...], types: tuple[Type, ...], span: Span, out: Out) -> tuple[Binding, ...]:
         """The parameters that mention the role; those that are taken apart get a name of their own."""
@@ -597,7 +598,7 @@ class Projector:
             else:
                 self._effect(init, out)
         if self.role in node.body.mentions:
-            self._repeat(node.body, tail, out)
+            self._repeat(node.body, self.sites.loop(node.body), tail, out)
         elif isinstance(tail, Result):
             out.append(e.Return(e.Noop(), span=node.span))
 

@@ -42,7 +42,7 @@ class Machine:
         # Calls of these need no further look: their signature is what all callers were compiled against.
         stale = disputed(pinned)
         self._projections = {
-            choreography: definition.audited if audit else definition.projections
+            choreography: self._versions(definition)
             for choreography, definition in pinned.items()
             if choreography not in stale
         }
@@ -82,6 +82,10 @@ class Machine:
             definition = _unpinned(choreography, site)
         if site.callee is not None and not site.callee.equivalent(definition.signature):
             raise _stale(definition, site)
+        return self._versions(definition)
+
+    def _versions(self, definition: Definition) -> tuple[Projection, ...]:
+        """The projections of a definition that this machine runs."""
         return definition.audited if self.audit else definition.projections
 
     def enter(self, command: Command) -> None:
