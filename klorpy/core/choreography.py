@@ -84,6 +84,8 @@ class Definition:
     #: The namespace of the module that contains the definition.
     namespace: Mapping[str, Any] = field(default_factory=dict, repr=False)
     doc: str | None = None
+    #: Where the definition stands in a function: the variables of that function that it names.
+    cells: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def roles(self) -> tuple[Role, ...]:

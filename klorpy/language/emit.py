@@ -123,6 +123,27 @@ class Emitter:
         function: ast.stmt = _function(self.names.of(code.function), params, code.body, make)
         return self.locate(function, code.span)
 
+    # For those who make another form of the endpoint programs, with the same names and positions.
+
+    def leaf(self, code: Code) -> ast.stmt:
+        """Host code as a function of the locals that it captures."""
+        if code.body is not None:
+            return self._leaf_function(code)
+        params = [self.names.of(binding) for binding in code.captures]
+        assert code.value is not None
+        function: ast.stmt = _function(self.names.fresh("leaf"), params, [ast.Return(code.value)])
+        return self.locate(function, code.span)
+
+    def finder(self, callee: Callee) -> ast.expr:
+        """A function that looks a choreography's name up."""
+        return ast.Lambda(
+            ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[]), name_expression(callee)
+        )
+
+    def function(self, name: str, params: list[str], body: list[ast.stmt]) -> ast.FunctionDef:
+        function: ast.FunctionDef = _function(name, params, body)
+        return function
+
     def locate(self, node: _Node, span: Span) -> _Node:
         """Give the position of `span` to `node` and to what is below without a position of its own."""
         start = byte_column(self.lines, self.plain, span.line, span.column - 1)
@@ -211,7 +232,7 @@ class _Function:
                     [self.peer(self.role), everyone, who, self.operand(operand), self.site(site)], ast.Load()
                 )
                 return [self._command(None, "APPLY", _load(self.kit["verify"]), given, self.site(site))]
-            case e.Branch(guard, then, orelse):
+            case e.Branch(guard, then, orelse, _):
                 return self._branch(self.operand(guard), self.block(then), self.block(orelse))
             case e.Select():
                 return self._select(statement)
@@ -220,7 +241,7 @@ class _Function:
                 return [ast.Raise(failure)]
             case e.Closure():
                 return self._closure(statement)
-            case e.Repeat(site, body):
+            case e.Repeat(site, body, _):
                 outer, self.repeating = self.repeating, True
                 inner = [self._if_keyed("ROUND", site), *self.block(body)]
                 self.repeating = outer

@@ -104,7 +104,7 @@ def _definition(
 
     definition = Definition(
         name, parse_signature(signature), Source(filename, source), span, made, projections, build.__code__, links,
-        options, namespace, doc,
+        options, namespace, doc, dict(zip(build.__code__.co_freevars, build.__closure__ or (), strict=True)),
     )  # fmt: skip
     _check_callees(definition, namespace)
     return definition

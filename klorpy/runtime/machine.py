@@ -76,13 +76,16 @@ class Machine:
         return program
 
     def _find(self, choreography: Any, site: Site) -> tuple[Projection, ...]:
-        """The projections of what is called at `site`, after the checks that a call in the run's own text passes."""
+        return self._versions(self.definition(choreography, site))
+
+    def definition(self, choreography: Any, site: Site) -> Definition:
+        """What is called at `site`, after the checks that a call in the run's own text passes."""
         definition = self.pinned.get(choreography)
         if definition is None:
             definition = _unpinned(choreography, site)
         if site.callee is not None and not site.callee.equivalent(definition.signature):
             raise _stale(definition, site)
-        return self._versions(definition)
+        return definition
 
     def _versions(self, definition: Definition) -> tuple[Projection, ...]:
         """The projections of a definition that this machine runs."""
