@@ -45,6 +45,10 @@ class HostCode:
     text: str
 
     @property
+    def effectful(self) -> bool:
+        return self.unordered or self.touched is None or bool(self.touched)
+
+    @property
     def name(self) -> str:
         """What to call it in charts and clocks: the function that it calls last, or its text."""
         return self.calls[-1] if self.calls else self.text

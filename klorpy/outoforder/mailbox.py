@@ -69,6 +69,8 @@ class Mailbox:
         self._class = MODES[mode]
         self._sound = mode == "both"
         self._violated = violated
+        #: Told which message a receive got, whenever one does.
+        self.bound: Callable[[Letter, Waiter], None] | None = None
         self.stored: dict[Any, deque[Letter]] = {}
         self.waiting: dict[Any, deque[Waiter]] = {}
         self._size = 0
@@ -87,7 +89,7 @@ class Mailbox:
             if not letters:
                 del self.stored[class_]
             self._size -= 1
-            self._compare(letter, token, site)
+            self._meet(letter, Waiter(source, token, site, Deferred()))
             return letter
         waiter = Waiter(source, token, site, Deferred())
         waiters = self.waiting.setdefault(class_, deque())
@@ -104,7 +106,7 @@ class Mailbox:
             waiter = waiters.popleft()
             if not waiters:
                 del self.waiting[class_]
-            self._compare(letter, waiter.token, waiter.site)
+            self._meet(letter, waiter)
             settle(waiter.value, letter)
             return
         if class_ in self._given_up:
@@ -133,9 +135,11 @@ class Mailbox:
         """Whether nothing is here, and nobody waits."""
         return not self.stored and not self.waiting
 
-    def _compare(self, letter: Letter, token: Token, site: Site) -> None:
-        if self._violated is not None and (letter.site is not site or letter.token != token):
-            self._violated(letter, Waiter(letter.source, token, site, Deferred()))
+    def _meet(self, letter: Letter, waiter: Waiter) -> None:
+        if self.bound is not None:
+            self.bound(letter, waiter)
+        if self._violated is not None and (letter.site is not waiter.site or letter.token != waiter.token):
+            self._violated(letter, waiter)
 
 
 def settle(value: Deferred, letter: Letter) -> None:

@@ -15,6 +15,7 @@ from klorpy.core.types import Arrow, Role
 from klorpy.core.values import ATOMS, NotCopyable, isolate, same_value
 from klorpy.runtime.commands import AWAIT, Closure
 from klorpy.runtime.erasure import check_count, check_playable, erased_params, result_at
+from klorpy.simulator.arguments import distribute
 from klorpy.simulator.audit import Audit
 from klorpy.simulator.functions import Meeting
 from klorpy.simulator.output import Capture
@@ -122,7 +123,7 @@ def prepare(
         detail=detail, pausing=pausing,
     )  # fmt: skip
     projections = definition.audited if sanitize else definition.projections
-    given = _distribute(definition, args)
+    given = distribute(definition, args)
     for index, role in enumerate(roles):
         scheduler.start(role, projections[index](roles, *given[role]))
     return scheduler
@@ -159,49 +160,6 @@ def conclude(
     first, trail = (failed.role, failed.trail) if failed else (None, ())
     simulation.verdict = judge(simulation, first, trail, scheduler.timed_out, scheduler.pinned.values())
     return simulation
-
-
-def _distribute(definition: Definition, args: tuple[Any, ...]) -> dict[Role, list[Any]]:
-    """Each role's arguments. No two roles share anything that changes: the first has it, the others have copies."""
-    holder: dict[int, Role] = {}
-    given: dict[Role, list[Any]] = {}
-    for role in definition.roles:
-        mine = []
-        for i in erased_params(definition, role):
-            value = args[i]
-            held = [holder.setdefault(part, role) for part in _parts(value)]
-            if any(other != role for other in held):
-                try:
-                    value = isolate(value)
-                except NotCopyable as error:
-                    raise KlorError(
-                        f"argument {i + 1} of {definition.name} is a {error.args[0]}, which cannot be copied, "
-                        "but several roles need it",
-                        slug="not-copyable",
-                        help="give it to one role only, or give data",
-                    ) from None
-            mine.append(value)
-        given[role] = mine
-    return given
-
-
-def _parts(value: Any) -> Iterator[int]:
-    """The identities of `value` and of what is in it, as far as containers and attributes lead, but for atoms."""
-    seen: set[int] = set()
-    todo = [value]
-    while todo:
-        current = todo.pop()
-        if type(current) in ATOMS or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield id(current)
-        if isinstance(current, dict):
-            todo.extend(current)
-            todo.extend(current.values())
-        elif isinstance(current, (list, tuple, set, frozenset)):
-            todo.extend(current)
-        else:
-            todo.extend(getattr(current, "__dict__", {}).values())
 
 
 # --- Exploration ------------------------------------------------------------------------------------------------------
