@@ -36,14 +36,13 @@ from klorpy.outoforder import flow as f
 from klorpy.outoforder.deferred import Deferred, Pack, pending, plain, settled
 from klorpy.outoforder.lanes import Lanes
 from klorpy.outoforder.compile import flows
-from klorpy.outoforder.mailbox import Letter, Mailbox, settle
+from klorpy.outoforder.mailbox import Letter, Mailbox, Waiter, settle
 from klorpy.outoforder.rounds import Control, Rounds, Scope
 from klorpy.outoforder.summary import Summaries
 from klorpy.runtime.agreement import no_match, verify
-from klorpy.runtime.commands import APPLY, CALL, RECEIVE, SEND, Instance
+from klorpy.runtime.commands import APPLY, AWAIT, CALL, RECEIVE, SEND, Command, Instance, Program
 from klorpy.runtime.machine import Machine, first_cause
 
-ORDERS: Final = ("program", "effects", "dataflow")
 #: Rounds of a loop that may be under way at a role.
 WINDOW: Final = 64
 #: In the place of a site, in the name of a chain of tail calls.
@@ -102,9 +101,10 @@ class Step:
 class Lambda:
     """A choreography that was made at this role, with the locals that it knows."""
 
-    __slots__ = ("__name__", "cast", "env", "flow", "op")
+    __slots__ = ("__name__", "cast", "env", "flow", "op", "pinned")
 
-    def __init__(self, op: f.Lambda, frame: Frame) -> None:
+    def __init__(self, op: f.Lambda, frame: Frame, pinned: Mapping[Choreography, Definition]) -> None:
+        self.pinned = pinned
         self.op = op
         self.flow = frame.flow
         self.cast = frame.cast
@@ -113,20 +113,66 @@ class Lambda:
         if op.self_name is not None:
             self.env[op.self_name] = self
 
+    def __call__(self, *args: Any) -> Program:
+        """Its program in program order, for whoever calls it when the run is over."""
+        outside = _Commands()
+        role = self.cast[self.flow.index]
+        walker = Walker(role, self.pinned, "program", outside)
+        walker.begin(self.flow, self.op.body, {**self.env, **dict(zip(self.op.params, args, strict=True))}, self.cast)
+        while True:
+            walker.advance()
+            while walker.ready:
+                walker.perform(walker.take())
+            if walker.error is not None:
+                raise walker.error
+            if outside.commands:
+                yield outside.commands.popleft()
+            elif outside.awaited:
+                awaitable, site, result = outside.awaited.popleft()
+                result.settle((yield AWAIT, awaitable, site))
+            elif walker.done:
+                return settled(walker.result)
+            else:
+                ((waiter,),) = walker.mailbox.waiting.values()
+                value = yield RECEIVE, waiter.source, waiter.site
+                walker.deliver(Letter(waiter.source, role, waiter.token, waiter.site, value))
+
+
+class _Commands:
+    """What a walker does outside, as commands."""
+
+    def __init__(self) -> None:
+        self.commands: deque[Command] = deque()
+        self.awaited: deque[tuple[Any, Site, Deferred]] = deque()
+
+    def send(self, letter: Letter) -> None:
+        if letter.error is None:
+            self.commands.append((SEND, letter.target, letter.value, letter.site))
+
+    def tell(self, source: Role, target: Role, control: Control) -> None:
+        """In program order nobody needs to know."""
+
+    def wait(self, walker: Walker, awaitable: Any, site: Site, result: Deferred) -> None:
+        self.awaited.append((awaitable, site, result))
+
+    def check(self, role: Role, value: Any, cast: tuple[Role, ...], site: Site, token: Token) -> None:
+        """The run that could compare is over."""
+
 
 class Frame:
     """An activation: where it stands, what it knows, and what becomes of its result."""
 
     __slots__ = (
-        "block", "cast", "chain", "env", "flow", "gives", "lanes", "loop", "outer", "pc", "result", "rounds", "scope",
+        "block", "cast", "chain", "env", "flow", "gives", "lanes", "loop", "order", "outer", "pc", "result", "rounds", "scope",
         "site", "start", "target", "token", "up",
     )  # fmt: skip
 
     def __init__(
         self, flow: f.Flow, block: f.Block, env: dict[Binding, Any], token: Token, cast: tuple[Role, ...],
-        scope: Scope, lanes: Lanes, up: Frame | None, site: Site | None,
+        scope: Scope, lanes: Lanes, up: Frame | None, site: Site | None, order: str,
     ) -> None:  # fmt: skip
         self.flow = flow
+        self.order = order
         self.block = block
         self.pc = 0
         #: The blocks around, where to go on in them.
@@ -163,11 +209,12 @@ class Walker:
     """One role of one run. Begin with `start`; then `advance`, `perform` steps, and `deliver` what arrives."""
 
     def __init__(
-        self, role: Role, pinned: Mapping[Choreography, Definition], order: str, outside: Outside, *,
+        self, role: Role, pinned: Mapping[Choreography, Definition], order: str | None, outside: Outside, *,
         window: int = WINDOW, inline: bool = True, mailbox: Mailbox | None = None, audit: bool = False,
         patient: bool = False,
     ) -> None:  # fmt: skip
         self.role = role
+        #: The order of the whole run; None leaves it to each definition.
         self.order = order
         self.outside = outside
         self.window = window
@@ -194,16 +241,21 @@ class Walker:
         self.error: BaseException | None = None
         self.trail: tuple[Site, ...] = ()
         #: What came in the place of a value from a role that has failed.
-        self.suffered: BaseException | None = None
+        self.suffered: tuple[BaseException, Role, Site] | None = None
         #: Frames and scopes that are alive; the most there were.
         self.scopes = self.most_scopes = 0
 
     # --- From outside ---
 
     def start(self, flow: f.Flow, cast: tuple[Role, ...], args: tuple[Any, ...], token: Token = START) -> None:
+        self.begin(flow, flow.body, dict(zip(flow.params, args, strict=True)), cast, token)
+
+    def begin(
+        self, flow: f.Flow, block: f.Block, env: dict[Binding, Any], cast: tuple[Role, ...], token: Token = START
+    ) -> None:
+        """Begin with a block of a program, knowing `env`."""
         root = Scope(None, None, self._finished)
-        env = dict(zip(flow.params, args, strict=True))
-        frame = Frame(flow, flow.body, env, token, cast, root, Lanes(), None, None)
+        frame = Frame(flow, block, env, token, cast, root, Lanes(), None, None, self._order_of(flow, "program"))
         frame.result = self.result
         self._walks.append(Walk(frame))
 
@@ -263,16 +315,21 @@ class Walker:
     def stopped(self) -> bool:
         return self.error is not None and not self.patient
 
-    @property
-    def oldest(self) -> str:
-        """Who the role waits for, the receive that was passed first."""
-        waiters = [waiter for class_ in self.mailbox.waiting.values() for waiter in class_]
-        return str(waiters[0]) if waiters else ""
+    def waiting(self) -> Waiter | None:
+        """The receive that was passed first of those that still wait."""
+        return next((waiter for class_ in self.mailbox.waiting.values() for waiter in class_), None)
+
+    def arguments(self, step: Step) -> tuple[Any, ...]:
+        """The values of the locals that the host code of a ready step names."""
+        return tuple(map(plain, step.inputs))
 
     # --- Walking ---
 
+    def _order_of(self, flow: f.Flow, around: str) -> str:
+        """The order that a definition is walked in: that of the run, its own, or its caller's."""
+        return self.order or flow.definition.options.get("order") or around
+
     def _walk(self, walk: Walk) -> None:
-        strict = self.order == "program"
         stack = walk.stack
         while stack:
             frame = stack[-1]
@@ -291,9 +348,10 @@ class Walker:
                 frame.pc -= 1
                 self._fenced.append(walk)
                 return
+            strict = frame.order == "program"
             if not (strict or wait.holds):
                 continue
-            if wait.detach and not strict and len(stack) > 1:
+            if (wait.detach or strict) and self._may_part(walk):
                 apart = self._detach(walk)
                 if apart is not None:
                     self._when(wait, apart)
@@ -308,20 +366,34 @@ class Walker:
         else:
             _join(wait.missing, lambda: self._walks.append(walk))
 
+    def _may_part(self, walk: Walk) -> bool:
+        """Whether some caller of the innermost frame need not wait for it."""
+        return any(frame.order != "program" for frame in walk.stack[:-1])
+
     def _detach(self, walk: Walk) -> Walk | None:
         """Take the innermost frame off a walk, so that its caller can go on. None when a barrier in it forbids that."""
-        frame = walk.stack[-1]
-        blocks = [frame.block, *(block for block, _ in frame.outer)]
-        touched, fenced = self.summaries.all(blocks if frame.loop is None else [*blocks, frame.loop.body])
+        blocks = [block for frame in walk.stack[1:] for block in self._blocks(frame)]
+        touched, fenced = self.summaries.all(blocks)
         if fenced:
             return None
-        walk.stack.pop()
-        caller = walk.stack[-1]
-        self._set_apart(frame, caller, touched)
-        assert frame.result is not None
-        if frame.target is not None:
-            caller.env[frame.target] = frame.result
-        return Walk(frame)
+        # A caller in program order waits for what it calls, and is taken along.
+        first = len(walk.stack) - 1
+        while walk.stack[first - 1].order == "program":
+            first -= 1
+        apart = Walk(walk.stack[first])
+        apart.stack = walk.stack[first:]
+        del walk.stack[first:]
+        outermost, caller = apart.stack[0], walk.stack[-1]
+        self._set_apart(outermost, caller, touched)
+        assert outermost.result is not None
+        if outermost.target is not None:
+            caller.env[outermost.target] = outermost.result
+        return apart
+
+    def _blocks(self, frame: Frame) -> list[f.Block]:
+        """What is left of a frame, and perhaps more."""
+        blocks = [frame.block, *(block for block, _ in frame.outer)]
+        return blocks if frame.loop is None else [*blocks, frame.loop.body]
 
     def _set_apart(self, frame: Frame, caller: Frame, touched: f.Touched) -> None:
         """Let `frame` go on by itself: its place among the effects of `caller` is kept until it has ended."""
@@ -331,7 +403,7 @@ class Walker:
         self.outstanding += 1
         lanes = frame.lanes = outer.fork()
         kept = Deferred()
-        if self.order == "effects" and (touched is None or touched):
+        if frame.order == "effects" and (touched is None or touched):
             outer.put(touched, kept)
 
         def ended() -> None:
@@ -397,7 +469,7 @@ class Walker:
             case f.Return(operand):
                 self._end(walk, frame, self.value(operand, frame))
             case f.Lambda():
-                frame.env[op.target] = Lambda(op, frame)
+                frame.env[op.target] = Lambda(op, frame, self._machine.pinned)
             case f.Await():
                 return self._await(op, frame)
             case f.NoMatch():
@@ -460,18 +532,20 @@ class Walker:
             if op.target is not None:
                 env[op.target] = code.function()
             return None
-        if code.barrier and self.outstanding and self.order != "program":
+        if code.barrier and self.outstanding and frame.order != "program":
             return _FENCE
         inputs = tuple([plain(env.get(binding, noop)) for binding in code.inputs])
         missing = [v for v in inputs if type(v) is Deferred and not v.done]
         touched = code.touched
-        if self.order == "effects":
+        if frame.order == "effects":
             missing += frame.lanes.before(touched)
         if not missing and self.inline and not any(type(v) is Deferred for v in inputs) and not self.stopped:
             # By far the commonest case, without a step to remember.
             try:
                 value = code.function(*inputs)
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # also SystemExit and a CancelledError end the role, not the caller
                 self.fail(error, frame)
                 value = Deferred()
                 value.fail(error)
@@ -482,7 +556,7 @@ class Walker:
         step.code, step.inputs = code, inputs
         if op.target is not None:
             env[op.target] = step.result
-        if self.order == "effects" and (touched is None or touched):
+        if frame.order == "effects" and (touched is None or touched):
             frame.lanes.put(touched, step.result)
         return self._begin(step, missing)
 
@@ -497,7 +571,9 @@ class Walker:
             return
         try:
             value = step.code.function(*values)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self.fail(error, step.frame)
             step.result.fail(error)
         else:
@@ -549,7 +625,7 @@ class Walker:
         if isinstance(found, Letter):
             if found.error is None:
                 return found.value
-            self._suffer(found.error)
+            self._suffer(found.error, source, site)
             value = Deferred()
             settle(value, found)
             return value
@@ -559,15 +635,15 @@ class Walker:
 
         def arrived() -> None:
             if value.error is not None:
-                self._suffer(value.error)
+                self._suffer(value.error, source, site)
             self._close(scope)
 
         value.then(arrived)
         return value
 
-    def _suffer(self, error: BaseException) -> None:
+    def _suffer(self, error: BaseException, source: Role, site: Site) -> None:
         if self.suffered is None:
-            self.suffered = error
+            self.suffered = error, source, site
 
     # Choices.
 
@@ -579,12 +655,13 @@ class Walker:
             frame.outer.append((frame.block, frame.pc))
             frame.block, frame.pc = self._decide(op, frame), 0
             return None
-        if op.tail or self.order == "program":
+        if op.tail or frame.order == "program":
             # All that is left of the frame depends on it.
             frame.pc -= 1
             return Wait(missing, holds=True, detach=op.tail)
         region = Frame(
-            frame.flow, (op,), dict(frame.env), frame.token, frame.cast, frame.scope, frame.lanes, frame.up, frame.site
+            frame.flow, (op,), dict(frame.env), frame.token, frame.cast, frame.scope, frame.lanes, frame.up, frame.site,
+            frame.order,
         )  # fmt: skip
         region.gives = op.target
         touched, fenced = self.summaries.of(region.block)
@@ -662,11 +739,12 @@ class Walker:
     def _call_later(self, op: f.Apply, frame: Frame, callee: Deferred) -> Wait | None:
         """The choreography that is called is not known yet."""
         frame.pc -= 1
-        if op.tail or self.order == "program":
+        if op.tail or frame.order == "program":
             return Wait([callee], holds=True, detach=op.tail)
         frame.pc += 1
         region = Frame(
-            frame.flow, (op,), dict(frame.env), frame.token, frame.cast, frame.scope, frame.lanes, frame.up, frame.site
+            frame.flow, (op,), dict(frame.env), frame.token, frame.cast, frame.scope, frame.lanes, frame.up, frame.site,
+            frame.order,
         )  # fmt: skip
         region.gives = op.target
         self._set_apart(region, frame, None)
@@ -695,10 +773,11 @@ class Walker:
         if op.tail:
             frame.flow, frame.block, frame.pc, frame.outer = flow, block, 0, []
             frame.env, frame.token, frame.cast = env, token, cast
+            frame.order = self._order_of(flow, frame.order)
             if frame.chain is None:
                 frame.start = token
             return
-        inner = Frame(flow, block, env, token, cast, frame.scope, frame.lanes, frame, op.site)
+        inner = Frame(flow, block, env, token, cast, frame.scope, frame.lanes, frame, op.site, self._order_of(flow, frame.order))
         inner.target = op.target
         walk.stack.append(inner)
 
@@ -720,7 +799,7 @@ class Walker:
             frame.scope = frame.chain[1]
             return None
         rounds, scope = frame.chain
-        wait = self._admit(rounds, rounds.current + 1)
+        wait = self._admit(rounds, rounds.current + 1, frame.order == "program")
         if wait is not None:
             return wait
         self._leave_loop(frame)
@@ -731,9 +810,9 @@ class Walker:
         scope.close()
         return None
 
-    def _admit(self, rounds: Rounds, number: int) -> Wait | None:
+    def _admit(self, rounds: Rounds, number: int, strict: bool) -> Wait | None:
         """What round `number` has to wait for."""
-        if self.order == "program" or rounds.admits(number):
+        if strict or rounds.admits(number):
             return None
         return Wait([], holds=True, detach=True, admit=lambda call: rounds.when_admitted(number, call))
 
@@ -764,7 +843,8 @@ class Walker:
         rounds = self._rounds(key(frame.token, op.site.index))
         if op.leaves:
             inner = Frame(
-                frame.flow, op.body, dict(frame.env), frame.token, frame.cast, frame.scope, frame.lanes, frame.up, frame.site
+                frame.flow, op.body, dict(frame.env), frame.token, frame.cast, frame.scope, frame.lanes, frame.up, frame.site,
+                frame.order,
             )  # fmt: skip
             inner.gives = inner.target = op.target
             walk.stack.append(inner)
@@ -781,7 +861,7 @@ class Walker:
         assert frame.rounds is not None
         assert frame.loop is not None
         rounds, scope = frame.rounds
-        wait = self._admit(rounds, rounds.current + 1)
+        wait = self._admit(rounds, rounds.current + 1, frame.order == "program")
         if wait is not None:
             frame.pc -= 1
             return wait
@@ -821,7 +901,7 @@ class Walker:
     def _await(self, op: f.Await, frame: Frame) -> Wait | None:
         value = self.value(op.operand, frame)
         missing = [value] if type(value) is Deferred and not value.done else []
-        if self.order == "effects":
+        if frame.order == "effects":
             missing += frame.lanes.before(None)
         result = Deferred()
 
@@ -839,7 +919,7 @@ class Walker:
         step.site = op.site
         if op.target is not None:
             frame.env[op.target] = step.result
-        if self.order == "effects":
+        if frame.order == "effects":
             frame.lanes.put(None, step.result)
         return self._queue(step, missing)
 
@@ -890,7 +970,7 @@ class Walker:
         scope.open()
         self.outstanding += 1
         result.then(lambda: self._close(scope))
-        program = _Program(self, frame, op.site, result)
+        program = _Beside(self, frame, op.site, result)
 
         def begin() -> None:
             found = plain(value)
@@ -907,7 +987,7 @@ class Walker:
         return None if result.done else Wait([result])
 
 
-class _Program:
+class _Beside:
     """A program of the runtime's own that runs beside the walk: the check of an agreement."""
 
     def __init__(self, walker: Walker, frame: Frame, site: Site, result: Deferred) -> None:
@@ -1016,4 +1096,4 @@ def _item(group: Any, index: int) -> Any:
     return part
 
 
-__all__ = ["ORDERS", "WINDOW", "Outside", "Step", "Walker", "pending", "settled"]
+__all__ = ["WINDOW", "Outside", "Step", "Walker", "pending", "settled"]

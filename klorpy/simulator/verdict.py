@@ -16,6 +16,8 @@ from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role
 from klorpy.simulator.simulation import ChoreographyFailed, Simulation
 
+#: How the code is called that a definition is compiled to when it runs out of order.
+FLOW = "klorpy_scope."
 _CALLS_SHOWN = 5
 _DIFFERENT_WAYS = "the roles took different ways: look for an agreement that does not hold, with sanitize=True"
 
@@ -101,7 +103,8 @@ def find_place(error: BaseException, definitions: Iterable[Definition]) -> tuple
         if code.co_filename in filenames:
             source = Source(code.co_filename, "".join(linecache.getlines(code.co_filename)))
             # In files that Hy's own importer compiled, columns are one too far to the right, but for klorpy's code.
-            place = _position(tb, source, 0 if code in ours or _is_exact(code.co_filename) else 1)
+            exact = code in ours or code.co_qualname.startswith(FLOW) or _is_exact(code.co_filename)
+            place = _position(tb, source, 0 if exact else 1)
             if place is not None:
                 found = place, source
         tb = tb.tb_next

@@ -24,13 +24,14 @@ from typing import Any, Final, TypeAlias
 
 from klorpy.core.choreography import Choreography, Definition, reachable
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.core.values import isolate, same_value, show
 from klorpy.outoforder.compile import flows
 from klorpy.outoforder.deferred import pending, plain, settled
 from klorpy.outoforder.idle import idle
 from klorpy.outoforder.mailbox import MODES, Letter, Waiter
-from klorpy.outoforder.walker import ORDERS, WINDOW, Step, Walker
+from klorpy.outoforder.walker import WINDOW, Step, Walker
 from klorpy.runtime.erasure import check_count, check_playable
 from klorpy.simulator.arguments import distribute
 from klorpy.simulator.delivery import LINKS, Delivery
