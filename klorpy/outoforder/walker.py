@@ -798,17 +798,22 @@ class Walker:
             frame.chain = (rounds, self._scope(base, rounds, 1))
             frame.scope = frame.chain[1]
             return None
+        self._leave_loop(frame)
         rounds, scope = frame.chain
+        self._leave_round(frame, scope)
         wait = self._admit(rounds, rounds.current + 1, frame.order == "program")
         if wait is not None:
             return wait
-        self._leave_loop(frame)
-        base = scope.parent
-        assert base is not None
-        frame.chain = (rounds, self._scope(base, rounds, rounds.current + 1))
+        frame.chain = (rounds, self._scope(frame.scope, rounds, rounds.current + 1))
         frame.scope = frame.chain[1]
-        scope.close()
         return None
+
+    def _leave_round(self, frame: Frame, scope: Scope) -> None:
+        """The walker is through with a round: nothing more will begin in it. (It may be, if it had to wait.)"""
+        if frame.scope is scope:
+            assert scope.parent is not None
+            frame.scope = scope.parent
+            scope.close()
 
     def _admit(self, rounds: Rounds, number: int, strict: bool) -> Wait | None:
         """What round `number` has to wait for."""
@@ -861,17 +866,15 @@ class Walker:
         assert frame.rounds is not None
         assert frame.loop is not None
         rounds, scope = frame.rounds
+        self._leave_round(frame, scope)
         wait = self._admit(rounds, rounds.current + 1, frame.order == "program")
         if wait is not None:
             frame.pc -= 1
             return wait
         values = [self.value(operand, frame) for operand in op.operands]
         frame.env.update(zip(op.targets, values, strict=True))
-        base = scope.parent
-        assert base is not None
-        new = self._scope(base, rounds, rounds.current + 1)
+        new = self._scope(frame.scope, rounds, rounds.current + 1)
         frame.rounds, frame.scope = (rounds, new), new
-        scope.close()
         frame.token = child(frame.token, frame.loop.site.index)
         frame.block, frame.pc, frame.outer = frame.loop.body, 0, []
         return None
@@ -880,20 +883,16 @@ class Walker:
         if frame.rounds is not None:
             rounds, scope = frame.rounds
             frame.rounds = frame.loop = None
-            assert scope.parent is not None
-            frame.scope = scope.parent
             rounds.over = True
-            scope.close()
+            self._leave_round(frame, scope)
             self._check_over(rounds)
 
     def _leave_chain(self, frame: Frame) -> None:
         if frame.chain is not None:
             rounds, scope = frame.chain
             frame.chain = None
-            assert scope.parent is not None
-            frame.scope = scope.parent
             rounds.over = True
-            scope.close()
+            self._leave_round(frame, scope)
             self._check_over(rounds)
 
     # The rest.
@@ -971,6 +970,7 @@ class Walker:
         self.outstanding += 1
         result.then(lambda: self._close(scope))
         program = _Beside(self, frame, op.site, result)
+        token = child(frame.token, op.site.index)
 
         def begin() -> None:
             found = plain(value)
@@ -978,7 +978,7 @@ class Walker:
                 assert found.error is not None
                 result.fail(found.error)
             else:
-                program.start(verify(self.role, roles, checker, found, op.site), child(frame.token, op.site.index))
+                program.start(verify(self.role, roles, checker, found, op.site), token)
 
         if type(value) is Deferred:
             value.then(begin)
@@ -993,6 +993,7 @@ class _Beside:
     def __init__(self, walker: Walker, frame: Frame, site: Site, result: Deferred) -> None:
         self.walker = walker
         self.frame = frame
+        self.scope = frame.scope
         self.site = site
         self.result = result
         self.stack: list[tuple[Generator[Any, Any, Any], Token]] = []
@@ -1022,7 +1023,7 @@ class _Beside:
             if command[0] == SEND:
                 walker.outside.send(Letter(walker.role, command[1], token, command[3], command[2]))
             elif command[0] == RECEIVE:
-                value = walker._take(command[1], token, command[2], self.frame.scope)
+                value = walker._take(command[1], token, command[2], self.scope)
                 if type(value) is Deferred:
                     value.then(lambda value=value: self._arrived(value))  # type: ignore[misc]
                     return
