@@ -23,8 +23,9 @@ check: test
 bench: .venv/.installed ## ratios against named baselines, side by side
 	$(BIN)/python -m tests.benchmarks
 
-fuzz: .venv/.installed ## the theorems on 50,000 generated programs
+fuzz: .venv/.installed ## the theorems on 50,000 generated programs, and 100,000 damaged frames
 	$(BIN)/python tests/theorems/fuzz.py --programs 50000 --seed 1 --jobs 2
+	PYTHONPATH=. $(BIN)/python tests/runtime/fuzz_codec.py --inputs 100000 --seed 1
 
 golden: .venv/.installed ## rewrite the golden files from what the compiler says now
 	$(BIN)/pytest -q tests/golden tests/docs tests/environment --refresh-golden

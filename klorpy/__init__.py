@@ -10,6 +10,9 @@ In Hy: `(require klorpy *)` gives `defchor` and the other macros, `(import klorp
 functions. Once klorpy is imported, `.hy` files are modules: `import shop`.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 # Hy installs the hooks that make `.hy` files importable, so it comes before any of them.
 import hy
 import hy.macros
@@ -19,25 +22,41 @@ from klorpy.core.diagnostics import KlorError, KlorWarning
 from klorpy.core.events import Message
 from klorpy.core.types import Signature
 from klorpy.core.values import noop
+from klorpy.core.verdicts import PeerLost, RolesMissing, SessionFailed, Verdict
 from klorpy.language import KlorSyntaxError, alter_opts, evaluate, load, project, signature
 from klorpy.runtime import (
     AgreementViolated,
+    Limits,
     MemoryNetwork,
     NoMatch,
     PeerClosed,
     RoleConfig,
     Transport,
+    WireError,
     play_role,
+    register,
     run_role,
 )
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explore, simulate_chor
 
+if TYPE_CHECKING:
+    from klorpy.runtime.sessions import Identity, Node, connect, host
+
 __all__ = [
-    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "KlorError", "KlorSyntaxError",
-    "KlorWarning", "MemoryNetwork", "Message", "NoMatch", "PeerClosed", "RoleConfig", "Signature", "Simulation",
-    "Transport", "alter_opts", "evaluate", "explore", "load", "noop", "play_role", "project", "run_role", "signature",
+    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError", "KlorSyntaxError",
+    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed", "PeerLost", "RoleConfig",
+    "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport", "Verdict", "WireError", "alter_opts",
+    "connect", "evaluate", "explore", "host", "load", "noop", "play_role", "project", "register", "run_role", "signature",
     "simulate_chor",
 ]  # fmt: skip
+
+#: Public names whose modules are imported when they are first asked for.
+_LATE = {
+    "Identity": "klorpy.runtime.sessions",
+    "Node": "klorpy.runtime.sessions",
+    "connect": "klorpy.runtime.sessions",
+    "host": "klorpy.runtime.sessions",
+}
 
 __version__ = "0.1.0"
 
@@ -45,6 +64,17 @@ __version__ = "0.1.0"
 hy.macros.require("klorpy.language.macros", "klorpy", "ALL")
 hy.macros.require("klorpy.stdlib", "klorpy", "ALL")
 del hy
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'klorpy' has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(_LATE[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})
 
 
 def load_ipython_extension(shell: object) -> None:

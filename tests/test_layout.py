@@ -144,11 +144,11 @@ def test_imports_go_one_way(path: Path) -> None:
             assert target in ALLOWED[room], f"{name(path)}:{line} imports {module}"
 
 
-#: What is imported when it is first needed, so that `import klorpy` stays quick: the compiler, and macros in Hy; and what
-#: IPython asks the facade for.
+#: What is imported when it is first needed, so that `import klorpy` stays quick: the compiler, and macros in Hy; what
+#: IPython asks the facade for; and numpy, when one of its values arrives.
 LAZY = {
     "language/compiler.py": "klorpy.language.pipeline", "stdlib/__init__.py": "klorpy.stdlib.macros",
-    "__init__.py": "klorpy.environment.jupyter",
+    "__init__.py": "klorpy.environment.jupyter", "runtime/wire/arrays.py": "numpy",
 }  # fmt: skip
 
 

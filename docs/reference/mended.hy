@@ -371,6 +371,15 @@
   (A->B (A (.locked (threading.Lock)))))
 (simulate-chor share)
 
+;;; not-sendable: What goes to another process arrives exactly as it is, or is not sent: a type that the wire does not know would arrive as another.
+(import klorpy.runtime.wire [encode])
+(import pathlib [PurePosixPath])
+(encode {"items" [{"name" "tea" "label" (str (PurePosixPath "tea.svg"))}]})
+
+;;; wire-error: The bytes are damaged, or were written by another version of the program, or by somebody else.
+(import klorpy.runtime.wire [decode encode])
+(decode (encode {"name" "tea"}))
+
 ;;; peer-closed: The other role has ended, or failed, before it sent what this one waits for.
 (import klorpy)
 (import anyio)

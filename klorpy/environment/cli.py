@@ -6,6 +6,8 @@
     klorpy project FILE CHOR         the program of each role as Python
     klorpy signature FILE            the types of a file's choreographies
     klorpy graph FILE CHOR           who talks to whom, without running it
+    klorpy play FILE CHOR --role R   play a role with other processes
+    klorpy certificates DIR ROLE …   certificates for roles
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import IO, Any
 import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning, render
+from klorpy.environment.distributed import add_play
 from klorpy.environment.present import Palette, error_text, event_lines, exploration_lines, result_lines, wants_colour
 from klorpy.language.check import check
 from klorpy.language.hy_adapter import literal_value, mangle, read_forms
@@ -32,7 +35,13 @@ from klorpy.language.options import alter_opts
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Gives the exit status: 0, 1 for errors of the program, 2 for a wrong call."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, more = parser.parse_known_args(argv)
+    if more:
+        # Arguments of a choreography may stand behind options, where argparse does not look for them any more.
+        if not hasattr(arguments, "args") or any(text.startswith("--") for text in more):
+            parser.error(f"unrecognized arguments: {' '.join(more)}")
+        arguments.args += more
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal cannot show is shown as Python would write it, rather than lost with all the rest.
@@ -92,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     _file_and_chor(graph)
     graph.add_argument("--output", metavar="PATH", help="write it to a file: .svg, .txt or .mmd")
     graph.set_defaults(command=_graph)
+
+    add_play(commands, lambda file, name: _find(klorpy.load(file), name, file), _argument)
 
     signature = commands.add_parser("signature", help="show types", description="Show the types of choreographies.")
     signature.add_argument("file", metavar="FILE")

@@ -97,7 +97,9 @@ def python_code(
     and Python does not: a parameter that is named twice, `break` outside of a loop, a lone surrogate."""
     shift_columns([body, value], source)
     try:
-        return compile(body, source.filename, "exec", flags), compile(value, source.filename, "eval", flags)
+        # The future statements of this very file are not the user's: they would turn annotations into text.
+        statements = compile(body, source.filename, "exec", flags, dont_inherit=True)
+        return statements, compile(value, source.filename, "eval", flags, dont_inherit=True)
     except RecursionError:
         raise too_deep(source, span_of(form)) from None
     except (SyntaxError, ValueError, TypeError, OverflowError, MemoryError) as error:

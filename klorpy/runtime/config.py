@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from klorpy.core.choreography import Definition, Site
 from klorpy.core.diagnostics import KlorError
@@ -25,6 +25,22 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
+class Session(Protocol):
+    """What a transport may offer besides its three verbs, so that a failure ends the run everywhere with one verdict.
+
+    `fail` tells the others that this role failed with `error`, at `place` of the text. `watch` takes a function that
+    cancels the role; it is called when the session fails while the role does something else than to wait for a
+    message. `error` is then what the role raises.
+    """
+
+    def fail(self, error: BaseException, place: str = "") -> None: ...
+
+    def watch(self, cancel: Callable[[], object]) -> None: ...
+
+    def error(self) -> BaseException: ...
+
+
 Send: TypeAlias = Callable[[Any, Any], Awaitable[Any] | Any]
 Receive: TypeAlias = Callable[[Any], Awaitable[Any] | Any]
 
@@ -34,7 +50,8 @@ class RoleConfig:
     """A role and how it communicates: by a transport, or by functions.
 
     `send(locator, value)` and `recv(locator)` may be coroutine functions; what `send` returns is ignored. `locators`
-    says what stands for each other role; it may leave out roles that are never met.
+    says what stands for each other role; it may leave out roles that are never met. After `timeout` seconds the role
+    fails, wherever it is (None: never).
     """
 
     role: Role
@@ -42,6 +59,7 @@ class RoleConfig:
     recv: Receive | None = None
     locators: Mapping[Role, Any] = field(default_factory=dict)
     transport: Transport | None = None
+    timeout: float | None = None
 
     @classmethod
     def of(cls, config: RoleConfig | Mapping[Any, Any]) -> RoleConfig:
@@ -64,6 +82,9 @@ class RoleConfig:
         transport = given.get("transport")
         if transport is not None and not all(hasattr(transport, verb) for verb in ("send", "receive", "close")):
             raise _bad(f"a transport has the methods send, receive and close, which {type(transport).__name__} has not")
+        timeout = given.get("timeout")
+        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
+            raise _bad(f"timeout is a number of seconds, not {timeout!r}")
         locators = given.get("locators") or {}
         if not isinstance(locators, Mapping):
             raise _bad(f"locators are a dict from roles to locators, not {type(locators).__name__}")

@@ -1,4 +1,10 @@
-"""Copying what goes from one role to another in one process, with an error that says where it cannot be done."""
+"""Copying what goes from one role to another in one process, with an error that says where it cannot be done.
+
+More can be copied than can be sent to another process: objects of any class that `copy.deepcopy` knows, functions and
+modules (which are shared), values that contain themselves. What `klorpy.runtime.wire` takes is a part of it, and arrives
+as the same value here as there, but for one thing: what is shared inside of one value stays shared in a copy, and is
+copied for each place that it has on the wire.
+"""
 
 from __future__ import annotations
 

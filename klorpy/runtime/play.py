@@ -19,9 +19,10 @@ from klorpy.core.choreography import Choreography, Site, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role, Type
 from klorpy.runtime.commands import APPLY, AWAIT, CALLS, RECEIVE, SEND, Closure, Command, Program
-from klorpy.runtime.config import RoleConfig, Transport
+from klorpy.runtime.config import RoleConfig, Session, Transport
 from klorpy.runtime.erasure import check_count, check_erased, check_playable, result_at
-from klorpy.runtime.machine import DONE, Machine
+from klorpy.runtime.machine import DONE, Machine, first_cause
+from klorpy.runtime.places import find_place
 
 #: Commands without a wait after which the player lets other tasks of its loop run.
 BREATH = 1000
@@ -70,6 +71,7 @@ class _Play:
         check_count(self.definition, args, found.role)
         self.role = found.role
         self.transport = found.transport or _Functions(found)
+        self.timeout = found.timeout
         self.pinned = reachable(chor)
         self.args = args
         self.blocking = blocking
@@ -77,13 +79,34 @@ class _Play:
     async def run(self) -> Any:
         roles = self.definition.roles
         program = self.definition.projections[roles.index(self.role)](roles, *self.args)
-        try:
-            return await self._drive(program, self.definition.signature.arrow.result)
-        except BaseException:
-            # The others must not wait for a role that will never answer.
-            with anyio.CancelScope(shield=True):
-                await self.transport.close()
-            raise
+        session = self.transport if isinstance(self.transport, Session) else None
+        with anyio.CancelScope() as scope:
+            if session is not None:
+                session.watch(scope.cancel)
+            try:
+                return await self._in_time(program)
+            except BaseException as error:
+                # The others must not wait for a role that will never answer.
+                if session is not None:
+                    span, source = find_place(error, self.pinned.values())
+                    session.fail(first_cause(error), f"{source.filename}:{span}" if source and span else "")
+                with anyio.CancelScope(shield=True):
+                    await self.transport.close()
+                raise
+        # Only a session cancels the scope: it has failed elsewhere, while the role did something else than to wait for it.
+        assert session is not None
+        raise session.error()
+
+    async def _in_time(self, program: Program) -> Any:
+        result = self.definition.signature.arrow.result
+        if self.timeout is None:
+            return await self._drive(program, result)
+        with anyio.move_on_after(self.timeout):
+            return await self._drive(program, result)
+        raise KlorError(
+            f"{self.role} of {self.definition.name} did not end within {self.timeout:g} s", slug="timeout",
+            help="is there a loop that never ends, or a role that does not answer? If it needs longer, give a longer timeout",
+        )
 
     async def _drive(self, program: Program, type_: Type) -> Any:
         machine = Machine(self.pinned)
@@ -125,7 +148,18 @@ async def _drive(machine: Machine, transport: Transport) -> Any:
                 if value is DONE:
                     return machine.result
             else:
-                value = await _perform(machine, transport, command)
+                word = command[0]
+                if word == RECEIVE:
+                    value = await transport.receive(command[1], command[2])
+                elif word == SEND:
+                    await transport.send(command[1], command[2], command[3])
+                    value = None
+                elif word == AWAIT:
+                    value = await _awaited(command)
+                else:
+                    if word in CALLS:
+                        machine.enter(command)
+                    value = None
             # A role that only computes or only sends must not starve the loop, and can be cancelled.
             silent += 1
             if silent >= BREATH:
@@ -135,28 +169,17 @@ async def _drive(machine: Machine, transport: Transport) -> Any:
         machine.close()
 
 
-async def _perform(machine: Machine, transport: Transport, command: Command) -> Any:
-    word = command[0]
-    if word == SEND:
-        await transport.send(command[1], command[2], command[3])
-        return None
-    if word == RECEIVE:
-        return await transport.receive(command[1], command[2])
-    if word in CALLS:
-        machine.enter(command)
-        return None
-    if word == AWAIT:
-        awaitable, site = command[1], command[2]
-        if not isinstance(awaitable, Awaitable):
-            raise KlorError(
-                site.diagnostic(
-                    "cannot-await",
-                    f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
-                    help="await what a coroutine function returns",
-                )
+async def _awaited(command: Command) -> Any:
+    _, awaitable, site = command
+    if not isinstance(awaitable, Awaitable):
+        raise KlorError(
+            site.diagnostic(
+                "cannot-await",
+                f"{site.text} awaits a {type(awaitable).__name__}, which cannot be awaited",
+                help="await what a coroutine function returns",
             )
-        return await awaitable
-    return None
+        )
+    return await awaitable
 
 
 class _Functions:

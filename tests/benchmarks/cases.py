@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import klorpy
 from klorpy.environment.session import Session
 from klorpy.language import pipeline
-from tests.benchmarks import by_hand, programs, repl
+from tests.benchmarks import by_hand, codec, programs, repl, tcp
 from tests.benchmarks.measure import Contest, Run, timed
 
 #: A ratio of two measurements that should be 1, with what a shared machine adds.
@@ -332,6 +332,20 @@ def redefinition(scale: Scale) -> list[Contest]:
     ]
 
 
+def over_tcp(scale: Scale) -> list[Contest]:
+    """A message of klorpy between two processes on one core, against sockets with the same bytes and asyncio's streams."""
+    rounds = scale.short // 2
+
+    def by(who: str, label: str) -> Run:
+        return Run(label, tcp.measure(who, rounds), 2 * rounds, tcp.VALUE)
+
+    klorpy_, sockets, streams = by("klorpy", "klorpy"), by("sockets", "blocking sockets"), by("streams", "asyncio streams")
+    return [
+        Contest("TCP, a small dict", klorpy_, sockets, 2.2, "µs/msg", 1e6, scale.repeats),
+        Contest("TCP, a small dict", klorpy_, streams, 1.0, "µs/msg", 1e6, scale.repeats),
+    ]
+
+
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "ping-pong": ping_pong,
     "linear": linear,
@@ -340,5 +354,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "defchor": defchor,
     "import": importing,
     "redefine": redefinition,
+    "codec": lambda scale: codec.contests(max(scale.messages // 40, 3), scale.repeats),
+    "tcp": over_tcp,
     "repl": lambda scale: [repl.keypress(200, 20, scale.repeats), repl.starting(scale.repeats)],
 }

@@ -92,7 +92,8 @@ class _Page:
                 if kind == "hy":
                     klorpy.evaluate(body, module=self.namespace, filename=f"{self.name}.hy")
                 else:
-                    exec(compile(body, f"{self.name}.py", "exec"), vars(self.namespace))
+                    code = compile(body, f"{self.name}.py", "exec", dont_inherit=True)
+                    exec(code, vars(self.namespace))
             except Exception as error:
                 if not shown:
                     raise

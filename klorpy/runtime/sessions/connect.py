@@ -1,0 +1,84 @@
+"""The ways into a session with other processes: `connect` for one role, `host` for several roles and sessions."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
+
+from klorpy.core.choreography import Choreography
+from klorpy.core.diagnostics import KlorError
+from klorpy.core.types import Role
+from klorpy.runtime.sessions.channel import Window
+from klorpy.runtime.sessions.node import DEADLINE, Carrier, Node
+from klorpy.runtime.sessions.seat import Seat
+from klorpy.runtime.transports.tcp import Tcp, TcpOptions
+from klorpy.runtime.transports.tls import Identity
+
+
+@contextlib.asynccontextmanager
+async def host(
+    *, listen: str | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
+    tls: Identity | None = None, heartbeat: float = 10.0, grace: float = 0.5, window: Window | None = None,
+    sessions: Iterable[str] | None = None,
+) -> AsyncIterator[Node]:  # fmt: skip
+    """This process as a node of sessions: over TCP, or over the NATS server at the URL `nats`.
+
+    Over TCP it listens at `listen` (`host:port`) and connects to `peers`, the addresses of roles; of each two processes
+    one has to connect to the other. `tls` is its certificate. A connection that is silent for `heartbeat` seconds is
+    given up; one that broke may come back within `grace` seconds. `sessions` are all that will be joined, when that is
+    known: others are refused then.
+
+    >>> import anyio, klorpy
+    >>> ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
+    >>> async def both():
+    ...     async with host() as node, anyio.create_task_group() as group:
+    ...         async def play(role, *args):
+    ...             async with node.join(ns.tell, role, "s1") as transport:
+    ...                 print(role, await klorpy.play_role({"role": role, "transport": transport}, ns.tell, *args))
+    ...         group.start_soon(play, "A", 5)
+    ...         group.start_soon(play, "B")
+    >>> anyio.run(both)
+    A noop
+    B 5
+    """
+    carrier = _carrier(listen, peers, nats, tls, TcpOptions(heartbeat=heartbeat, grace=grace))
+    async with Node(carrier, sessions=sessions, window=window) as node:
+        yield node
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    chor: Choreography, role: Role, *, session: str, listen: str | None = None, peers: Mapping[Role, str] | None = None,
+    nats: str | None = None, tls: Identity | str | Path | None = None, deadline: float | None = DEADLINE,
+    heartbeat: float = 10.0, grace: float = 0.5,
+) -> AsyncIterator[Seat]:  # fmt: skip
+    """A transport for `play_role`: `role` of `chor` in the session of that name, once its cast is complete.
+
+    Every process names the same session. `tls` is a certificate, or the folder that has it; see `host` for the others.
+    Leaving the context leaves the session. Raises RolesMissing when roles have not come after `deadline` seconds (None
+    waits for ever), SessionFailed when the session fails before it begins, and KlorError `role-not-part`,
+    `not-playable` or `bad-argument`.
+
+        async with klorpy.connect(ns.buy_book, "Buyer", session="order-7", peers={"Seller": "127.0.0.1:4000"}) as transport:
+            await klorpy.play_role({"role": "Buyer", "transport": transport}, ns.buy_book, order)
+    """
+    identity = Identity.of(tls, [role]) if isinstance(tls, str | Path) else tls
+    async with (
+        host(listen=listen, peers=peers, nats=nats, tls=identity, heartbeat=heartbeat, grace=grace, sessions=[session]) as node,
+        node.join(chor, role, session, deadline=deadline) as seat,
+    ):
+        yield seat
+
+
+def _carrier(
+    listen: str | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None, options: TcpOptions
+) -> Carrier:
+    if nats is None:
+        return Tcp(listen=listen, connect=peers, identity=tls, options=options)
+    if listen is not None or peers:
+        raise KlorError(
+            "a node is reached over NATS, or over TCP, not over both", slug="bad-argument",
+            help="leave out listen and peers, or nats",
+        )  # fmt: skip
+    raise NotImplementedError

@@ -1,0 +1,102 @@
+"""What identifies the text of a choreography: two roles that play different texts refuse each other.
+
+    choreography  ->  fingerprint            fingerprint(chor)
+    mine, theirs  ->  what differs           differences(mine, theirs)
+
+The fingerprint has one digest for each definition that a run can reach: of its signature and of its form without
+comments and layout. The helper functions of the host language are not part of it: roles may well have their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from klorpy.core.choreography import Choreography, Definition, Site, reachable
+
+_TOKEN: Final = re.compile(r'''(?P<string>"(?:[^"\\]|\\.)*")|(?P<comment>;[^\n]*)|(?P<space>[\s,]+)|(?P<word>[()\[\]{}]|[^\s,"()\[\]{};]+)''', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The choreography's name and signature, and a digest for each definition that it reaches, itself among them."""
+
+    name: str
+    signature: str
+    parts: Mapping[str, bytes]
+
+
+def fingerprint(chor: Choreography) -> Fingerprint:
+    """The fingerprint of a choreography as it is now.
+
+    >>> from klorpy import evaluate
+    >>> one = evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))").tell
+    >>> two = evaluate("(defchor tell [A B] (-> A B) [x] ; says it\\n  (A->B x))").tell
+    >>> fingerprint(one) == fingerprint(two)
+    True
+    """
+    parts = {name: digest(definition) for name, definition in _named(reachable(chor).values())}
+    return Fingerprint(chor.name, str(chor.signature), parts)
+
+
+def differences(mine: Fingerprint, theirs: Fingerprint) -> tuple[str, ...]:
+    """What differs between two fingerprints, in sentences; () when they are equal.
+
+    >>> mine = Fingerprint("f", "(-> A B)", {"f": b"1", "g": b"2"})
+    >>> differences(mine, Fingerprint("f", "(-> A B)", {"f": b"1", "g": b"3", "h": b"4"}))
+    ('h is reached only there', 'the text of g differs')
+    """
+    if mine == theirs:
+        return ()
+    found = []
+    if mine.name != theirs.name:
+        found.append(f"here it is {mine.name}, there {theirs.name}")
+    if mine.signature != theirs.signature:
+        found.append(f"the signature is {mine.signature} here, {theirs.signature} there")
+    for name in mine.parts.keys() | theirs.parts.keys():
+        if name not in theirs.parts:
+            found.append(f"{name} is reached only here")
+        elif name not in mine.parts:
+            found.append(f"{name} is reached only there")
+        elif mine.parts[name] != theirs.parts[name] and (name != mine.name or mine.signature == theirs.signature):
+            found.append(f"the text of {name} differs")
+    return tuple(sorted(found))
+
+
+def digest(definition: Definition) -> bytes:
+    """Sixteen bytes for a definition: its signature, its form, and the sites that its macros made of it."""
+    made = hashlib.blake2b(digest_size=16)
+    made.update(str(definition.signature).encode())
+    for token in _tokens(definition.source.slice(definition.span)):
+        made.update(b"\0" + token.encode())
+    for site in definition.sites:
+        made.update(f"\1{site.kind}".encode())
+        for token in _tokens(site.text):
+            made.update(b"\0" + token.encode())
+    return made.digest()
+
+
+def site_keys(chor: Choreography) -> dict[Site, bytes]:
+    """For each site that a run of `chor` can pass, the bytes that name it: the same in every process."""
+    keys = {}
+    for number, (_, definition) in enumerate(sorted(_named(reachable(chor).values()), key=lambda item: item[0])):
+        for site in definition.sites:
+            keys[site] = number.to_bytes(2, "big") + site.index.to_bytes(2, "big")
+    return keys
+
+
+def _named(definitions: Iterable[Definition]) -> Iterator[tuple[str, Definition]]:
+    """Definitions with their names; the second of one name is called `name#2`."""
+    seen: dict[str, int] = {}
+    for definition in definitions:
+        seen[definition.name] = count = seen.get(definition.name, 0) + 1
+        yield (definition.name if count == 1 else f"{definition.name}#{count}"), definition
+
+
+def _tokens(text: str) -> Iterator[str]:
+    for match in _TOKEN.finditer(text):
+        if match.lastgroup in ("string", "word"):
+            yield match.group()

@@ -1,0 +1,279 @@
+"""A process's part in sessions: its seats, and what arrives for them from other processes.
+
+A `Node` holds the seats of one process, several roles and sessions at once, over one `Carrier`. Frames between two seats
+of the same node do not leave it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from klorpy.core.choreography import Choreography
+from klorpy.core.diagnostics import KlorError
+from klorpy.core.types import Role
+from klorpy.runtime.erasure import check_playable
+from klorpy.runtime.sessions.channel import Window
+from klorpy.runtime.sessions.fingerprint import fingerprint, site_keys
+from klorpy.runtime.sessions.seat import ChannelName, Peer, Record, Seat
+from klorpy.runtime.sessions.waiting import Waiter
+
+log: Final = logging.getLogger("klorpy.session")
+
+#: How long a role waits for its cast unless told otherwise, in seconds.
+DEADLINE: Final = 30.0
+
+#: Sessions that are remembered after their end.
+_ENDED: Final = 100_000
+
+
+class Carrier(Protocol):
+    """What takes frames from one process to others, at least once, and tells the node of what arrives."""
+
+    async def start(self, node: Node, tasks: TaskGroup) -> None:
+        """Begin to work for `node`; long-running parts become `tasks`, which are cancelled at the end."""
+
+    async def stop(self) -> None:
+        """See that everything that was posted has arrived, as far as that can be, and let go of what is held."""
+
+    def opened(self, seat: Seat) -> None:
+        """A seat was made: find ways to its peers."""
+
+    def released(self, seat: Seat) -> None:
+        """A seat is gone."""
+
+    def confirm(self, peer: Peer) -> None:
+        """Tell the peer how much of what it sent was consumed."""
+
+
+#: Plays a role of a session that others began; given its seat.
+Server = Callable[[Seat], Awaitable[Any]]
+
+
+class Node:
+    """The sessions of this process. Use it as an asynchronous context manager, on asyncio.
+
+    Leaving the context leaves all sessions that are still open: normally in good order, with an error by failing them.
+    `sessions` are all that will ever be joined, when that is known; frames of others are then refused at once.
+    """
+
+    def __init__(
+        self, carrier: Carrier, *, sessions: Iterable[str] | None = None, window: Window | None = None
+    ) -> None:
+        self.carrier = carrier
+        self.window = window or Window()
+        self.sessions = None if sessions is None else frozenset(sessions)
+        self.seats: dict[tuple[str, Role], Seat] = {}
+        self.observers: list[Callable[[Record], None]] = []
+        #: While a carrier reads, whom it has to wake when it has read: at once, so that a message costs one turn of the loop.
+        self.woken: list[Waiter] | None = None
+        self._servers: dict[Role, _Service] = {}
+        #: The latest sessions that were left here: what still comes for them is late, and not the beginning of a new one.
+        self._ended: OrderedDict[tuple[str, Role], None] = OrderedDict()
+        self._stack = contextlib.AsyncExitStack()
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise KlorError(
+                "sessions between processes run on asyncio", slug="bad-argument",
+                help="run this with asyncio, or with anyio's asyncio backend",
+            ) from None  # fmt: skip
+        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        try:
+            await self.carrier.start(self, self._tasks)
+        except BaseException:
+            self._tasks.cancel_scope.cancel()
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._tasks is not None
+        with anyio.CancelScope(shield=True):
+            for seat in list(self.seats.values()):
+                if error is not None:
+                    seat.fail(error)
+                await seat.close()
+            await self.carrier.stop()
+        self._tasks.cancel_scope.cancel()
+        await self._stack.aclose()
+
+    # --- Sessions -----------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def join(
+        self, chor: Choreography, role: Role, session: str, *, deadline: float | None = DEADLINE
+    ) -> AsyncIterator[Seat]:
+        """The transport of `role` in `session`, when all other roles have joined.
+
+        Leaving the context leaves the session, with an error by failing it. Raises RolesMissing when the cast is not
+        complete after `deadline` seconds (None waits for ever), SessionFailed when the session fails before it began,
+        and KlorError `role-not-part`, `role-taken` or `not-playable`.
+        """
+        seat = self.seat(chor, role, session)
+        try:
+            await seat.assembled(deadline)
+            yield seat
+        except BaseException as error:
+            seat.fail(error)
+            raise
+        else:
+            await seat.close()
+
+    def seat(self, chor: Choreography, role: Role, session: str) -> Seat:
+        """The seat of `role` in `session`, at once: the cast may not be complete. For `join`, and for servers."""
+        definition = check_playable(chor)
+        role = str(role)
+        if role not in definition.roles:
+            raise KlorError(
+                f"{role} is not a role of {chor.name}", slug="role-not-part",
+                help=f"its roles are [{' '.join(definition.roles)}]",
+            )  # fmt: skip
+        if (session, role) in self.seats or (session, role) in self._ended:
+            raise KlorError(
+                f"{role} of session {session} is played, or was played, in this process already", slug="role-taken",
+                help="give every run a session name of its own",
+            )  # fmt: skip
+        seat = Seat(session, role, definition.roles, fingerprint(chor), site_keys(chor), self, self.window)
+        self.seats[session, role] = seat
+        seat.observer = self._record if self.observers else None
+        for peer in seat.peers.values():
+            neighbour = self.seats.get((session, peer.role))
+            if neighbour is not None:
+                _connect(peer, neighbour.peers[role])
+                _connect(neighbour.peers[role], peer)
+        self.carrier.opened(seat)
+        seat.join()
+        for peer in seat.peers.values():
+            if isinstance(peer.route, Peer):
+                for frame in list(peer.route.outgoing.unconfirmed()):
+                    seat.arrived(peer, frame)
+        return seat
+
+    async def serve(
+        self, chor: Choreography, role: Role, play: Server, *, limit: int = 100, deadline: float | None = DEADLINE
+    ) -> None:
+        """Play `role` in every session that others begin, at most `limit` at once, until cancelled.
+
+        `play` is called with a seat whose cast is complete. A session that fails does not disturb the others; a session
+        over the limit begins when another has ended.
+        """
+        check_playable(chor)
+        service = _Service(chor, role, play, deadline, anyio.Semaphore(limit))
+        self._servers[role] = service
+        try:
+            async with anyio.create_task_group() as tasks:
+
+                def start(session: str) -> None:
+                    tasks.start_soon(self._serve, service, session)
+
+                service.start = start
+                await anyio.sleep_forever()
+        finally:
+            del self._servers[role]
+
+    async def _serve(self, service: _Service, session: str) -> None:
+        async with service.room:
+            service.begun.discard(session)
+            try:
+                async with self.join(service.chor, service.role, session, deadline=service.deadline) as seat:
+                    await service.play(seat)
+            except Exception as error:
+                # The session has this verdict; the server goes on with the others.
+                log.warning("session %s: %s ended: %s", session, service.role, error)
+
+    # --- What the carrier reports -------------------------------------------------------------------------------------
+
+    def awaits(self, name: ChannelName) -> bool:
+        """Whether a seat for the target of a channel may come; begins to serve the session if that is to be done."""
+        service = self._servers.get(name.target)
+        if service is not None and service.start is not None:
+            if name.session not in service.begun:
+                service.begun.add(name.session)
+                service.start(name.session)
+            return True
+        return self.sessions is None or name.session in self.sessions
+
+    def over(self, name: ChannelName) -> bool:
+        """Whether the target of a channel has left its session."""
+        return (name.session, name.target) in self._ended
+
+    def peer(self, name: ChannelName) -> Peer | None:
+        """The source of a channel, as the seat that is its target sees it."""
+        seat = self.seats.get((name.session, name.target))
+        return None if seat is None else seat.peers.get(name.source)
+
+    # --- For seats ----------------------------------------------------------------------------------------------------
+
+    def confirm(self, peer: Peer) -> None:
+        route = peer.route
+        if isinstance(route, Peer):
+            route.seat.consumed(route, peer.incoming.told())
+        else:
+            self.carrier.confirm(peer)
+
+    def wake(self, waiter: Waiter) -> None:
+        if self.woken is None:
+            waiter.wake_soon()
+        else:
+            self.woken.append(waiter)
+
+    def closed(self, seat: Seat) -> None:
+        if self.seats.pop((seat.session, seat.role), None) is not None:
+            self._ended[seat.session, seat.role] = None
+            if len(self._ended) > _ENDED:
+                self._ended.popitem(last=False)
+        self.carrier.released(seat)
+
+    def _record(self, record: Record) -> None:
+        for observer in self.observers:
+            observer(record)
+
+    def observe(self, observer: Callable[[Record], None]) -> Callable[[], None]:
+        """Call `observer` with everything that happens at this node's roles; what is given back ends that."""
+        self.observers.append(observer)
+        for seat in self.seats.values():
+            seat.observer = self._record
+
+        def end() -> None:
+            self.observers.remove(observer)
+            for seat in self.seats.values():
+                seat.observer = self._record if self.observers else None
+
+        return end
+
+
+def _connect(peer: Peer, other: Peer) -> None:
+    """Let `peer`'s frames go to `other`, the same direction as a seat of this node sees it from the other end."""
+    peer.route = other
+    peer.post = partial(other.seat.arrived, other)
+
+
+class _Service:
+    """A role that is played for whoever asks."""
+
+    def __init__(
+        self, chor: Choreography, role: Role, play: Server, deadline: float | None, room: anyio.Semaphore
+    ) -> None:
+        self.chor = chor
+        self.role = role
+        self.play = play
+        self.deadline = deadline
+        self.room = room
+        #: Sessions that others began and that wait for room.
+        self.begun: set[str] = set()
+        self.start: Callable[[str], None] | None = None

@@ -1,0 +1,5 @@
+(import klorpy.runtime.wire [encode])
+(import dataclasses [dataclass])
+(defclass [dataclass] Order []
+  #^ str name)
+(encode [(Order "tea")])

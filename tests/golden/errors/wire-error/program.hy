@@ -1,0 +1,2 @@
+(import klorpy.runtime.wire [decode encode])
+(decode (cut (encode {"name" "tea"}) 5))
