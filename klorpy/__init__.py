@@ -20,6 +20,7 @@ import hy.macros
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError, KlorWarning
 from klorpy.core.events import Message
+from klorpy.core.ordering import after, barrier, independent, pure, touches
 from klorpy.core.types import Signature
 from klorpy.core.values import noop
 from klorpy.core.verdicts import PeerLost, RolesMissing, SessionFailed, Verdict
@@ -40,18 +41,28 @@ from klorpy.runtime import (
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explore, simulate_chor
 
 if TYPE_CHECKING:
+    from klorpy.outoforder.explain import explain_order
+    from klorpy.outoforder.play import PeerFailed
     from klorpy.runtime.sessions import Identity, Node, connect, host
+    from klorpy.simulator.clock import Clock
+    from klorpy.simulator.violations import Violations, count_violations
 
 __all__ = [
-    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError", "KlorSyntaxError",
-    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed", "PeerLost", "RoleConfig",
-    "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport", "Verdict", "WireError", "alter_opts",
-    "connect", "evaluate", "explore", "host", "load", "noop", "play_role", "project", "register", "run_role", "signature",
-    "simulate_chor",
+    "AgreementViolated", "Choreography", "ChoreographyFailed", "Clock", "Exploration", "Identity", "KlorError",
+    "KlorSyntaxError", "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed",
+    "PeerFailed", "PeerLost", "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport",
+    "Verdict", "Violations", "WireError", "after", "alter_opts", "barrier", "connect", "count_violations", "evaluate",
+    "explain_order", "explore", "host", "independent", "load", "noop", "play_role", "project", "pure", "register",
+    "run_role", "signature", "simulate_chor", "touches",
 ]  # fmt: skip
 
 #: Public names whose modules are imported when they are first asked for.
 _LATE = {
+    "Clock": "klorpy.simulator.clock",
+    "PeerFailed": "klorpy.outoforder.play",
+    "Violations": "klorpy.simulator.violations",
+    "count_violations": "klorpy.simulator.violations",
+    "explain_order": "klorpy.outoforder.explain",
     "Identity": "klorpy.runtime.sessions",
     "Node": "klorpy.runtime.sessions",
     "connect": "klorpy.runtime.sessions",

@@ -92,6 +92,12 @@ class Definition:
         return self.signature.roles
 
     @cached_property
+    def carrier(self) -> Site:
+        """The site under which messages travel that have a key of their own; no program has a message there."""
+        text = f"a message of {self.name} with its key"
+        return Site(len(self.sites), "carrier", self.span, text, self.source)
+
+    @cached_property
     def projections(self) -> tuple[Projection, ...]:
         return self.build(False, False)
 
