@@ -42,7 +42,6 @@ from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explor
 
 if TYPE_CHECKING:
     from klorpy.outoforder.explain import explain_order
-    from klorpy.outoforder.play import PeerFailed
     from klorpy.runtime.sessions import Identity, Node, connect, host
     from klorpy.simulator.clock import Clock
     from klorpy.simulator.violations import Violations, count_violations
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgreementViolated", "Choreography", "ChoreographyFailed", "Clock", "Exploration", "Identity", "KlorError",
     "KlorSyntaxError", "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed",
-    "PeerFailed", "PeerLost", "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport",
+    "PeerLost", "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport",
     "Verdict", "Violations", "WireError", "after", "alter_opts", "barrier", "connect", "count_violations", "evaluate",
     "explain_order", "explore", "host", "independent", "load", "noop", "play_role", "project", "pure", "register",
     "run_role", "signature", "simulate_chor", "touches",
@@ -59,7 +58,6 @@ __all__ = [
 #: Public names whose modules are imported when they are first asked for.
 _LATE = {
     "Clock": "klorpy.simulator.clock",
-    "PeerFailed": "klorpy.outoforder.play",
     "Violations": "klorpy.simulator.violations",
     "count_violations": "klorpy.simulator.violations",
     "explain_order": "klorpy.outoforder.explain",

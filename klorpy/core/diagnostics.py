@@ -98,7 +98,6 @@ TITLES: Final[dict[str, str]] = {
     "not-copyable": "the value cannot be given to another role",
     "not-sendable": "the value cannot be sent to another process",
     "wire-error": "bytes that are not a value",
-    "peer-failed": "A value could not be computed at another role",
     "peer-closed": "a role has left",
     "peer-lost": "a role was lost",
     "session-failed": "the session failed",

@@ -30,20 +30,13 @@ from klorpy.outoforder.rounds import Control
 from klorpy.outoforder.walker import WINDOW, Walker
 from klorpy.runtime.config import Transport
 from klorpy.runtime.copying import copied
+from klorpy.runtime.transports.memory import PeerClosed
 
 _MESSAGE: Final = 0
 _FAILURE: Final = 1
 _CONTROL: Final = 2
 #: Steps after which other tasks of the loop have their turn.
 _BREATH: Final = 100
-
-
-class PeerFailed(KlorError):
-    """A value that another role should have sent could not be computed there."""
-
-    __module__ = "klorpy"
-
-    default_slug = "peer-failed"
 
 
 async def drive(
@@ -167,9 +160,8 @@ class _Player:
                 site = self.sites[name]
                 error = None
                 if kind == _FAILURE:
-                    error = PeerFailed(
-                        site.diagnostic("peer-failed", f"{value}, and {self.role} needs it here", "look at that role")
-                    )
+                    what = f"{self.role} needs a value here that {source} could not compute: {value}"
+                    error = PeerClosed(site.diagnostic("peer-closed", what, "look at how that role failed"))
                 self.walker.deliver(Letter(source, self.role, token, site, value, error))
             case [kind, *control] if kind == _CONTROL:
                 self.walker.hear(source, tuple(control))
@@ -223,4 +215,4 @@ def site_names(pinned: Mapping[Choreography, Definition]) -> dict[Site, bytes]:
     return names
 
 
-__all__ = ["PeerFailed", "drive", "site_names"]
+__all__ = ["drive", "site_names"]

@@ -18,7 +18,7 @@ that led there; so host code must do the same in each run, and each run has copi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -36,7 +36,8 @@ from klorpy.runtime.erasure import check_count, check_playable
 from klorpy.simulator.arguments import distribute
 from klorpy.simulator.delivery import LINKS, Delivery
 from klorpy.simulator.output import Capture
-from klorpy.simulator.schedule import Fair, Seeded
+from klorpy.simulator.schedule import Fair, Scripted, Seeded
+from klorpy.simulator.simulation import Simulation
 
 #: Choices in a row that are followed one inside the other; a run with more is only sampled.
 _DEEPEST: Final = 600
@@ -50,7 +51,7 @@ class Violations:
     receive, whether it shows or not.
 
     `complete` says that these are all schedules there are; else it is a sample. `states` is how many states were
-    told apart. `example` is a schedule that violates, for `replay`; None when there is none.
+    told apart. `example` is the run under a schedule that violates; None when there is none.
     """
 
     violations: int
@@ -58,7 +59,7 @@ class Violations:
     misbound: int
     complete: bool
     states: int
-    example: tuple[int, ...] | None = None
+    example: Simulation | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         """Whether there is a violation."""
@@ -213,7 +214,21 @@ class _Counter:
             schedules, violations, misbound = self._from(())
         except _Out:
             return self._sample(seed)
-        return Violations(violations, schedules, misbound, True, len(self.known), self.example)
+        return Violations(violations, schedules, misbound, True, len(self.known), self._replay())
+
+    def _replay(self) -> Simulation | None:
+        """The run under the schedule that was found to violate first."""
+        if self.example is None:
+            return None
+        self.left = 1
+        trace: list[Any] = []
+        recorded = self.run(Scripted(self.example), trace=trace)
+        simulation = Simulation(self.chor, Scripted(self.example).seed, _trace=trace, roles=self.definition.roles)
+        recorded.end()
+        for role in self.definition.roles:
+            if role in recorded.shown and not isinstance(recorded.shown[role][0], BaseException):
+                simulation.results[role] = recorded.shown[role][0]
+        return simulation
 
     def _reference(self) -> dict[Any, Any]:
         """What shows in the run in program order, with full keys."""
@@ -221,7 +236,9 @@ class _Counter:
         recorded.end()
         return recorded.shown
 
-    def run(self, schedule: Any, order: str | None = None, integrity: str | None = None) -> _Recorded:
+    def run(
+        self, schedule: Any, order: str | None = None, integrity: str | None = None, trace: list[Any] | None = None
+    ) -> _Recorded:
         if not self.left:
             raise _Out
         self.left -= 1
@@ -230,7 +247,7 @@ class _Counter:
         delivery = Delivery(
             definition.roles, self.pinned, schedule, orders=dict.fromkeys(definition.roles, order or self.order),
             links=self.links, integrity=integrity or self.integrity, permute_local=self.permute_local, window=WINDOW,
-            patient=True, inline=False, capture=capture,
+            patient=True, inline=False, capture=capture, trace=trace,
         )  # fmt: skip
         recorded = _Recorded(delivery, self.idle)
         given = distribute(definition, tuple(isolate(arg) for arg in self.args))
@@ -279,7 +296,7 @@ class _Counter:
             schedule = _Remembering(seed * self.runs + number + 1)
             wrong, met = self._judge(self.run(schedule), tuple(schedule.made))
             violations, misbound = violations + wrong, misbound + met
-        return Violations(violations, self.runs, misbound, False, len(self.known), self.example)
+        return Violations(violations, self.runs, misbound, False, len(self.known), self._replay())
 
 
 def _same(right: dict[Any, Any], found: dict[Any, Any]) -> bool:
