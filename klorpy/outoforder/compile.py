@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -20,7 +21,7 @@ from klorpy.core.endpoint import Binding
 from klorpy.core.types import Role
 from klorpy.language.compiler import recompile
 from klorpy.outoforder import flow as f
-from klorpy.outoforder.hostcode import effects_of
+from klorpy.outoforder.hostcode import effects_of, is_name
 
 _flows: Final[WeakKeyDictionary[Definition, tuple[f.Flow, ...]]] = WeakKeyDictionary()
 
@@ -39,7 +40,11 @@ def _compile(definition: Definition) -> tuple[f.Flow, ...]:
     callees = {callee.name: callee for program in emitted.programs for callee in _callees(program.body)}
     functions, finders = _functions(definition, emitted.emitter, codes, callees)
     calls = _tails(emitted.programs)
-    made = {code: _host_code(definition, emitted.emitter, code, function) for code, function in zip(codes, functions, strict=True)}
+    alias = _aliases(emitted.programs, emitted.emitter)
+    made = {
+        code: _host_code(definition, emitted.emitter, code, function, alias)
+        for code, function in zip(codes, functions, strict=True)
+    }
     return tuple(
         _Lowering(definition, made, dict(zip(callees, finders, strict=True)), calls, index).flow(program)
         for index, program in enumerate(emitted.programs)
@@ -71,13 +76,32 @@ def _functions(
     return found
 
 
-def _host_code(definition: Definition, emitter: Any, code: Any, function: Callable[..., Any]) -> f.HostCode:
+def _aliases(programs: Sequence[e.Program], emitter: Any) -> dict[str, ast.expr]:
+    """The locals that stand for a name of the host: the function of a call is read before its arguments."""
+    return {
+        emitter.names.of(statement.binding): statement.operand.code.value
+        for program in programs
+        for statement in e.statements(program.body)
+        if isinstance(statement, e.Assign) and isinstance(statement.operand, e.Leaf) and _is_host_name(statement.operand.code)
+    }
+
+
+def _is_host_name(code: Any) -> bool:
+    return code.value is not None and not code.captures and is_name(code.value)
+
+
+def _host_code(
+    definition: Definition, emitter: Any, code: Any, function: Callable[..., Any], alias: Mapping[str, ast.expr]
+) -> f.HostCode:
     nodes = [code.value] if code.value is not None else list(code.body)
     local = frozenset(code.names) - frozenset(code.free) | {emitter.names.of(b) for b in code.captures}
-    found = effects_of(nodes, local, _scope(definition))
-    text = " ".join(definition.source.text[:0].split()) or ast.unparse(nodes[-1] if code.value is None else nodes[0])
+    found = effects_of(nodes, local, _scope(definition), alias)
+    text = ast.unparse(nodes[-1] if code.value is None else nodes[0])
+    for name in local & alias.keys():
+        text = re.sub(rf"\b{name}\b", ast.unparse(alias[name]), text)
     return f.HostCode(
-        function, tuple(code.captures), None if code.is_async else found.touched, found.unordered, found.barrier, False,
+        function, tuple(code.captures), None if code.is_async else found.touched, found.unordered, found.barrier,
+        _is_host_name(code),
         found.calls, " ".join(text.split()),
     )  # fmt: skip
 

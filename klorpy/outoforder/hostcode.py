@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,18 +29,22 @@ class Effects:
     calls: tuple[str, ...]
 
 
-def effects_of(nodes: list[ast.AST], local: frozenset[str], look: Callable[[str], Any]) -> Effects:
-    """The effects of Python code. `look` gives what a name means outside, or raises NameError."""
+def effects_of(
+    nodes: list[ast.AST], local: frozenset[str], look: Callable[[str], Any], alias: Mapping[str, ast.expr]
+) -> Effects:
+    """The effects of Python code. `look` gives what a name means outside, or raises NameError; `alias` are locals that
+    stand for a name, since it is read before what it is called with."""
     touched: Touched = NOTHING
     unordered = fence = False
     calls: list[str] = []
     for node, free in _walk(nodes):
         found: Touched = NOTHING
         if isinstance(node, ast.Call):
-            function = _value(node.func, local, look)
+            named = alias.get(node.func.id, node.func) if isinstance(node.func, ast.Name) else node.func
+            function = _value(named, local, look)
             fence = fence or function is barrier
             found = NOTHING if function is barrier else resources(function)
-            calls.append(ast.unparse(node.func).rpartition(".")[2])
+            calls.append(ast.unparse(named).rpartition(".")[2])
         elif _changes(node):
             found = None
         if found is None or found:
@@ -60,6 +64,13 @@ def _walk(nodes: list[ast.AST]) -> Iterator[tuple[ast.AST, bool]]:
 
     for node in nodes:
         yield from visit(node, False)
+
+
+def is_name(node: ast.expr | None) -> bool:
+    """Whether code is a name, or a name in a module, and no more."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name)
 
 
 def _last_name(node: ast.expr) -> str:

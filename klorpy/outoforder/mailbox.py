@@ -79,6 +79,8 @@ class Mailbox:
         #: Messages for a receive that was given up.
         self.discarded = 0
         self._given_up: set[Any] = set()
+        #: The longest key that arrived, in bytes.
+        self.longest = 0
 
     def receive(self, source: Role, token: Token, site: Site) -> Letter | Waiter:
         """The message for a receive, if it is here; else the receive is registered, to be completed by `deliver`."""
@@ -101,6 +103,7 @@ class Mailbox:
     def deliver(self, letter: Letter) -> None:
         """Complete the receive that waits for a message, or keep the message."""
         class_ = self._class(letter.source, letter.token, letter.site)
+        self.longest = max(self.longest, len(letter.key))
         waiters = self.waiting.get(class_)
         if waiters:
             waiter = waiters.popleft()

@@ -67,8 +67,10 @@ def _bad(message: str) -> KlorError:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A step that took place: host code at a role, from `start` to `end`. `ready` is since when it could have begun."""
+    """A step that took place: host code at a role, from `start` to `end`. `ready` is since when it could have begun, and
+    `number` its place in the program."""
 
+    number: int
     role: Role
     name: str
     token: Token
@@ -158,8 +160,8 @@ class Timed(Delivery):
         if cost:
             heapq.heappush(self._queues[role], (step.number, step, self.now))
             return
-        due = self.now + self._length(self.clock.delays, walker, step)
-        due = max(due, self._length(self.clock.times, walker, step))
+        due = max(self.now, self._length(self.clock.times, walker, step))
+        due += self._length(self.clock.delays, walker, step)
         if due == self.now:
             self._finish(walker, step, self.now, self.now)
         else:
@@ -185,8 +187,8 @@ class Timed(Delivery):
 
     def _finish(self, walker: Walker, step: Step, ready: Time, start: Time) -> None:
         if step.kind == "compute":
-            values = tuple(step.inputs)
-            self.steps_done.append(Done(walker.role, step.name, step.token, ready, start, self.now, values))
+            values = walker.arguments(step)
+            self.steps_done.append(Done(step.number, walker.role, step.name, step.token, ready, start, self.now, values))
         self.perform(walker, step, taken=True)
 
     def _length(self, lengths: Mapping[str, Length], walker: Walker, step: Step) -> Time:

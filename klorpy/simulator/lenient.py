@@ -171,9 +171,7 @@ def _conclude(
 
             simulation.results[role] = result_at(result_type, settled(walker.result), role, callable_at)
         else:
-            blocked = _blocked(role, walker, run)
-            if blocked is not None:
-                simulation.blocked[role] = blocked
+            simulation.blocked[role] = _blocked(role, walker, run) or Blocked(role, None, definition.carrier)
     simulation.unread = [
         Message(letter.source, letter.target, letter.value, letter.site)
         for letter in (

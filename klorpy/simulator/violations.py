@@ -59,7 +59,7 @@ class Violations:
     misbound: int
     complete: bool
     states: int
-    example: Simulation | None = field(default=None, repr=False)
+    example: Simulation | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         """Whether there is a violation."""
