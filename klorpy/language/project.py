@@ -524,7 +524,7 @@ class Projector:
         test = self._operand(guard, out)
         arms = [self._value_arm(then, binding), self._value_arm(orelse, binding)]
         if any(arms):
-            out.append(e.Branch(test, *arms, binding, span=guard.span))
+            out.append(e.Branch(test, arms[0], arms[1], binding, span=guard.span))
         else:
             self._evaluate(test, guard, out)
         return self._result(binding)

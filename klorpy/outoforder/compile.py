@@ -60,7 +60,7 @@ def _functions(
     """Host code as functions, and for each callee a function that looks its name up."""
     body = [emitter.leaf(code) for code in codes]
     find = [emitter.finder(callee) for callee in callees.values()]
-    names = [ast.Name(function.name, ast.Load()) for function in body]
+    names: list[ast.expr] = [ast.Name(function.name, ast.Load()) for function in body]
     result = ast.Tuple([ast.Tuple(names, ast.Load()), ast.Tuple(find, ast.Load())], ast.Load())
     inner = emitter.function("klorpy_flow", [], [*body, ast.Return(result)])
     # What the definition knows of a function around it becomes variables of a function around this.
@@ -72,8 +72,8 @@ def _functions(
     made = next(c for c in scope.co_consts if isinstance(c, types.CodeType))
     closure = tuple(definition.cells[name] for name in made.co_freevars)
     globals_ = definition.namespace if isinstance(definition.namespace, dict) else dict(definition.namespace)
-    found: Any = types.FunctionType(made, globals_, "klorpy_flow", None, closure)()
-    return found
+    functions, finders = types.FunctionType(made, globals_, "klorpy_flow", None, closure)()
+    return functions, finders
 
 
 def _aliases(programs: Sequence[e.Program], emitter: Any) -> dict[str, ast.expr]:
@@ -205,7 +205,7 @@ class _Lowering:
                 one, other = self.block(then), self.block(orelse)
                 tail = _ends(one) or _ends(other)
                 out.append(f.Branch(test, one, other, None if tail else binding, tail, span=span))
-            case e.Select(subject, choices, default, binding):
+            case e.Select():
                 self._select(s, out)
             case e.NoMatch(site, subject):
                 out.append(f.NoMatch(self.site(site), self.operand(subject, s, out), span=span))

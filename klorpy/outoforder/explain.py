@@ -157,7 +157,7 @@ class _Graph:
     def op(self, op: f.Op, context: _Context) -> None:
         match op:
             case f.Host(target, code):
-                if code.stable or not code.calls and not code.inputs:
+                if code.stable or (not code.calls and not code.inputs):
                     self._give(target, frozenset())
                     return
                 self.step(op, code.text, code.touched, context, target, unordered=code.unordered, barrier=code.barrier)

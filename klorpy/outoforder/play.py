@@ -93,7 +93,7 @@ class _Player:
     def tell(self, source: Role, target: Role, control: Control) -> None:
         self._post(target, [_CONTROL, *control])
 
-    def wait(self, walker: Walker, awaitable: Any, site: Site, result: Deferred) -> None:
+    def wait(self, role: Role, awaitable: Any, site: Site, result: Deferred) -> None:
         self.awaited.append((awaitable, site, result))
 
     def check(self, role: Role, value: Any, cast: tuple[Role, ...], site: Site, token: Token) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from klorpy.core.diagnostics import KlorError
@@ -178,7 +179,7 @@ class Timed(Delivery):
             self._free[role] -= 1
             walker, start = self.walkers[role], self.now
             due = start + self._length(self.clock.costs, walker, step)
-            self._at(due, lambda walker=walker, step=step, ready=ready: self._release(walker, step, ready, start))  # type: ignore[misc]
+            self._at(due, partial(self._release, walker, step, ready, start))
         return begun
 
     def _release(self, walker: Walker, step: Step, ready: Time, start: Time) -> None:

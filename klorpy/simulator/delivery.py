@@ -18,14 +18,13 @@ from klorpy.core.choreography import Choreography, Definition, Site
 from klorpy.core.events import Event, Exited, Failed
 from klorpy.core.keys import Token
 from klorpy.core.types import Role
-from klorpy.core.values import ATOMS, NotCopyable, isolate
+from klorpy.core.values import ATOMS, NotCopyable, isolate, same_value
 from klorpy.outoforder.deferred import Deferred, settled
 from klorpy.outoforder.mailbox import Letter, Mailbox, Waiter
 from klorpy.outoforder.rounds import Control
 from klorpy.outoforder.walker import WINDOW, Step, Walker
 from klorpy.runtime.agreement import AgreementViolated
 from klorpy.runtime.copying import not_copyable
-from klorpy.core.values import same_value
 from klorpy.simulator.output import Capture
 from klorpy.simulator.schedule import Schedule
 
@@ -58,7 +57,7 @@ class Delivery:
         self.flying: dict[tuple[Role, Role], deque[Letter]] = {}
         self.in_flight = 0
         self.controls: deque[tuple[Role, Role, Control]] = deque()
-        self.awaited: deque[tuple[Walker, Any, Site, Deferred]] = deque()
+        self.awaited: deque[tuple[Role, Any, Site, Deferred]] = deque()
         self.first_failure: Walker | None = None
         self._shown: dict[tuple[Site, Token], dict[Role, Any]] = {}
         self._ended: set[Role] = set()
@@ -85,8 +84,8 @@ class Delivery:
     def tell(self, source: Role, target: Role, control: Control) -> None:
         self.controls.append((source, target, control))
 
-    def wait(self, walker: Walker, awaitable: Any, site: Site, result: Deferred) -> None:
-        self.awaited.append((walker, awaitable, site, result))
+    def wait(self, role: Role, awaitable: Any, site: Site, result: Deferred) -> None:
+        self.awaited.append((role, awaitable, site, result))
 
     def check(self, role: Role, value: Any, cast: tuple[Role, ...], site: Site, token: Token) -> None:
         holders = site.actual_roles(cast)

@@ -78,7 +78,7 @@ class _Run:
         self.deadline = deadline
         self.timed_out = False
         self._loop: LoopThread | None = None
-        self._futures: list[tuple[Walker, Future[Any], Deferred]] = []
+        self._futures: list[tuple[Role, Future[Any], Deferred]] = []
         self._finished: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def run(self) -> None:
@@ -102,13 +102,13 @@ class _Run:
     def _begin(self) -> None:
         awaited = self.delivery.awaited
         while awaited:
-            walker, awaitable, site, result = awaited.popleft()
+            role, awaitable, site, result = awaited.popleft()
             if self._loop is None:
                 self._loop = LoopThread()
             assert self.delivery.capture is not None
-            future = self._loop.start(host_code, awaitable, site, self.delivery.capture, walker.role)
+            future = self._loop.start(host_code, awaitable, site, self.delivery.capture, role)
             future.add_done_callback(lambda _: self._finished.put(None))
-            self._futures.append((walker, future, result))
+            self._futures.append((role, future, result))
 
     def _resume(self) -> bool:
         """Nothing else can happen: go on with host code that is done, in the order in which it was begun."""
@@ -195,7 +195,7 @@ def _blocked(role: Role, walker: Walker, run: _Run) -> Blocked | None:
     if waiting is not None:
         return Blocked(role, waiting.source, waiting.site)
     for other, _, _ in run._futures:
-        if other is walker:
+        if other == role:
             site = next(step.site for _, step in sorted(walker.open.items()) if step.site is not None)
             return Blocked(role, None, site)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,9 +14,9 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import Blocked, Message, Printed
 from klorpy.core.options import ORDERS
 from klorpy.core.types import Arrow, Role
-from klorpy.core.values import ATOMS, NotCopyable, isolate, same_value
+from klorpy.core.values import NotCopyable, isolate, same_value
 from klorpy.runtime.commands import AWAIT, Closure
-from klorpy.runtime.erasure import check_count, check_playable, erased_params, result_at
+from klorpy.runtime.erasure import check_count, check_playable, result_at
 from klorpy.simulator.arguments import distribute
 from klorpy.simulator.audit import Audit
 from klorpy.simulator.functions import Meeting
@@ -86,8 +86,9 @@ def simulate_chor(
     progress = Progress(chor)
     with under_way(progress):
         if not in_order or links is not None or window is not None or clock is not None or _mixed(order, chor):
-            progress.trace = entries = [] if trace else None
-            simulation = importlib.import_module("klorpy.simulator.lenient").simulate(
+            entries: list[Any] | None = [] if trace else None
+            progress.trace = entries
+            simulation: Simulation = importlib.import_module("klorpy.simulator.lenient").simulate(
                 chor, definition, args, schedule_of(seed), seed, order=order, links=links or "unordered",
                 window=window, clock=clock, timeout=timeout, sanitize=sanitize, trace=entries,
             )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tracemalloc
+import gc
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ def ns() -> Any:
     return shapes.programs()
 
 
-@pytest.mark.parametrize(("skew", "d", "c"), [(20, 0.5, 5), (40, 0.5, 5), (20, 2, 5), (3, 1, 7)])
+@pytest.mark.parametrize(("skew", "d", "c"), [(20, 0.5, 5), (40, 0.5, 5), (20, 2, 5), (9, 1, 7)])
 def test_skewed_producers(ns: Any, skew: float, d: float, c: float) -> None:
     """One compute slot. In program order the second worker waits for the first: S+2d+2C; out of order not: 2d+C."""
     interval = 2 * (skew + 2 * d + 2 * c)
@@ -66,11 +66,13 @@ def test_serving_below_its_limit(ns: Any) -> None:
 
 @pytest.mark.parametrize("d", [0.5, 2])
 def test_serving_beyond_its_limit(ns: Any, d: float) -> None:
-    """In program order batches go one after the other, each B images of 2d, the last with 5d, and a prediction."""
-    program, _ = shapes.serving(ns, "program", 2, d, 500)
+    """In program order batches go one after the other, each B images of 2d, the last with 5d, and a prediction. Out of
+    order both models work, unless it is the question whether a batch is full, 2d an image, that takes longest.
+    """
+    program, _ = shapes.serving(ns, "program", 2, d, 400)
     assert program == pytest.approx(10_000 / (18 * d + 65 + 5 * d), rel=0.01)
     flow, _ = shapes.serving(ns, "dataflow", 2, d, 1000)
-    assert 295 < flow < 308
+    assert flow == pytest.approx(min(20_000 / 65, 1000 / (2 * d)), rel=0.02)
 
 
 STREAM = """
@@ -141,37 +143,20 @@ def test_the_oldest_item_may_be_slow() -> None:
 
 
 def test_a_stream_of_100_000_rounds_is_flat(streams: Any) -> None:
-    """Stored messages, live rounds and keys stay within their bounds, and so does memory."""
-    sizes = []
-    for rounds in (1_000, 100_000):
-        made = delivery(streams.stream, rounds, window=16, permute_local=False)
-        walkers = made.walkers
-        if rounds == 100_000:
-            run_without_tracing(made)
-        else:
-            tracemalloc.start()
-            made.run()
-            sizes.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-        assert_quiescent(made)
-        assert walkers["C"].mailbox.high_water <= 16
-        assert max(walker.most_scopes for walker in walkers.values()) <= 16
-        assert walkers["C"].mailbox.longest <= 8
-    assert sizes[0] < 2_000_000
-
-
-def run_without_tracing(made: Any) -> None:
-    """The long run, whose live objects are counted now and then: tracing each allocation would take minutes."""
-    import gc
-
+    """Stored messages, live rounds, keys and live objects stay within their bounds."""
+    made = delivery(streams.stream, 100_000, window=16, permute_local=False)
+    walkers = made.walkers
     counts = []
     moves = 0
     while made.move():
         moves += 1
-        if moves in (20_000, 90_000):
+        if moves in (10_000, 90_000):
             counts.append(len(gc.get_objects()))
-    assert len(counts) == 2
+    assert_quiescent(made)
     assert abs(counts[1] - counts[0]) < 2_000
+    assert walkers["C"].mailbox.high_water <= 16
+    assert max(walker.most_scopes for walker in walkers.values()) <= 16
+    assert walkers["C"].mailbox.longest <= 8
 
 
 def test_rounds_are_told_in_the_timeline(streams: Any) -> None:

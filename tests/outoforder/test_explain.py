@@ -49,7 +49,7 @@ def test_a_barrier_stands_between() -> None:
 
 
 def test_warnings() -> None:
-    ns = klorpy.evaluate(ACK + "(import random) (defchor agreed [A B] (-> #{A B}) [] (lifting [A B] (random.random)))")
+    ns = klorpy.evaluate(ACK + "(defn draw [] 4) (defchor agreed [A B] (-> #{A B}) [] (lifting [A B] (draw)))")
     unordered, acknowledgement = explain_order(ns.ack, "B", "dataflow").warnings
     assert "nothing orders the effects 2 and 3" in unordered
     assert "does not depend on 1" in acknowledgement

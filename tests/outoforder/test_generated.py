@@ -13,7 +13,7 @@ import klorpy
 from klorpy.testing import canonical, laws, program_of
 from tests.outoforder.running import assert_quiescent, delivery, quiet, run
 
-CHUNK = 15
+CHUNK = 10
 
 
 def programs(first: int, count: int) -> Iterator[tuple[int, Any, Any]]:
@@ -29,7 +29,7 @@ def no_warnings() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("first", range(50_000, 50_060, CHUNK))
+@pytest.mark.parametrize("first", range(50_000, 50_030, CHUNK))
 @pytest.mark.parametrize("order", ["program", "effects", "dataflow"])
 def test_every_order_gives_what_program_order_gives(first: int, order: str) -> None:
     """Results are those of program order under any delivery and any order of ready steps; so is what each role prints:
@@ -50,7 +50,7 @@ def test_every_order_gives_what_program_order_gives(first: int, order: str) -> N
                 assert order == "dataflow" or lines == wanted, (seed, schedule, role)
 
 
-@pytest.mark.parametrize("first", range(51_000, 51_045, CHUNK))
+@pytest.mark.parametrize("first", range(51_000, 51_020, CHUNK))
 def test_at_the_end_nothing_is_left(first: int) -> None:
     """No waiter, no stored message, no step, no round, whatever the schedule; and no message met another's receive."""
     for seed, program, module in programs(first, CHUNK):
@@ -61,8 +61,8 @@ def test_at_the_end_nothing_is_left(first: int) -> None:
                 assert_quiescent(run(module.main, *program.args, seed=schedule))
 
 
-@pytest.mark.parametrize("first", range(52_000, 52_030, CHUNK))
-@pytest.mark.parametrize("window", [1, 2, 3, 7])
+@pytest.mark.parametrize("first", range(52_000, 52_010, CHUNK))
+@pytest.mark.parametrize("window", [1, 2, 7])
 def test_every_window_makes_progress(first: int, window: int) -> None:
     for seed, program, module in programs(first, CHUNK):
         if "await" in program.text:
@@ -71,7 +71,7 @@ def test_every_window_makes_progress(first: int, window: int) -> None:
             assert_quiescent(run(module.main, *program.args, seed=seed, window=window))
 
 
-@pytest.mark.parametrize("first", range(53_000, 53_030, CHUNK))
+@pytest.mark.parametrize("first", range(53_000, 53_020, CHUNK))
 def test_mixed_orders_play_together(first: int) -> None:
     for seed, program, module in programs(first, CHUNK):
         if "await" in program.text:
@@ -82,7 +82,7 @@ def test_mixed_orders_play_together(first: int) -> None:
             assert_quiescent(run(module.main, *program.args, seed=seed, orders=orders))
 
 
-@pytest.mark.parametrize("first", range(54_000, 54_030, CHUNK))
+@pytest.mark.parametrize("first", range(54_000, 54_010, CHUNK))
 def test_equal_seeds_give_equal_runs(first: int) -> None:
     for seed, program, module in programs(first, CHUNK):
         if "await" in program.text:
@@ -94,7 +94,7 @@ def test_equal_seeds_give_equal_runs(first: int) -> None:
         assert runs[0] == runs[1]
 
 
-@pytest.mark.parametrize("first", range(55_000, 55_030, CHUNK))
+@pytest.mark.parametrize("first", range(55_000, 55_010, CHUNK))
 def test_keys_are_short_and_every_message_has_one_of_its_own(first: int) -> None:
     for _, program, module in programs(first, CHUNK):
         if "await" in program.text:
@@ -103,7 +103,7 @@ def test_keys_are_short_and_every_message_has_one_of_its_own(first: int) -> None
         with quiet():
             made = delivery(module.main, *program.args)
             for role, walker in made.walkers.items():
-                walker.mailbox.bound = lambda letter, waiter, role=role: keys.append(  # type: ignore[misc]
+                walker.mailbox.bound = lambda letter, waiter, role=role, keys=keys: keys.append(  # type: ignore[misc]
                     (letter.source, role, letter.key, letter.site)
                 )
             made.run()

@@ -170,7 +170,7 @@ def test_an_acknowledgement_waits_for_what_it_is_said_to_be_after() -> None:
 
 def test_an_acknowledgement_may_be_sent_first_in_five_of_six_interleavings() -> None:
     plain = program('(defchor main [A B] (-> A A) [x] (A->B x) (B->A (B "go")))')
-    found = [trace for trace in _runs(plain, (1,), "dataflow", "unordered")]
+    found = list(_runs(plain, (1,), "dataflow", "unordered"))
     assert len(found) == 6
     before = [t for t in found if t.index("B receives 1") < next(i for i, s in enumerate(t) if s.startswith("B send"))]
     assert len(before) == 1
