@@ -93,6 +93,11 @@ pure(independent)
 pure(after)
 
 
+def declared(function: object) -> bool:
+    """Whether somebody said what calls of `function` touch."""
+    return isinstance(getattr(function, _MARK, None), frozenset)
+
+
 def resources(function: object) -> frozenset[str] | None:
     """What calls of `function` touch: nothing, these resources, or (None) whatever there is at the role."""
     mark = getattr(function, _MARK, None)

@@ -34,7 +34,7 @@ class Actions(Loops):
         missing = [v for v in inputs if type(v) is Deferred and not v.done]
         touched = code.touched
         if frame.order == "effects":
-            missing += frame.lanes.before(touched)
+            missing += self._in_order(code, inputs, frame)
         if not missing and self.inline and not any(type(v) is Deferred for v in inputs) and not self.stopped:
             # By far the commonest case, without a step to remember.
             try:
@@ -52,9 +52,21 @@ class Actions(Loops):
         step.code, step.inputs = code, inputs
         if op.target is not None:
             env[op.target] = step.result
-        if frame.order == "effects" and (touched is None or touched):
-            frame.lanes.put(touched, step.result)
+        if frame.order == "effects":
+            if touched is None or touched:
+                frame.lanes.put(touched, step.result, inputs)
+            elif code.reads:
+                frame.lanes.read(inputs, step.result)
         return self._begin(step, missing)
+
+    @staticmethod
+    def _in_order(code: f.HostCode, inputs: tuple[Any, ...], frame: Frame) -> list[Deferred]:
+        """The effects, and reads, that code has to wait for."""
+        if code.touched is None:
+            return [*frame.lanes.before(None), *frame.lanes.writing(inputs)]
+        if code.touched:
+            return frame.lanes.before(code.touched)
+        return frame.lanes.reading(inputs) if code.reads else []
 
     def _compute(self, step: Step) -> None:
         assert step.code is not None

@@ -100,7 +100,7 @@ def _host_code(
     for name in local & alias.keys():
         text = re.sub(rf"\b{name}\b", ast.unparse(alias[name]), text)
     return f.HostCode(
-        function, tuple(code.captures), None if code.is_async else found.touched, found.unordered, found.barrier,
+        function, tuple(code.captures), None if code.is_async else found.touched, found.reads, found.unordered, found.barrier,
         _is_host_name(code),
         found.calls, " ".join(text.split()),
     )  # fmt: skip
@@ -267,7 +267,7 @@ class _Lowering:
         if not leaf.stable:
             return code
         return f.HostCode(
-            code.function, code.inputs, f.NOTHING, False, False, not code.inputs, code.calls, code.text
+            code.function, code.inputs, f.NOTHING, False, False, False, not code.inputs, code.calls, code.text
         )
 
 

@@ -36,6 +36,8 @@ class HostCode:
     function: Callable[..., Any]
     inputs: tuple[Binding, ...]
     touched: Touched
+    #: It looks at what its inputs are made of, and is not declared pure.
+    reads: bool
     unordered: bool
     barrier: bool
     #: It may be read early or late, or not at all, and costs nothing.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from klorpy.core.ordering import barrier, independent, resources
+from klorpy.core.ordering import barrier, declared, independent, resources
 from klorpy.outoforder.flow import NOTHING, Touched, union
 
 _UNKNOWN: Final = object()
@@ -23,6 +23,7 @@ _UNKNOWN: Final = object()
 @dataclass(frozen=True, slots=True)
 class Effects:
     touched: Touched
+    reads: bool
     unordered: bool
     barrier: bool
     #: The functions that are called, innermost and leftmost first, by their names in the text.
@@ -35,35 +36,44 @@ def effects_of(
     """The effects of Python code. `look` gives what a name means outside, or raises NameError; `alias` are locals that
     stand for a name, since it is read before what it is called with."""
     touched: Touched = NOTHING
-    unordered = fence = False
+    unordered = fence = reads = False
     calls: list[str] = []
-    for node, free in _walk(nodes):
+    for node, free in _walk(nodes, alias):
         found: Touched = NOTHING
         if isinstance(node, ast.Call):
-            named = alias.get(node.func.id, node.func) if isinstance(node.func, ast.Name) else node.func
+            named = _named(node.func, alias)
             function = _value(named, local, look)
             fence = fence or function is barrier
             found = NOTHING if function is barrier else resources(function)
+            reads = reads or not (free or declared(function))
             calls.append(ast.unparse(named).rpartition(".")[2])
         elif _changes(node):
             found = None
+        elif isinstance(node, ast.expr) and not isinstance(node, (ast.Name, ast.Constant, ast.Attribute)):
+            reads = reads or not free
+        elif isinstance(node, ast.Attribute):
+            reads = reads or (not free and _value(node, local, look) is _UNKNOWN)
         if found is None or found:
             unordered = unordered or free
             touched = touched if free else union(touched, found)
-    return Effects(touched, unordered, fence, tuple(calls))
+    return Effects(touched, reads, unordered, fence, tuple(calls))
 
 
-def _walk(nodes: list[ast.AST]) -> Iterator[tuple[ast.AST, bool]]:
+def _walk(nodes: list[ast.AST], alias: Mapping[str, ast.expr]) -> Iterator[tuple[ast.AST, bool]]:
     """Each node below, children first; and whether it stands inside `(independent …)`."""
 
     def visit(node: ast.AST, free: bool) -> Iterator[tuple[ast.AST, bool]]:
-        inside = free or (isinstance(node, ast.Call) and _last_name(node.func) == independent.__name__)
+        inside = free or (isinstance(node, ast.Call) and _last_name(_named(node.func, alias)) == independent.__name__)
         for child in ast.iter_child_nodes(node):
             yield from visit(child, inside)
         yield node, free
 
     for node in nodes:
         yield from visit(node, False)
+
+
+def _named(node: ast.expr, alias: Mapping[str, ast.expr]) -> ast.expr:
+    return alias.get(node.id, node) if isinstance(node, ast.Name) else node
 
 
 def is_name(node: ast.expr | None) -> bool:

@@ -151,6 +151,24 @@ def test_effects_of_a_call_that_waits_keep_their_place() -> None:
         assert log == [2, 3]
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_what_looks_at_an_object_keeps_its_place_among_the_effects_on_it(seed: int) -> None:
+    """Python's own functions have no effect, but see those of others."""
+    text = """(defchor main [A B] (-> A B B B) [x log seen]
+                (B (note log (A->B x))) (B (note seen (len log))) (B (note log 2)) (B (note seen (get log -1))) (B 0))"""
+    log: list[int] = []
+    seen: list[int] = []
+    klorpy.simulate_chor(program(text), 1, log, seen, order="effects", seed=seed)
+    assert (log, seen) == ([1, 2], [1, 2])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_value_that_is_not_there_yet_is_read_and_changed_in_order(seed: int) -> None:
+    text = """(defchor main [A B] (-> A B) [x]
+                (let [got (A->B x) before (B (len got)) _ (B (.append got 9)) after (B (len got))] (B [before after])))"""
+    assert klorpy.simulate_chor(program(text), [1], order="effects", seed=seed)["B"] == [1, 2]
+
+
 def test_independent_effects_keep_no_order() -> None:
     text = "(defchor main [A B] (-> A B B) [x log] (B (independent (note log (A->B x)))) (B (note log 2)) (B 0))"
     logs = set()
