@@ -3,9 +3,14 @@
     message   [0, token, site, value]            a value with its key
     failure   [1, token, site, text]             what stands in the place of a value that could not be computed
     control   [2, word, …]                       windows (see `rounds`)
+    end       [3]                                this role is done, and sends nothing any more
+    parting   [4]                                the answer to that: nothing more will be sent to it
 
-All three travel as values at the *carrier* site of the definition, so any transport carries them and a role that plays
+All travel as values at the *carrier* site of the definition, so any transport carries them and a role that plays
 without keys is found out. A task for each other role takes what has arrived; none of them runs anything of the user.
+
+Windows ask and answer whenever they like, so a role that is done does not leave before all others have heard of it and
+said that they have. That takes a round trip, not their end.
 """
 
 from __future__ import annotations
@@ -35,6 +40,8 @@ from klorpy.runtime.transports.memory import PeerClosed
 _MESSAGE: Final = 0
 _FAILURE: Final = 1
 _CONTROL: Final = 2
+_END: Final = 3
+_PARTING: Final = 4
 #: Steps after which other tasks of the loop have their turn.
 _BREATH: Final = 100
 
@@ -77,6 +84,9 @@ class _Player:
         self.gone: dict[Role, BaseException] = {}
         self.wake = anyio.Event()
         self.awaited: deque[tuple[Any, Site, Deferred]] = deque()
+        self.ending = False
+        #: The roles to which nothing is sent any more, and from which nothing comes.
+        self.parted: set[Role] = set()
 
     # --- For the walker ---
 
@@ -91,7 +101,8 @@ class _Player:
             self._post(letter.target, [_MESSAGE, letter.token, name, value])
 
     def tell(self, source: Role, target: Role, control: Control) -> None:
-        self._post(target, [_CONTROL, *control])
+        if target not in self.parted:
+            self._post(target, [_CONTROL, *control])
 
     def wait(self, role: Role, awaitable: Any, site: Site, result: Deferred) -> None:
         self.awaited.append((awaitable, site, result))
@@ -128,14 +139,21 @@ class _Player:
                 raise walker.error
             if walker.suffered is not None:
                 raise walker.suffered[0]
+            done = walker.done and not pending(walker.result)
+            if done and not self.ending:
+                self.ending = True
+                for other in self.others:
+                    if other not in self.parted:
+                        self._post(other, [_END])
             # What arrives meanwhile is taken by the tasks that receive, so a full window opens again.
             while self.outbox:
                 target, envelope = self.outbox.popleft()
                 await self.transport.send(target, envelope, self.carrier)
-            if walker.done and not pending(walker.result):
+            if done and self.parted.union(self.gone).issuperset(self.others):
                 return settled(walker.result)
             if not (self.inbox or self.settled):
-                self._needs_the_living()
+                if not done:
+                    self._needs_the_living()
                 self.wake = anyio.Event()
                 await self.wake.wait()
             while self.settled:
@@ -163,8 +181,12 @@ class _Player:
                     what = f"{self.role} needs a value here that {source} could not compute: {value}"
                     error = PeerClosed(site.diagnostic("peer-closed", what, "look at how that role failed"))
                 self.walker.deliver(Letter(source, self.role, token, site, value, error))
-            case [kind, *control] if kind == _CONTROL:
+            case [kind, *control] if kind == _CONTROL and control:
                 self.walker.hear(source, tuple(control))
+            case [kind] if kind in (_END, _PARTING):
+                if kind == _END and not self.ending:
+                    self._post(source, [_PARTING])
+                self.parted.add(source)
             case _:
                 raise KlorError(
                     self.carrier.diagnostic(
@@ -179,6 +201,8 @@ class _Player:
                 envelope = await self.transport.receive(source, self.carrier)
                 self.inbox.append((source, envelope))
                 self.wake.set()
+                if envelope in ([_END], [_PARTING]):
+                    return
         except KlorError as error:
             # That it left, or that the session failed: it matters when something is waited for.
             self.gone[source] = error
