@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from klorpy.core.choreography import Choreography, Definition, Site
 from klorpy.core.endpoint import Binding, Operand
@@ -23,6 +23,8 @@ from klorpy.core.spans import Span
 Touched: TypeAlias = "frozenset[str] | None"
 
 NOTHING: Touched = frozenset()
+#: Calls that say something of others; see `klorpy.core.ordering`.
+_SAID: Final = ("after", "independent")
 
 
 def union(one: Touched, other: Touched) -> Touched:
@@ -53,7 +55,8 @@ class HostCode:
     @property
     def name(self) -> str:
         """What to call it in charts and clocks: the function that it calls last, or its text."""
-        return self.calls[-1] if self.calls else self.text
+        said = [call for call in self.calls if call not in _SAID]
+        return said[-1] if said else self.text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
