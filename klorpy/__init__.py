@@ -41,18 +41,20 @@ from klorpy.runtime import (
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explore, simulate_chor
 
 if TYPE_CHECKING:
+    from klorpy.behaviour import Protocol, protocol
     from klorpy.outoforder.explain import explain_order
     from klorpy.runtime.sessions import Identity, Node, connect, host
+    from klorpy.runtime.telemetry import telemetry
     from klorpy.simulator.clock import Clock
     from klorpy.simulator.violations import Violations, count_violations
 
 __all__ = [
     "AgreementViolated", "Choreography", "ChoreographyFailed", "Clock", "Exploration", "Identity", "KlorError",
     "KlorSyntaxError", "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed",
-    "PeerLost", "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport",
+    "PeerLost", "Protocol", "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport",
     "Verdict", "Violations", "WireError", "after", "alter_opts", "barrier", "connect", "count_violations", "evaluate",
-    "explain_order", "explore", "host", "independent", "load", "noop", "play_role", "project", "pure", "register",
-    "run_role", "signature", "simulate_chor", "touches",
+    "explain_order", "explore", "host", "independent", "load", "noop", "play_role", "project", "protocol", "pure",
+    "register", "run_role", "signature", "simulate_chor", "telemetry", "touches",
 ]  # fmt: skip
 
 #: Public names whose modules are imported when they are first asked for.
@@ -61,10 +63,13 @@ _LATE = {
     "Violations": "klorpy.simulator.violations",
     "count_violations": "klorpy.simulator.violations",
     "explain_order": "klorpy.outoforder.explain",
+    "Protocol": "klorpy.behaviour",
+    "protocol": "klorpy.behaviour",
     "Identity": "klorpy.runtime.sessions",
     "Node": "klorpy.runtime.sessions",
     "connect": "klorpy.runtime.sessions",
     "host": "klorpy.runtime.sessions",
+    "telemetry": "klorpy.runtime.telemetry",
 }
 
 __version__ = "0.1.0"

@@ -6,7 +6,9 @@
     klorpy project FILE CHOR         the program of each role as Python
     klorpy signature FILE            the types of a file's choreographies
     klorpy graph FILE CHOR           who talks to whom, without running it
+    klorpy launch FILE CHOR [ARG …]  play all roles, each in a process of its own
     klorpy play FILE CHOR --role R   play a role with other processes
+    klorpy trace --connect ADDR …    look on at roles in other processes
     klorpy certificates DIR ROLE …   certificates for roles
 """
 
@@ -14,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import shutil
 import sys
@@ -27,10 +28,12 @@ import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning, render
 from klorpy.core.options import ORDERS
+from klorpy.environment.arguments import choreographies, find_choreography, read_argument
 from klorpy.environment.distributed import add_play
+from klorpy.environment.launch import add_launch
 from klorpy.environment.present import Palette, error_text, event_lines, exploration_lines, result_lines, wants_colour
+from klorpy.environment.tracing import add_trace
 from klorpy.language.check import check
-from klorpy.language.hy_adapter import literal_value, mangle, read_forms
 from klorpy.language.options import alter_opts
 
 
@@ -125,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("--output", metavar="PATH", help="write it to a file: .svg, .txt or .mmd")
     graph.set_defaults(command=_graph)
 
-    add_play(commands, lambda file, name: _find(klorpy.load(file), name, file), _argument)
+    add_launch(commands)
+    add_play(commands, find_choreography, read_argument)
+    add_trace(commands)
 
     signature = commands.add_parser("signature", help="show types", description="Show the types of choreographies.")
     signature.add_argument("file", metavar="FILE")
@@ -163,7 +168,7 @@ def _graph(arguments: argparse.Namespace) -> int:
 
     if arguments.output is not None:
         check_path(arguments.output)
-    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
+    chor = find_choreography(arguments.file, arguments.chor)
     graph = role_graph(chor)
     if arguments.output is None:
         print(graph.text(shutil.get_terminal_size().columns, Palette(chor.roles, wants_colour(sys.stdout))))
@@ -173,8 +178,8 @@ def _graph(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
-    args = [_argument(text) for text in arguments.args]
+    chor = find_choreography(arguments.file, arguments.chor)
+    args = [read_argument(text) for text in arguments.args]
     palette = Palette(chor.roles, wants_colour(sys.stdout))
     if not arguments.quiet:
         print(f"{palette.strong(chor.name)}  {chor.signature}\n")
@@ -247,7 +252,7 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 def _project(arguments: argparse.Namespace) -> int:
-    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
+    chor = find_choreography(arguments.file, arguments.chor)
     roles = chor.roles if arguments.role is None else (arguments.role,)
     if arguments.role is not None:
         print(klorpy.project(chor, arguments.role))
@@ -257,9 +262,11 @@ def _project(arguments: argparse.Namespace) -> int:
 
 
 def _explain_order(arguments: argparse.Namespace) -> int:
-    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
+    chor = find_choreography(arguments.file, arguments.chor)
     if arguments.chart is not None and not arguments.chart.endswith(".mmd"):
-        raise _bad_argument(f"{arguments.chart} is no Mermaid chart", "give a path that ends in .mmd")
+        raise KlorError(
+            f"{arguments.chart} is no Mermaid chart", slug="bad-argument", help="give a path that ends in .mmd"
+        )
     found = klorpy.explain_order(chor, arguments.role, arguments.order)
     print(found)
     if arguments.chart is not None:
@@ -269,8 +276,8 @@ def _explain_order(arguments: argparse.Namespace) -> int:
 
 
 def _count_violations(arguments: argparse.Namespace) -> int:
-    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
-    args = [_argument(text) for text in arguments.args]
+    chor = find_choreography(arguments.file, arguments.chor)
+    args = [read_argument(text) for text in arguments.args]
     modes = ("none", "line", "token", "both") if arguments.integrity is None else (arguments.integrity,)
     for mode in modes:
         found = klorpy.count_violations(
@@ -286,51 +293,11 @@ def _print_projections(chor: Choreography, roles: Sequence[str], palette: Palett
 
 
 def _signature(arguments: argparse.Namespace) -> int:
-    chors = _choreographies(klorpy.load(arguments.file))
+    chors = choreographies(klorpy.load(arguments.file))
     width = max((len(chor.name) for chor in chors), default=0)
     for chor in chors:
         print(f"{chor.name.ljust(width)}  {chor.signature}")
     return 0
-
-
-# --- Files and arguments ----------------------------------------------------------------------------------------------
-
-
-def _choreographies(namespace: Any) -> list[Choreography]:
-    return [value for value in vars(namespace).values() if isinstance(value, Choreography)]
-
-
-def _find(namespace: Any, name: str, file: str) -> Choreography:
-    found = getattr(namespace, mangle(name), None)
-    if isinstance(found, Choreography):
-        return found
-    names = ", ".join(chor.name for chor in _choreographies(namespace)) or "none"
-    what = "no choreography called" if found is None else "something that is no choreography under the name"
-    raise KlorError(f"{file} has {what} {name}", slug="not-a-chor", help=f"its choreographies are: {names}")
-
-
-def _argument(text: str) -> Any:
-    """A Hy literal, or the contents of a JSON file when it starts with @."""
-    if text.startswith("@"):
-        try:
-            with open(text[1:], encoding="utf-8") as file:
-                return json.load(file)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise _bad_argument(f"cannot read {text[1:]}: {reason}", "give a file with one JSON value") from None
-    forms = list(read_forms(text, "<argument>"))
-    try:
-        (form,) = forms
-        return literal_value(form)
-    except (ValueError, TypeError):
-        raise _bad_argument(
-            f"{text!r} is not a literal",
-            f"write a Hy literal, a text in quotes ('\"{text}\"'), or @file.json",
-        ) from None
-
-
-def _bad_argument(message: str, help: str) -> KlorError:
-    return KlorError(message, slug="bad-argument", help=help)
 
 
 @contextmanager

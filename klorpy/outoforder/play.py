@@ -28,6 +28,7 @@ from klorpy.core.events import describe_error
 from klorpy.core.keys import Token
 from klorpy.core.types import Role
 from klorpy.core.values import ATOMS
+from klorpy.core.verdicts import PeerLost
 from klorpy.outoforder.compile import flows
 from klorpy.outoforder.deferred import Deferred, pending, settled
 from klorpy.outoforder.mailbox import Letter
@@ -35,7 +36,6 @@ from klorpy.outoforder.rounds import Control
 from klorpy.outoforder.walker import WINDOW, Walker
 from klorpy.runtime.config import Transport
 from klorpy.runtime.copying import copied
-from klorpy.runtime.transports.memory import PeerClosed
 
 _MESSAGE: Final = 0
 _FAILURE: Final = 1
@@ -179,7 +179,7 @@ class _Player:
                 error = None
                 if kind == _FAILURE:
                     what = f"{self.role} needs a value here that {source} could not compute: {value}"
-                    error = PeerClosed(site.diagnostic("peer-closed", what, "look at how that role failed"))
+                    error = PeerLost(site.diagnostic("peer-lost", what, "look at how that role failed"))
                 self.walker.deliver(Letter(source, self.role, token, site, value, error))
             case [kind, *control] if kind == _CONTROL and control:
                 self.walker.hear(source, tuple(control))

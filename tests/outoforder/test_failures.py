@@ -215,8 +215,8 @@ def test_roles_of_different_orders_play_together(first: str, second: str) -> Non
 def test_a_failure_ends_every_role(ns: Any, order: str) -> None:
     found = play(ns.feeds_a_send, (1,), dict.fromkeys("ABC", order))
     assert isinstance(found["A"], ValueError)
-    assert isinstance(found["B"], klorpy.PeerClosed)
-    assert isinstance(found["C"], klorpy.PeerClosed)
+    assert isinstance(found["B"], klorpy.SessionFailed)
+    assert isinstance(found["C"], klorpy.SessionFailed)
 
 
 @pytest.mark.parametrize("order", ["program", "dataflow"])
@@ -243,7 +243,7 @@ def test_a_role_is_cancelled_by_its_time(ns: Any) -> None:
     anyio.run(both)
     assert isinstance(found["A"], klorpy.KlorError)
     assert found["A"].slug == "timeout"
-    assert isinstance(found["B"], klorpy.PeerClosed)
+    assert isinstance(found["B"], klorpy.SessionFailed)
 
 
 def test_a_role_without_keys_is_found_out() -> None:
