@@ -39,7 +39,7 @@ class Step:
     after: tuple[tuple[int, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """The happens-before graph of one role. Its text is a table; `mermaid()` is a chart."""
 
@@ -73,6 +73,10 @@ class Explanation:
                 arrow = "-->" if why in ("data", "choice") else "-.->"
                 lines.append(f'    s{earlier} {arrow}|"{why}"| s{step.number}')
         return "\n".join(lines) + "\n"
+
+    def __repr__(self) -> str:
+        """The table: at a prompt and in a notebook it is what one wants to see."""
+        return str(self)
 
     def __str__(self) -> str:
         width = max((len(step.text) for step in self.steps), default=0)

@@ -45,7 +45,7 @@ _DEEPEST: Final = 600
 State: TypeAlias = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Violations:
     """Of `schedules` schedules `violations` bind something wrongly. In `misbound` of them some message met the wrong
     receive, whether it shows or not.
@@ -67,6 +67,10 @@ class Violations:
 
     def __str__(self) -> str:
         return f"{self.violations}/{self.schedules}"
+
+    def __repr__(self) -> str:
+        what = "schedules" if self.complete else "sampled schedules"
+        return f"<violations: {self.violations} of {self.schedules} {what}>"
 
 
 def count_violations(
