@@ -65,7 +65,7 @@ class Actions(Loops):
         if code.touched is None:
             return [*frame.lanes.before(None), *frame.lanes.writing(inputs)]
         if code.touched:
-            return frame.lanes.before(code.touched)
+            return [*frame.lanes.before(code.touched), *frame.lanes.writing(inputs)]
         return frame.lanes.reading(inputs) if code.reads else []
 
     def _compute(self, step: Step) -> None:

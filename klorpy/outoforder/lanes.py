@@ -5,8 +5,8 @@ all, and all wait for it. Whoever is held up (a choice whose guard is not there,
 its place kept: what follows waits for a reservation on all that the part held up may touch.
 
 Operators and Python's own functions touch nothing, but what they look at may be changed: a list that an effect appends
-to. So code that is not declared pure and looks at an object that can change reads it: it waits for effects before it
-that touch everything, and those behind wait for it. Of a value that is not there yet only effects on itself count.
+to, of whatever resource. So code that is not declared pure and looks at an object that can change reads it: it waits
+for all effects before it, and those behind wait for it. Of a value that is not there yet only effects on itself count.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class Lanes:
         #: The last effect that touched everything, and for each resource the last since then.
         self._all: Deferred | None = None
         self._ends: dict[str, Deferred] = {}
-        #: Reads since the last effect that touched everything.
+        #: Reads, since the last effect that touched everything.
         self._reads: list[Deferred] = []
         #: By values that were not there: the value itself, and the effects and reads that have it as an input.
         self._writes: dict[int, tuple[Deferred, list[Deferred]]] = {}
 
     def reading(self, inputs: Iterable[Any]) -> list[Deferred]:
         """What code that only looks at `inputs` has to wait for."""
-        found = [self._all] if self._all is not None and any(map(_changes, inputs)) else []
-        return [end for end in (*found, *self._on(inputs)) if not end.done]
+        found = [*self._ends.values(), self._all] if any(map(_changes, inputs)) else []
+        return [end for end in (*found, *self._on(inputs)) if end is not None and not end.done]
 
     def read(self, inputs: tuple[Any, ...], end: Deferred) -> None:
         """Let effects that follow wait for code that looks at `inputs`."""
@@ -68,7 +68,7 @@ class Lanes:
         if touched is None:
             ends = [*self._ends.values(), self._all, *self._reads]
         elif touched:
-            ends = [self._ends.get(resource, self._all) for resource in touched]
+            ends = [*(self._ends.get(resource, self._all) for resource in touched), *self._reads]
         else:
             return []
         return list({id(end): end for end in ends if end is not None and not end.done}.values())
@@ -81,6 +81,8 @@ class Lanes:
         else:
             for resource in touched:
                 self._ends[resource] = end
+            if touched:
+                self._note(inputs, end)
 
     def fork(self) -> Lanes:
         """The same ends, for a part of the program that is walked apart from here on."""

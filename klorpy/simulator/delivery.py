@@ -111,6 +111,12 @@ class Delivery:
     def move(self) -> bool:
         """One choice. False when there is nothing to choose."""
         self.settle()
+        if not (self.schedule.preemptive or self.permute_local):
+            if not self.flying:
+                return False
+            # Nobody chooses: what was sent first is delivered first.
+            self.deliver(min((link[0] for link in self.flying.values()), key=lambda letter: self._sent[id(letter)]))
+            return True
         steps = self.steps() if self.permute_local else []
         letters = self.letters()
         count = len(steps) + len(letters)

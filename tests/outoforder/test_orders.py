@@ -163,6 +163,12 @@ def test_what_looks_at_an_object_keeps_its_place_among_the_effects_on_it(seed: i
 
 
 @pytest.mark.parametrize("seed", range(12))
+def test_what_is_read_is_what_declared_effects_have_left(seed: int) -> None:
+    text = """(defchor main [A B] (-> A A B B) [x y till] (B (ring till (A->B x))) (B (ring till (A->B y))) (B (list till)))"""
+    assert klorpy.simulate_chor(program(text), 1, 2, [], order="effects", seed=seed)["B"] == [1, 2]
+
+
+@pytest.mark.parametrize("seed", range(12))
 def test_a_value_that_is_not_there_yet_is_read_and_changed_in_order(seed: int) -> None:
     text = """(defchor main [A B] (-> A B) [x]
                 (let [got (A->B x) before (B (len got)) _ (B (.append got 9)) after (B (len got))] (B [before after])))"""
