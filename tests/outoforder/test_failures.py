@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import anyio
@@ -257,3 +258,36 @@ def test_wrong_orders_and_windows_are_refused() -> None:
         with pytest.raises(klorpy.KlorError) as caught:
             asyncio.run(play_role({"role": "P", **wrong}, stories().stream, 1))  # type: ignore[arg-type]
         assert caught.value.slug == "bad-config"
+
+
+@pytest.mark.parametrize("orders", [("dataflow", "effects"), ("program", "dataflow"), ("effects", "program")])
+def test_roles_of_different_orders_play_together_between_processes(orders: tuple[str, str]) -> None:
+    """Two nodes over TCP: windows ask and answer until the end, and nobody leaves while somebody may still ask."""
+    chor = stories().stream
+    found: dict[str, Any] = {}
+
+    async def one(node: klorpy.Node, role: str, order: str) -> None:
+        async with node.join(chor, role, "s") as seat:
+            given = (150,)
+            config = {"role": role, "transport": seat, "order": order, "window": 3, "timeout": 30}
+            found[role] = await play_role(config, chor, *given)
+
+    async def both() -> None:
+        port = free_port()
+        async with (
+            klorpy.host(listen=f"127.0.0.1:{port}") as here,
+            klorpy.host(peers={"P": f"127.0.0.1:{port}"}) as there,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(one, here, "P", orders[0])
+            group.start_soon(one, there, "C", orders[1])
+
+    anyio.run(both)
+    assert found["C"] == "done"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
