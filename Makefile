@@ -29,10 +29,12 @@ bench-order: .venv/.installed ## what order buys, in virtual time, beside the cl
 bench: .venv/.installed ## ratios against named baselines, side by side
 	$(BIN)/python -m tests.benchmarks
 
-fuzz: .venv/.installed ## the theorems on 50,000 generated programs, and 100,000 damaged frames
+fuzz: .venv/.installed ## the theorems on generated programs and terms, damaged frames and damaged exchanges
 	$(BIN)/python tests/theorems/fuzz.py --programs 50000 --seed 1 --jobs 2
 	$(BIN)/python tests/theorems/fuzz_merging.py --programs 40000 --seed 1 --jobs 2
+	$(BIN)/python -m tests.theorems.fuzz_contracts --terms 20000 --seed 1 --jobs 2
 	PYTHONPATH=. $(BIN)/python tests/runtime/fuzz_codec.py --inputs 100000 --seed 1
+	$(BIN)/python -m tests.runtime.sessions.fuzz_tcp --sequences 10000 --seed 1
 
 golden: .venv/.installed ## rewrite the golden files from what the compiler says now
 	$(BIN)/pytest -q tests/golden tests/docs tests/environment --refresh-golden

@@ -152,6 +152,7 @@ LAZY = {
     "simulator/run.py": "klorpy.simulator.lenient", "runtime/play.py": "klorpy.outoforder.play",
     "language/compiler.py": "klorpy.language.pipeline", "stdlib/__init__.py": "klorpy.stdlib.macros",
     "__init__.py": "klorpy.environment.jupyter", "runtime/wire/arrays.py": "numpy",
+    "runtime/transports/nats_link.py": "nats.aio.client",
 }  # fmt: skip
 
 

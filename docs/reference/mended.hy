@@ -371,6 +371,20 @@
   (A->B (A (.locked (threading.Lock)))))
 (simulate-chor share)
 
+;;; no-server: Over NATS everything goes through a server, so nothing can begin without one.
+(import anyio klorpy)
+(defn :async main []
+  ; Over TCP processes need no server.
+  (with [:async _ (klorpy.host :listen "127.0.0.1:0")]))
+(anyio.run main)
+
+;;; not-permitted: The server knows users, and what each may do; the user, the password or the permissions are not right.
+(import klorpy.environment.nats-server [permission-lines])
+(import klorpy.runtime.transports.nats-names [Names])
+(defchor tell [Buyer Seller] (-> Buyer Seller) [x] (Buyer->Seller x))
+; What goes into the configuration of the server.
+(list (permission-lines tell (Names)))
+
 ;;; not-sendable: What goes to another process arrives exactly as it is, or is not sent: a type that the wire does not know would arrive as another.
 (import klorpy.runtime.wire [encode])
 (import pathlib [PurePosixPath])
@@ -379,6 +393,115 @@
 ;;; wire-error: The bytes are damaged, or were written by another version of the program, or by somebody else.
 (import klorpy.runtime.wire [decode encode])
 (decode (encode {"name" "tea"}))
+
+;;; transport-closed: A transport is for one run. When its role has left, there is nobody to talk to any more.
+(import klorpy anyio)
+(defchor order [Buyer Shop] (-> Buyer Shop) [price]
+  (Buyer->Shop price))
+(defn :async main []
+  (setv transport (.endpoint (klorpy.MemoryNetwork order.roles) "Buyer"))
+  (await (klorpy.play-role {"role" "Buyer"  "transport" transport} order 12))
+  (await (.close transport)))
+(anyio.run main)
+
+;;; peer-lost: The role that this one needs has left, has crashed, or cannot be reached any more.
+(import klorpy)
+(import anyio)
+(defchor greet [Client Server] (-> Client Server) [name]
+  (Client->Server name))
+(defn :async serve []
+  (setv network (klorpy.MemoryNetwork ["Client" "Server"]))
+  (await (klorpy.play-role {"role" "Client" "transport" (.endpoint network "Client")} greet "Ada"))
+  (await (klorpy.play-role {"role" "Server" "transport" (.endpoint network "Server")} greet)))
+(anyio.run serve)
+
+;;; session-failed: A role has failed, and with it the session, for everybody. The error says which role, where, and why.
+(import klorpy anyio)
+(defchor order [Buyer Shop Bank] (-> Buyer Bank) [price]
+  (Shop->Bank (Buyer->Shop (Buyer (if (> price 0) (/ 100 price) 0)))))
+(defn :async main []
+  (setv network (klorpy.MemoryNetwork order.roles)
+        play (fn [role #* args] (klorpy.play-role {"role" role  "transport" (.endpoint network role)} order #* args)))
+  (with [:async tasks (anyio.create-task-group)]
+    (.start-soon tasks play "Buyer" 0)
+    (.start-soon tasks play "Shop")
+    (.start-soon tasks play "Bank")))
+(anyio.run main)
+
+;;; roles-missing: A session begins when all its roles have joined. Somebody waited for the others as long as it was told to.
+(import klorpy anyio)
+(defchor order [Buyer Shop Bank] (-> Buyer Bank) [price]
+  (Shop->Bank (Buyer->Shop price)))
+(defn :async play [node role #* args]
+  (with [:async transport (.join node order role "order 7" :deadline 10)]
+    (await (klorpy.play-role {"role" role  "transport" transport} order #* args))))
+(defn :async main []
+  (with [:async node (klorpy.host)  :async tasks (anyio.create-task-group)]
+    (.start-soon tasks play node "Buyer" 12)
+    (.start-soon tasks play node "Shop")
+    (.start-soon tasks play node "Bank")))
+(anyio.run main)
+
+;;; protocol-error: A process speaks another version of klorpy's protocol, or is no klorpy at all. Its sessions end, others do not.
+(import klorpy.runtime.sessions.channel [DATA Frame Incoming Window])
+(setv frames (Incoming (Window :frames 4)))
+(.arrived frames (Frame DATA 0 0 b"" b"a value"))
+
+;;; unknown-session: Roles meet in a session by its name. The process that was asked plays sessions of other names only.
+(import klorpy anyio)
+(defchor order [Buyer Shop] (-> Buyer Shop) [price]
+  (Buyer->Shop price))
+(defn :async sell [shop]
+  (with [:async transport (.join shop order "Shop" "order 7")]
+    (await (klorpy.play-role {"role" "Shop"  "transport" transport} order))))
+(defn :async main []
+  (with [:async shop (klorpy.host :listen "127.0.0.1:0" :sessions ["order 7"])
+         :async tasks (anyio.create-task-group)]
+    (.start-soon tasks sell shop)
+    (setv address f"127.0.0.1:{(get shop.carrier.ports 0)}")
+    (with [:async transport (klorpy.connect order "Buyer" :session "order 7" :peers {"Shop" address})]
+      (await (klorpy.play-role {"role" "Buyer"  "transport" transport} order 12)))))
+(anyio.run main)
+
+;;; not-certified: With TLS a process plays the roles that its certificate names, and no others.
+(import klorpy anyio tempfile)
+(import klorpy.environment.certificates [make-certificates])
+(defchor order [Buyer Shop] (-> Buyer Shop) [price]
+  (Buyer->Shop price))
+(defn :async sell [shop]
+  (with [:async transport (.join shop order "Shop" "order 7")]
+    (await (klorpy.play-role {"role" "Shop"  "transport" transport} order))))
+(defn :async main [folder]
+  (list (make-certificates folder ["Shop" "Buyer"] 1))
+  (with [:async shop (klorpy.host :listen "127.0.0.1:0" :tls (klorpy.Identity.of folder ["Shop"]))
+         :async tasks (anyio.create-task-group)]
+    (.start-soon tasks sell shop)
+    (setv address f"127.0.0.1:{(get shop.carrier.ports 0)}")
+    (with [:async transport (klorpy.connect order "Buyer" :session "order 7" :peers {"Shop" address} :tls folder)]
+      (await (klorpy.play-role {"role" "Buyer"  "transport" transport} order 12)))))
+(with [folder (tempfile.TemporaryDirectory)]
+  (anyio.run main folder))
+
+;;; different-choreography: The roles of a session have to play the same text. Comments and layout may differ, and the functions that it calls.
+(import klorpy anyio)
+(defchor order [Buyer Shop] (-> Buyer Shop) [price]
+  (Buyer->Shop (Buyer (* 2 price))))
+(defn :async main []
+  (with [:async node (klorpy.host)]
+    (.seat node order "Shop" "order 7")
+    (with [:async transport (.join node order "Buyer" "order 7")]
+      (await (klorpy.play-role {"role" "Buyer"  "transport" transport} order 12)))))
+(anyio.run main)
+
+;;; role-taken: In a session every role is played once. A further run is a further session.
+(import klorpy anyio)
+(defchor order [Buyer Shop] (-> Buyer Shop) [price]
+  (Buyer->Shop price))
+(defn :async main []
+  (with [:async node (klorpy.host)]
+    (for [price [12 15]]
+      (.seat node order "Buyer" f"order at {price}"))))
+(anyio.run main)
 
 ;;; protocol-mismatch: Two roles are at different places of the choreography. Either they run different versions of it, or an `agree!` did not hold.
 (import klorpy [simulate-chor])
@@ -561,7 +684,30 @@ sim.messages
                  (sel i (t A) (c B) known))")
   {"a" Login  "h" Hello})
 
+;;; bad-term: Choreographies, contracts and systems have few forms each; a send, for instance, is a form of contracts.
+(import klorpy.behaviour [parse-choreography])
+(parse-choreography "(seq (com buyer seller order) (com seller buyer offer))")
+
+;;; self-communication: An interaction has two roles. What a role does by itself is no communication.
+(import klorpy.behaviour [parse-choreography])
+(parse-choreography "(seq (com buyer seller order) (com seller bank check))")
+
+;;; unknown-scope: Only a region that is marked as a scope can be updated, and it is found by its name.
+(import klorpy.behaviour [judge-update parse-choreography])
+(setv shop (parse-choreography "(scope pay (roles buyer seller) (com buyer seller card))"))
+(judge-update shop "pay" (parse-choreography "(com buyer seller cash)"))
+
+;;; unknown-contract: The registry has no contract of this name.
+(import klorpy.behaviour [Registry parse-contract])
+(setv registry (Registry {"shop" (parse-contract "(recv order)")}))
+(get registry "shop")
+
+;;; state-limit: What is asked needs more states than are allowed, and more memory than you may want to spend.
+(import klorpy.behaviour [equivalent parse-choreography])
+(equivalent (parse-choreography "(par (com r s a) (com s t b) (com t r c))") "sync" :limit 10)
+
 ;;; unsupported-form: Some forms of Hy have no meaning for several roles, or none yet.
 (defchor count [A B] (-> A B) [n]
   (let [m (A (+ n 1))]
     (A->B m)))
+

@@ -10,6 +10,7 @@
     klorpy play FILE CHOR --role R   play a role with other processes
     klorpy trace --connect ADDR …    look on at roles in other processes
     klorpy certificates DIR ROLE …   certificates for roles
+    klorpy nats permissions …        users for the roles, at a NATS server
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from klorpy.core.options import ORDERS
 from klorpy.environment.arguments import choreographies, find_choreography, read_argument
 from klorpy.environment.distributed import add_play
 from klorpy.environment.launch import add_launch
+from klorpy.environment.nats_server import add_nats
 from klorpy.environment.present import Palette, error_text, event_lines, exploration_lines, result_lines, wants_colour
 from klorpy.environment.tracing import add_trace
 from klorpy.language.check import check
@@ -131,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     add_launch(commands)
     add_play(commands, find_choreography, read_argument)
     add_trace(commands)
+    add_nats(commands, find_choreography)
 
     signature = commands.add_parser("signature", help="show types", description="Show the types of choreographies.")
     signature.add_argument("file", metavar="FILE")

@@ -46,6 +46,7 @@ def add_play(commands: Any, find: Callable[[str, str], Choreography], read: Read
     play.add_argument("--listen", metavar="ADDR", help="let other processes connect, at host:port")
     play.add_argument("--connect", action="append", default=[], metavar="ROLE=ADDR", help="where another role listens")
     play.add_argument("--nats", metavar="URL", help="meet at a NATS server instead")
+    play.add_argument("--app", default="klorpy", metavar="NAME", help="the application, at a NATS server that has several")
     play.add_argument("--tls", metavar="DIR", help="speak TLS, with the role's certificate from this folder")
     play.add_argument("--serve", action="store_true", help="play the role in every session that others begin")
     play.add_argument("--limit", type=int, default=100, metavar="N", help="sessions that --serve plays at once (default 100)")
@@ -53,7 +54,9 @@ def add_play(commands: Any, find: Callable[[str, str], Choreography], read: Read
     play.add_argument("--timeout", type=float, metavar="SECONDS", help="for the run")
     play.add_argument("--order", choices=ORDERS, help="the order within the role; the others have to say one, too")
     play.add_argument("--heartbeat", type=float, default=10.0, metavar="SECONDS", help="of silence that are borne (default 10)")
-    play.add_argument("--grace", type=float, default=0.5, metavar="SECONDS", help="for a connection to come back (default 0.5)")
+    play.add_argument(
+        "--grace", type=float, metavar="SECONDS", help="for a connection to come back (default 0.5, over NATS 5)"
+    )
     play.add_argument("--observe", action="store_true", help="let klorpy trace look on, where --listen says")
     play.add_argument("--telemetry", action="store_true", help="make OpenTelemetry spans, with the provider that is set up")
     play.add_argument("--quiet", action="store_true", help="show the result only")
@@ -88,7 +91,7 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
         async with klorpy.host(
             listen=arguments.listen, peers=_peers(arguments.connect), nats=arguments.nats, tls=identity,
             heartbeat=arguments.heartbeat, grace=arguments.grace,
-            sessions=None if arguments.serve else [arguments.session], observers=arguments.observe,
+            sessions=None if arguments.serve else [arguments.session], app=arguments.app, observers=arguments.observe,
         ) as node:  # fmt: skip
             if show_record is not None:
                 node.observe(show_record)

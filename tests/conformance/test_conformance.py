@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import klorpy
 from klorpy.testing import conformance
 from tests.runtime.sessions.nodes import nodes_of
+from tests.runtime.transports.nats_server import MISSING, PROGRAM, shared_server
 
 
 @contextlib.asynccontextmanager
@@ -26,12 +28,31 @@ async def one_node(roles: Iterable[str]) -> AsyncIterator[Mapping[str, Any]]:
         yield dict.fromkeys(roles, node)
 
 
+@contextlib.asynccontextmanager
+async def over_nats(roles: Iterable[str]) -> AsyncIterator[Mapping[str, Any]]:
+    """A node for each role, over the server of the tests; an application of its own, for sessions of equal names."""
+    app = f"conformance {next(_APPS)}"
+    async with contextlib.AsyncExitStack() as stack:
+        yield {
+            role: await stack.enter_async_context(klorpy.host(nats=shared_server().url, app=app)) for role in roles
+        }
+
+
+_APPS = itertools.count()
+
 #: What roles of different processes meet through.
 MEETINGS: dict[str, conformance.Meeting] = {
     "one node": one_node,
     "tcp": nodes_of,
     "tls": functools.partial(nodes_of, tls=True),
+    "nats": over_nats,
 }
+
+
+@pytest.fixture(autouse=True)
+def _needs_server(request: pytest.FixtureRequest) -> None:
+    if PROGRAM is None and "nats" in request.node.name:
+        pytest.skip(MISSING)
 
 
 def seated_over(meeting: conformance.Meeting) -> conformance.Factory:
