@@ -380,6 +380,17 @@
 (import klorpy.runtime.wire [decode encode])
 (decode (encode {"name" "tea"}))
 
+;;; peer-closed: The other role has ended, or failed, before it sent what this one waits for.
+(import klorpy)
+(import anyio)
+(defchor greet [Client Server] (-> Client Server) [name]
+  (Client->Server name))
+(defn :async serve []
+  (setv network (klorpy.MemoryNetwork ["Client" "Server"]))
+  (await (klorpy.play-role {"role" "Client" "transport" (.endpoint network "Client")} greet "Ada"))
+  (await (klorpy.play-role {"role" "Server" "transport" (.endpoint network "Server")} greet)))
+(anyio.run serve)
+
 ;;; protocol-mismatch: Two roles are at different places of the choreography. Either they run different versions of it, or an `agree!` did not hold.
 (import klorpy [simulate-chor])
 (defchor vote [A B] (-> A A) [mine]
