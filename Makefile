@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
   $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: demo repl test check bench fuzz golden docs screenshots clean
+.PHONY: demo repl test check bench bench-order fuzz golden docs screenshots clean
 
 BOOKSELLER := klorpy/examples/bookseller.hy buy-book @klorpy/examples/data/order.json @klorpy/examples/data/catalogue.json
 
@@ -22,6 +22,9 @@ test: .venv/.installed ## all tests, types and style
 	$(BIN)/pytest -q -n 2
 
 check: test
+
+bench-order: .venv/.installed ## what order buys, in virtual time, beside the closed forms
+	$(BIN)/python -m tests.benchmarks.order
 
 bench: .venv/.installed ## ratios against named baselines, side by side
 	$(BIN)/python -m tests.benchmarks

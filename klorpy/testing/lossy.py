@@ -22,6 +22,7 @@ from typing import Any
 
 from anyio.abc import TaskGroup
 
+from klorpy.core.types import Role
 from klorpy.runtime.sessions import Node, Seat, Window
 from klorpy.runtime.sessions.channel import Frame
 from klorpy.runtime.sessions.seat import ChannelName, Peer
@@ -135,6 +136,9 @@ class LossyCarrier:
 
     def released(self, seat: Seat) -> None:
         """What the seat sent last still has to arrive: `unsettled` keeps it."""
+
+    def served(self, role: Role) -> None:
+        """The frames that others send, again and again, tell of their sessions."""
 
     def confirm(self, peer: Peer) -> None:
         self._answer(peer.name.reverse, peer.incoming.expected, peer.incoming.told())

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import klorpy
 from klorpy.environment.session import Session
 from klorpy.language import pipeline
-from tests.benchmarks import behaviour, by_hand, codec, conversations, merging, nats, programs, repl, tcp
+from tests.benchmarks import behaviour, by_hand, codec, conversations, merging, nats, ordered, programs, repl, tcp
 from tests.benchmarks.measure import Contest, Run, timed
 
 #: A ratio of two measurements that should be 1, with what a shared machine adds.
@@ -357,6 +357,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "linear": linear,
     "memory": flat_memory,
     "recursion": recursion,
+    "orders": lambda scale: ordered.contests(max(scale.messages // 20, 2), min(scale.repeats, 3)),
     "defchor": defchor,
     "import": importing,
     "redefine": redefinition,

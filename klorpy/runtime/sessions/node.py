@@ -173,7 +173,7 @@ class Node:
                 for frame in list(peer.route.outgoing.unconfirmed()):
                     seat.arrived(peer, frame)
             elif self.over(name := peer.name):
-                seat.refused(peer, "peer-lost", "it has left the session", self.verdict(name))
+                seat.refused(peer, "peer-lost", "it has left this session already", self.verdict(name))
         return seat
 
     async def serve(

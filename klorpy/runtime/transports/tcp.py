@@ -543,7 +543,7 @@ class Tcp:
         elif (peer := self.node.peer(name)) is not None:
             self._claim(link, remote, number, inbound, peer)
         elif self.node.over(name):
-            self._refuse(link, remote, number, "peer-lost", "it has left the session", self.node.verdict(name))
+            self._refuse(link, remote, number, "peer-lost", "it has left this session already", self.node.verdict(name))
         elif not self.node.awaits(name):
             text = f"the process of {name.target} plays other sessions, but not {name.session!r}"
             self._refuse(link, remote, number, "unknown-session", text)
