@@ -683,6 +683,35 @@ sim.messages
                  ((sel i (t A) (c B) new) (start a k (t U) (c C)) (com k (t U) (password) (c C) x))
                  (sel i (t A) (c B) known))")
   {"a" Login  "h" Hello})
+;;; topic-too-deep: A topic is compared part by part, so it may nest only so deep. What is deeper belongs into a list, which is an atom, or under a wildcard.
+(import klorpy.conversations [ANY role subscriber])
+(role "in" (subscriber #("tree" ANY)))
+
+;;; message-not-ground: A message is plain data. A wildcard stands for many messages, so it belongs into a topic.
+(import klorpy.conversations [send])
+(send #("chat" "hello"))
+
+;;; bad-endpoint: An endpoint has a name, a role (publisher, subscriber or an observer of them), and handlers.
+(import klorpy.conversations [role subscriber])
+(role "in" (subscriber #("chat" "hello")))
+
+;;; bad-action: A process acts by actions. A message is none; sending it is.
+(import klorpy.conversations [Kernel send])
+(setv kernel (Kernel))
+(.start kernel "ann" [(send #("chat" "hello"))])
+
+;;; message-contract: The messages of this VM have a contract, and a process sent one that breaks it. The process was ended; this is the reason that its peers are told.
+(import klorpy.conversations [Kernel one-of send])
+(setv kernel (Kernel :logging True :messages (one-of #("price" int))))
+(.start kernel "ann" (send #("price" 12)))
+(.run kernel)
+
+;;; state-contract: A process has an invariant of its state, and an answer would have broken it. The state was not taken, and the process was ended.
+(import klorpy.conversations [Kernel role send spawn subscriber transition])
+(defn positive [state] (> state 0))
+(setv kernel (Kernel :logging True))
+(.start kernel "boot" (spawn (transition 1 (role "in" (subscriber "tick"))) "counter" :invariant positive))
+(.run kernel)
 
 ;;; bad-term: Choreographies, contracts and systems have few forms each; a send, for instance, is a form of contracts.
 (import klorpy.behaviour [parse-choreography])

@@ -147,6 +147,13 @@ TITLES: Final[dict[str, str]] = {
     "unknown-scope": "unknown scope",
     "unknown-contract": "unknown contract",
     "state-limit": "too many states",
+    # Conversations.
+    "topic-too-deep": "a topic is nested too deeply",
+    "message-not-ground": "a message holds a wildcard",
+    "bad-endpoint": "not an endpoint",
+    "bad-action": "not an action",
+    "message-contract": "a message breaks its contract",
+    "state-contract": "a state breaks its contract",
     # Not the user's mistake.
     "unsupported-form": "not supported inside a choreography",
     "internal": "a bug in klorpy",

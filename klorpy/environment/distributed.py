@@ -20,6 +20,7 @@ import anyio
 import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.core.values import noop, show
 from klorpy.environment.present import Palette, wants_colour
@@ -51,6 +52,7 @@ def add_play(commands: Any, find: Callable[[str, str], Choreography], read: Read
     play.add_argument("--limit", type=int, default=100, metavar="N", help="sessions that --serve plays at once (default 100)")
     play.add_argument("--deadline", type=float, default=30.0, metavar="SECONDS", help="for the others to come (default 30)")
     play.add_argument("--timeout", type=float, metavar="SECONDS", help="for the run")
+    play.add_argument("--order", choices=ORDERS, help="the order within the role; the others have to say one, too")
     play.add_argument("--heartbeat", type=float, default=10.0, metavar="SECONDS", help="of silence that are borne (default 10)")
     play.add_argument(
         "--grace", type=float, metavar="SECONDS", help="for a connection to come back (default 0.5, over NATS 5)"
@@ -161,7 +163,7 @@ async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any]
 
 def _config(seat: Seat, arguments: argparse.Namespace) -> klorpy.RoleConfig:
     instrument = klorpy.telemetry() if arguments.telemetry else None
-    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout, instrument=instrument)
+    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout, instrument=instrument, order=arguments.order)
 
 
 def _distribute(chor: Choreography, roles: Sequence[Role], args: Sequence[Any]) -> dict[Role, list[Any]]:

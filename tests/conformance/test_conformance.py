@@ -13,6 +13,7 @@ import anyio.lowlevel
 import pytest
 
 import klorpy
+from klorpy.conversations import World
 from klorpy.testing import conformance
 from tests.runtime.sessions.nodes import nodes_of
 from tests.runtime.transports.nats_server import MISSING, PROGRAM, shared_server
@@ -31,6 +32,12 @@ async def one_node(roles: Iterable[str]) -> AsyncIterator[Mapping[str, Any]]:
 
 
 @contextlib.asynccontextmanager
+async def one_world(roles: Iterable[str]) -> AsyncIterator[Mapping[str, Any]]:
+    async with World() as world:
+        yield dict.fromkeys(roles, world)
+
+
+@contextlib.asynccontextmanager
 async def over_nats(roles: Iterable[str]) -> AsyncIterator[Mapping[str, Any]]:
     """A node for each role, over the server of the tests; an application of its own, for sessions of equal names."""
     app = f"conformance {next(_APPS)}"
@@ -45,6 +52,7 @@ _APPS = itertools.count()
 #: What roles of different processes meet through.
 MEETINGS: dict[str, conformance.Meeting] = {
     "one node": one_node,
+    "one world": one_world,
     "tcp": nodes_of,
     "tls": functools.partial(nodes_of, tls=True),
     "nats": over_nats,
