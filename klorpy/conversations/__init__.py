@@ -47,7 +47,9 @@ from klorpy.conversations.ground import Failure, Ground, Request, Source, Until,
 from klorpy.conversations.kernel import Kernel
 from klorpy.conversations.log import Answered, Delivered, Exited
 from klorpy.conversations.pattern import ANY, NOTHING, contains, intersect
-from klorpy.conversations.presence import Player, Session, World
+from klorpy.conversations.player import Player
+from klorpy.conversations.population import Population, ready
+from klorpy.conversations.presence import Session, World
 from klorpy.conversations.relay import event_relay, relay
 from klorpy.conversations.snapshot import Snapshot, snapshot
 from klorpy.conversations.supervise import supervisor
@@ -73,10 +75,10 @@ from klorpy.conversations.vm import nested_vm
 __all__ = [
     "ANY", "NOTHING", "PUB", "SUB", "Absence", "Action", "Actor", "Add", "Answer", "Answered", "Clock", "Delete",
     "Delivered", "Descriptor", "Endpoint", "Exited", "Failure", "Feedback", "Ground", "Interest", "Kernel", "Kill",
-    "Message", "Meta", "Orientation", "Peer", "Pid", "Player", "Presence", "Query", "Quit", "RealClock", "Replace",
-    "Request", "Role", "Send", "Session", "Snapshot", "Source", "Spawn", "Transition", "Until", "VirtualClock",
-    "World", "Yield", "at_meta_level", "contains", "delete", "event_relay", "everything", "feedback", "fits",
-    "ground_vm", "intersect", "kill", "nested_vm", "observe_publishers", "observe_subscribers", "observer",
-    "one_of", "publisher", "query", "quit", "relay", "replace_topic", "replay", "role", "send", "snapshot", "spawn",
-    "subscriber", "supervisor", "task", "transition", "yield_turn",
+    "Message", "Meta", "Orientation", "Peer", "Pid", "Player", "Population", "Presence", "Query", "Quit",
+    "RealClock", "Replace", "Request", "Role", "Send", "Session", "Snapshot", "Source", "Spawn", "Transition",
+    "Until", "VirtualClock", "World", "Yield", "at_meta_level", "contains", "delete", "event_relay", "everything",
+    "feedback", "fits", "ground_vm", "intersect", "kill", "nested_vm", "observe_publishers", "observe_subscribers",
+    "observer", "one_of", "publisher", "query", "quit", "ready", "relay", "replace_topic", "replay", "role", "send",
+    "snapshot", "spawn", "subscriber", "supervisor", "task", "transition", "yield_turn",
 ]  # fmt: skip

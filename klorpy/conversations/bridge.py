@@ -26,8 +26,9 @@ from typing import Any, Self, TypeVar
 from klorpy.conversations.actions import PUB, Absence, Add, Endpoint, Interest, Pid, Presence, Quit
 from klorpy.conversations.actions import Role as Endpoints
 from klorpy.conversations.pattern import ANY
+from klorpy.conversations.player import Mailbox
 from klorpy.conversations.players import DONE, Minutes, message_topic, minutes_endpoint
-from klorpy.conversations.presence import Mailbox, World, together
+from klorpy.conversations.presence import World, together
 from klorpy.conversations.projecting import HERE, Projection
 from klorpy.conversations.tasks import Tell
 from klorpy.core.choreography import Choreography

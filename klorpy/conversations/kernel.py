@@ -27,7 +27,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from heapq import heappop, heappush
-from operator import attrgetter
 from typing import Any, assert_never
 
 from klorpy.conversations.actions import (
@@ -67,8 +66,18 @@ from klorpy.conversations.actions import (
 )
 from klorpy.conversations.log import Answered, Delivered, Exited, Record, inside
 from klorpy.conversations.meta import outward, waits
-from klorpy.conversations.pattern import NOTHING, Topic, intersect, is_ground, same_topic
+from klorpy.conversations.pattern import NOTHING, Topic, intersect, same_topic
 from klorpy.conversations.routing import Table
+from klorpy.conversations.table import (
+    Installed,
+    Process,
+    check_contract,
+    check_state,
+    common_topic,
+    handler_of,
+    in_order,
+    name_key,
+)
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.values import show
 
@@ -77,56 +86,7 @@ PARTICIPANT = Interest.PARTICIPANT
 COLLECTED = "gc"
 #: The reason of a process that acts at the meta level where there is none.
 NO_META_LEVEL = ("no-meta-level",)
-
-
-class Installed:
-    """An endpoint in the routing table."""
-
-    __slots__ = ("_peer", "endpoint", "ground", "interest", "order", "process", "role", "serial", "topic")
-
-    def __init__(self, process: Process, endpoint: Endpoint, serial: int) -> None:
-        self.process = process
-        self.endpoint = endpoint
-        self.role = endpoint.role
-        self.topic: Topic = endpoint.role.topic
-        #: Then the topic is what it has in common with all that it meets.
-        self.ground = is_ground(self.topic)
-        self.interest = endpoint.role.interest
-        self.serial = serial
-        self.order = (process.pid.number, serial)
-        self._peer: Peer | None = None
-
-    @property
-    def peer(self) -> Peer:
-        """The token by which others know it; many are never seen by anybody."""
-        if self._peer is None:
-            self._peer = Peer(self.process.pid, self.endpoint.name, self.serial)
-        return self._peer
-
-
-_ORDER = attrgetter("order")
 _OPPOSITE = {PUB: SUB, SUB: PUB}
-
-
-class Process:
-    """A process as the kernel keeps it. `doomed`: it failed or ended, and hears nothing more."""
-
-    __slots__ = ("awaiting", "doomed", "endpoints", "invariant", "metas", "pid", "queue", "state")
-
-    def __init__(self, pid: Pid, state: Any = None) -> None:
-        self.pid = pid
-        self.state = state
-        self.endpoints: dict[Any, Installed] = {}
-        #: Endpoints at the meta level.
-        self.metas: dict[Any, Endpoint] = {}
-        self.queue: list[Queued] = []
-        #: Outcomes of actions at the meta level that the process waits for.
-        self.awaiting = 0
-        self.doomed = False
-        self.invariant: Callable[[Any], Any] | None = None
-
-    def idle(self) -> bool:
-        return not (self.endpoints or self.metas or self.queue or self.awaiting)
 
 
 class Kernel:
@@ -284,7 +244,7 @@ class Kernel:
         if not process.doomed:
             if self.log is not None:
                 self.log.append(Delivered((pid,), name, event, meta=True, level=None))
-            handler = _handler(endpoint, event)
+            handler = handler_of(endpoint, event)
             if handler is not None:
                 self._call(process, handler, event)
         self._touched.add(pid.number)
@@ -381,7 +341,7 @@ class Kernel:
             self._settle(child, action.boot(), at_once=False)
             if action.invariant is not None:
                 child.invariant = action.invariant
-                _check_state(child, child.state)
+                check_state(child, child.state)
         except Exception as error:
             # The child is there only to end, so that its end is logged like any other.
             child.state = None
@@ -421,12 +381,11 @@ class Kernel:
 
     # --- Handlers -----------------------------------------------------------------------------------------------------
 
-    def _deliver(self, entry: Installed, handler: Handler | None, event: Presence | Absence | Message) -> None:
-        process = entry.process
-        if self.log is not None and not process.doomed and type(entry.endpoint.name) is not MetaName:
-            self.log.append(Delivered((process.pid,), entry.endpoint.name, event))
-        if handler is not None:
-            self._call(process, handler, event)
+    def _note(self, entry: Installed, event: Presence | Absence | Message) -> None:
+        """Log that an endpoint is told of an event. What a VM is told outside is logged where it happens, inside."""
+        assert self.log is not None
+        if not entry.process.doomed and type(entry.endpoint.name) is not MetaName:
+            self.log.append(Delivered((entry.process.pid,), entry.endpoint.name, event))
 
     def _call(self, process: Process, handler: Handler, value: Any) -> None:
         """Run a handler; its actions are queued."""
@@ -434,7 +393,9 @@ class Kernel:
             return
         try:
             answer = handler(value, process.state)
-            if answer is not None:
+            if type(answer) is Transition and not answer.actions and process.invariant is None:
+                process.state = answer.state
+            elif answer is not None:
                 self._settle(process, answer, at_once=False)
         except Exception as error:
             # Whatever a handler raises ends its process, and nothing else.
@@ -471,12 +432,12 @@ class Kernel:
         if type(answer) is Transition:
             actions = flatten(answer.actions) if answer.actions else []
             if process.invariant is not None:
-                _check_state(process, answer.state)
+                check_state(process, answer.state)
             process.state = answer.state
         else:
             actions = flatten(answer)
             if process.invariant is not None:
-                _check_state(process, process.state)
+                check_state(process, process.state)
         if at_once:
             return actions
         if actions:
@@ -499,14 +460,14 @@ class Kernel:
         process.endpoints[key] = entry
         self._route(entry)
         for other in self._meeting(_OPPOSITE[entry.role.orientation], entry.topic, process):
-            self._tell(entry, other, _common(entry, other))
+            self._tell(entry, other, common_topic(entry, other))
 
     def _withdraw(self, entry: Installed, reason: Any) -> None:
         process = entry.process
         del process.endpoints[name_key(entry.endpoint.name)]
         self._unroute(entry)
         for other in self._meeting(_OPPOSITE[entry.role.orientation], entry.topic, process):
-            self._tell(entry, other, _common(entry, other), reason, gone=True)
+            self._tell(entry, other, common_topic(entry, other), reason, gone=True)
 
     def _replace(self, process: Process, name: Any, topic: Topic) -> None:
         entry = process.endpoints.get(name_key(name))
@@ -515,11 +476,7 @@ class Kernel:
         opposite = _OPPOSITE[entry.role.orientation]
         before = entry.topic
         self._unroute(entry)
-        entry.role = Role(entry.role.orientation, topic, entry.interest)
-        entry.topic = topic
-        entry.ground = is_ground(topic)
-        old = entry.endpoint
-        entry.endpoint = Endpoint(old.name, entry.role, old.on_presence, old.on_absence, old.on_message)
+        entry.move(topic)
         self._route(entry)
         for other in self._meeting(opposite, topic, process):
             common = intersect(topic, other.topic)
@@ -538,11 +495,12 @@ class Kernel:
             if (handler is not None or self.log is not None) and (
                 remote.interest is PARTICIPANT or visible(remote.interest, local.interest)
             ):
-                role = remote.role
-                if common is not remote.topic:
-                    role = Role(role.orientation, common, role.interest)
-                event = Absence(role, reason, remote.peer) if gone else Presence(role, remote.peer)
-                self._deliver(local, handler, event)
+                presence = remote.presence(common)
+                event = Absence(presence.role, reason, presence.peer) if gone else presence
+                if self.log is not None:
+                    self._note(local, event)
+                if handler is not None:
+                    self._call(local.process, handler, event)
             if local is entry:
                 return
             local, remote = entry, other
@@ -562,7 +520,7 @@ class Kernel:
                 del self.demands[descriptor]
 
     def _meeting(self, orientation: Orientation, topic: Topic, process: Process | None) -> list[Installed]:
-        return _in_order(self._tables[orientation].meeting(topic), process)
+        return in_order(self._tables[orientation].meeting(topic), process)
 
     def _found(self, orientation: Orientation, topic: Topic, process: Process | None) -> tuple[tuple[Peer, Topic], ...]:
         return tuple(
@@ -576,17 +534,20 @@ class Kernel:
     def _message(self, process: Process, orientation: Orientation, body: Any) -> None:
         if self.messages is not None:
             try:
-                _check(self.messages, body, "message-contract", f"{process.pid} sends {show(body, 80)}")
+                check_contract(self.messages, body, "message-contract", f"{process.pid} sends {show(body, 80)}")
             except Exception as error:
                 self._fail(process, error)
                 return
         event = None
         logging = self.log is not None
-        for entry in _in_order(self._tables[_OPPOSITE[orientation]].containing(body), process):
+        for entry in in_order(self._tables[_OPPOSITE[orientation]].containing(body), process):
             handler = entry.endpoint.on_message
             if logging or handler is not None:
                 event = event or Message(orientation, body)
-                self._deliver(entry, handler, event)
+                if logging:
+                    self._note(entry, event)
+                if handler is not None:
+                    self._call(entry.process, handler, event)
 
     def _answer(self, process: Process, orientation: Orientation, topic: Topic, then: Handler | None) -> None:
         if process.doomed:
@@ -608,11 +569,11 @@ class Kernel:
             case Add(endpoint):
                 key = name_key(endpoint.name)
                 known = process.metas.get(key)
-                process.metas[key] = endpoint
+                if known is not None and known.role != endpoint.role:
+                    self._fail(process, ("role-mismatch", endpoint.name))
+                    return
+                process.metas = {**process.metas, key: endpoint}
                 if known is not None:
-                    if known.role != endpoint.role:
-                        process.metas[key] = known
-                        self._fail(process, ("role-mismatch", endpoint.name))
                     return
             case Delete(name):
                 if process.metas.pop(name_key(name), None) is None:
@@ -631,52 +592,3 @@ class Kernel:
             self._fail(process, error)
             return
         process.awaiting += waits(action)
-
-
-def _common(entry: Installed, other: Installed) -> Topic:
-    """The intersection of the topics of two endpoints that meet."""
-    return entry.topic if entry.ground else other.topic if other.ground else intersect(entry.topic, other.topic)
-
-
-def name_key(name: Any) -> Any:
-    """A name as a key: 1, True and 1.0 are three names."""
-    if type(name) is str:
-        return name
-    if type(name) is tuple:
-        return tuple(map(name_key, name))
-    if type(name) is MetaName:
-        return (MetaName, name.process.number, name_key(name.name))
-    return (type(name), name)
-
-
-def _handler(endpoint: Endpoint, event: Presence | Absence | Message) -> Handler | None:
-    kind = type(event)
-    if kind is Message:
-        return endpoint.on_message
-    return endpoint.on_presence if kind is Presence else endpoint.on_absence
-
-
-def _in_order(entries: list[Installed], process: Process | None) -> list[Installed]:
-    """Those of `process` first, then by pid; each process's in the order in which they were made."""
-    if len(entries) < 2:
-        return entries
-    entries.sort(key=_ORDER)
-    if process is None or not process.endpoints:
-        return entries
-    own = [entry for entry in entries if entry.process is process]
-    return own + [entry for entry in entries if entry.process is not process] if own else entries
-
-
-def _check_state(process: Process, state: Any) -> None:
-    if process.invariant is not None:
-        _check(process.invariant, state, "state-contract", f"the state of {process.pid} would be {show(state, 80)}")
-
-
-def _check(contract: Callable[[Any], Any], value: Any, slug: str, what: str) -> None:
-    """Raises KlorError `slug` when a contract says no."""
-    if not contract(value):
-        raise KlorError(
-            f"{what}, which its contract does not allow",
-            slug=slug,
-            help=f"the contract is {getattr(contract, '__qualname__', None) or repr(contract)}",
-        )

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from klorpy.conversations.actions import Endpoint, MetaName, Pid, visible
-from klorpy.conversations.kernel import Installed, Kernel, Process, name_key
+from klorpy.conversations.kernel import Kernel
+from klorpy.conversations.table import Installed, Process, name_key
 from klorpy.core.values import show
 
 

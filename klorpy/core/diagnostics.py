@@ -96,6 +96,8 @@ TITLES: Final[dict[str, str]] = {
     "agreement-violated": "values of an agreement differ",
     "no-match": "no clause matches",
     "not-copyable": "the value cannot be given to another role",
+    "no-server": "the server cannot be used",
+    "not-permitted": "the server does not permit it",
     "not-sendable": "the value cannot be sent to another process",
     "wire-error": "bytes that are not a value",
     "transport-closed": "the transport was closed",
@@ -139,6 +141,12 @@ TITLES: Final[dict[str, str]] = {
     "unbound-variable": "a thread does not have this variable",
     "unknown-function": "a function that nobody defines",
     "unannounced-choice": "branches differ before anybody is told",
+    # The calculus of choreographies, and contracts.
+    "bad-term": "not a term of this notation",
+    "self-communication": "a role cannot communicate with itself",
+    "unknown-scope": "unknown scope",
+    "unknown-contract": "unknown contract",
+    "state-limit": "too many states",
     # Conversations.
     "topic-too-deep": "a topic is nested too deeply",
     "message-not-ground": "a message holds a wildcard",

@@ -1,10 +1,13 @@
 """The options that definitions are compiled under.
 
-    {"verify": {"agreement": False | True | ROLE, "signature": False | True}}
+    {"verify": {"agreement": False | True | ROLE, "signature": False | True},
+     "order": "program" | "effects" | "dataflow"}
 
 `verify.agreement` adds messages that check the agreements of parameters and of `agree!`: True lets every role
 tell every other, a role's name lets that role collect and answer. `verify.signature` asks that each call checks that
-its callee still has the signature that the caller was compiled against; that costs nothing and is always done.
+its callee still has the signature that the caller was compiled against; that costs nothing and is always done. `order`
+is the order in which a role carries the definition out, unless a run says another; left out, it is that of the caller,
+and at the outermost the program's.
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ from klorpy.core.diagnostics import KlorError
 class Options:
     verify_agreement: bool | str = False
     verify_signature: bool = False
+    order: str | None = None
 
     def as_mapping(self) -> dict[str, Any]:
         """The options as the user writes them; the inverse of `merged`."""
-        return {"verify": {"agreement": self.verify_agreement, "signature": self.verify_signature}}
+        found: dict[str, Any] = {"verify": {"agreement": self.verify_agreement, "signature": self.verify_signature}}
+        return found if self.order is None else {**found, "order": self.order}
 
     def merged(self, given: Mapping[str, Any]) -> Options:
         """These options with those of `given` in their place.
@@ -34,8 +39,13 @@ class Options:
         if not isinstance(given, Mapping):
             raise _bad(f"options are a dict, not {given!r}")
         for key, value in given.items():
+            if key == "order":
+                if value not in ORDERS:
+                    raise _bad(f"there is no order {value!r}", "write :order :program, :effects or :dataflow")
+                result = replace(result, order=value)
+                continue
             if key != "verify":
-                raise _bad(f"there is no option {key!r}", "the only option is :verify")
+                raise _bad(f"there is no option {key!r}", "the options are :verify and :order")
             if not isinstance(value, Mapping):
                 raise _bad(f":verify takes a dict, not {value!r}", HELP)
             for what, how in value.items():
@@ -50,6 +60,9 @@ class Options:
                     raise _bad(f"there is no option {what!r} of :verify", HELP)
         return result
 
+
+#: The orders in which a role may carry its program out.
+ORDERS: Final = ("program", "effects", "dataflow")
 
 HELP: Final = "write {:verify {:agreement True}}, {:verify {:agreement Role}} or {:verify {:signature True}}"
 

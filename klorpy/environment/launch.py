@@ -37,7 +37,7 @@ from klorpy.runtime.erasure import check_count, check_playable, erased_params
 from klorpy.runtime.sessions import Merge, Record
 
 #: Seconds that the others have to end by themselves when a role has failed, and that a process has when it is told to.
-_OTHERS: Final = 3.0
+_OTHERS: Final = 5.0
 _TOLD: Final = 2.0
 #: Bytes of a line that a process reports.
 _LINE: Final = 64 << 20

@@ -48,11 +48,10 @@ async def main(role: str, port: str, peers: dict[str, str]) -> None:
         World() as world,
         klorpy.host(listen=f"127.0.0.1:{port}", peers=peers, grace=0) as node,
         Bridge(world, node) as bridge,
-        bridge.session(BUY, "order-7") as session,
+        bridge.session(BUY, "order-7") as session,session.role(role, timeout=30) as me
     ):
-        async with session.role(role, timeout=30) as me:
-            say("here", *session.population())
-            await klorpy.play_role({"role": role, "transport": me}, BUY, ARGS[role])
+        say("here", *session.population())
+        await klorpy.play_role({"role": role, "transport": me}, BUY, ARGS[role])
 
 
 if __name__ == "__main__":

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
+
+
+def examples(count: int) -> settings:
+    """So many examples, the same every time; with KLORPY_FUZZ=N in the environment N times as many, and others."""
+    factor = int(os.environ.get("KLORPY_FUZZ", "1"))
+    return settings(max_examples=count * factor, derandomize=factor == 1, deadline=None)
+
 
 NAMES = ["A", "B", "C", "D"]
 ENDPOINTS = ["e", "f", "g"]

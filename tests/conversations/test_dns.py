@@ -187,7 +187,15 @@ def test_a_question_that_crashes_is_a_servfail_with_its_reason() -> None:
     assert (time, answer.rcode()) == (1, dns.rcode.SERVFAIL)
 
 
-@pytest.mark.parametrize("wire", [b"", b"\x00" * 5, b"\xff" * 40, dns.message.make_query("a.", "A").to_wire()[:-3]])
+WIRES = {
+    "empty": b"",
+    "short": bytes(5),
+    "noise": b"\xff" * 40,
+    "cut": dns.message.make_query("a.", "A", id=1).to_wire()[:-3],
+}
+
+
+@pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
 def test_what_is_no_packet_is_published_as_such(wire: bytes) -> None:
     network = Network(answering())
     network.run((0, lambda: network.packet(1, wire)), (1, lambda: network.ask(2)))

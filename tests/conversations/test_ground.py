@@ -46,6 +46,7 @@ from klorpy.conversations.drivers import (
     TimerExpired,
     console_driver,
     timer_driver,
+    timer_relay,
 )  # fmt: skip
 from klorpy.conversations.relay import event_relay
 
@@ -244,6 +245,34 @@ def test_the_clock_can_be_read() -> None:
         on(TimerExpired("t", ANY), lambda event, state: Send(ReadClock("me")), "timer"),
     )  # fmt: skip
     assert got == [0, 7]
+
+
+def test_timers_of_two_vms_do_not_meet() -> None:
+    got: list[Any] = []
+
+    def vm(name: str, seconds: float) -> Any:
+        def expired(event: Message, state: Any) -> Any:
+            got.append((name, event.body.label, event.body.now))
+            return Send(ReadClock("now"))
+
+        def read(event: Message, state: Any) -> Any:
+            got.append((name, event.body.label, event.body.now))
+            return Quit()
+
+        return nested_vm(
+            [
+                timer_relay(),
+                on(TimerExpired(ANY, ANY), expired, "expired"),
+                on(ClockRead(ANY, ANY), read, "read"),
+                Send(SetTimer("gone", 1)),
+                Send(SetTimer("tea", seconds)),
+                Send(CancelTimer("gone")),
+            ],
+            name,
+        )
+
+    run(timer_driver(), vm("left", 5), vm("right", 3))
+    assert got == [("right", "tea", 3), ("right", "now", 3), ("left", "tea", 5), ("left", "now", 5)]
 
 
 # --- Recordings, VMs --------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klorpy import KlorError
@@ -25,6 +25,7 @@ from klorpy.conversations import (
     subscriber,
 )
 from klorpy.conversations.pattern import DEEPEST, is_ground, same_topic
+from tests.conversations.scripts import examples
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ TOPICS = st.recursive(
 
 
 @given(TOPICS, TOPICS)
-@settings(max_examples=300, derandomize=True)
+@examples(200)
 def test_intersection_is_commutative_and_idempotent(left: Any, right: Any) -> None:
     common = intersect(left, right)
     assert same_topic(common, intersect(right, left))
@@ -69,7 +70,7 @@ def test_intersection_is_commutative_and_idempotent(left: Any, right: Any) -> No
 
 
 @given(TOPICS, TOPICS, TOPICS)
-@settings(max_examples=300, derandomize=True)
+@examples(200)
 def test_intersection_is_associative(a: Any, b: Any, c: Any) -> None:
     def meet(left: Any, right: Any) -> Any:
         return NOTHING if NOTHING in (left, right) else intersect(left, right)
@@ -78,7 +79,7 @@ def test_intersection_is_associative(a: Any, b: Any, c: Any) -> None:
 
 
 @given(TOPICS, TOPICS, MESSAGES)
-@settings(max_examples=300, derandomize=True)
+@examples(200)
 def test_a_message_is_in_both_topics_when_it_is_in_what_they_have_in_common(
     left: Any, right: Any, message: Any
 ) -> None:
@@ -88,7 +89,7 @@ def test_a_message_is_in_both_topics_when_it_is_in_what_they_have_in_common(
 
 
 @given(TOPICS, MESSAGES)
-@settings(max_examples=300, derandomize=True)
+@examples(200)
 def test_belonging_is_intersection_with_a_ground_term(topic: Any, message: Any) -> None:
     assert contains(topic, message) == same_topic(intersect(topic, message), message)
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from itertools import permutations
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klorpy.conversations import (
@@ -29,7 +29,7 @@ from klorpy.conversations.log import Delivered, Exited, Record
 from klorpy.testing.conversation_vectors import Script, reason_term, record_json
 from tests.conversations import scripts
 
-EXAMPLES = settings(max_examples=150, derandomize=True, deadline=None)
+EXAMPLES = scripts.examples(120)
 
 
 def play(vector: dict[str, Any]) -> tuple[Script, list[Record]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klorpy.conversations import ANY, NOTHING, contains, intersect
 from klorpy.conversations.routing import HANDFUL, Table
+from tests.conversations.scripts import examples
 from tests.conversations.test_pattern import MESSAGES, TOPICS
 
 
@@ -38,7 +39,7 @@ def filled(topics: list[Any], removed: list[int]) -> Table[Item]:
     MESSAGES | UNHASHABLE,
     TOPICS,
 )
-@settings(max_examples=400, derandomize=True, deadline=None)
+@examples(300)
 def test_the_index_is_the_scan(topics: list[Any], removed: list[int], message: Any, query: Any) -> None:
     table = filled(topics, removed)
     left = list(table)

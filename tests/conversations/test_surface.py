@@ -8,7 +8,21 @@ import hy
 import pytest
 
 from klorpy import KlorError, evaluate
-from klorpy.conversations import ANY, Interest, Kernel, Role, everything, observer, publisher, subscriber
+from klorpy.conversations import (
+    ANY,
+    Interest,
+    Kernel,
+    Population,
+    Role,
+    everything,
+    observer,
+    publisher,
+    quit,
+    ready,
+    role,
+    subscriber,
+    transition,
+)  # fmt: skip
 from klorpy.conversations.contracts import fits, one_of
 
 HEAD = """
@@ -103,3 +117,35 @@ def test_observers_name_the_role_that_they_watch() -> None:
 def test_shapes(shape: Any, value: Any, expected: bool) -> None:
     assert fits(shape, value) is expected
     assert one_of(shape, ("never",))(value) is expected
+
+
+def test_a_population_tells_the_first_and_the_last() -> None:
+    edges: list[str] = []
+
+    def counted(event: Any, before: Population) -> Any:
+        after = before.after(event)
+        edges.append("rise" if after.arose(before) else "fall" if after.fell(before) else str(len(after)))
+        return transition(after)
+
+    kernel = Kernel()
+    kernel.start("watch", role("w", observer(publisher(("svc", ANY))), counted, counted), Population())
+    pids = [kernel.start("p", [role("a", publisher(("svc", n))), role("b", publisher(("svc", ANY)))]) for n in range(2)]
+    kernel.run()
+    for pid in pids:
+        kernel.enqueue(pid, quit())
+    kernel.run()
+    assert edges == ["rise", "2", "3", "4", "3", "2", "1", "fall"]
+
+
+def test_ready_tells_how_many_are_there() -> None:
+    told: list[Any] = []
+
+    def present(event: Any, state: Any) -> None:
+        told.append("+")
+
+    kernel = Kernel()
+    for n in range(3):
+        kernel.start("p", role("me", publisher(("svc", n))))
+    kernel.start("w", ready(role("w", subscriber(("svc", ANY)), present), lambda count, state: told.append(count)))
+    kernel.run()
+    assert told == ["+", "+", "+", 3]

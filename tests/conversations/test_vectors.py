@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from klorpy.testing.conversation_vectors import run_conversation
+from klorpy.testing.vectors import run_conversation
 
 PATH = Path(__file__).parents[1] / "vectors" / "conversations.json"
 VECTORS: list[dict[str, Any]] = json.loads(PATH.read_text(encoding="utf-8"))["vectors"]
 
 DIGEST = f"""
 import hashlib, json, sys
-from klorpy.testing.conversation_vectors import run_conversation
+from klorpy.testing.vectors import run_conversation
 vectors = json.load(open({str(PATH)!r}, encoding="utf-8"))["vectors"]
 print(hashlib.sha256(json.dumps([run_conversation(v) for v in vectors]).encode()).hexdigest())
 """

@@ -35,7 +35,7 @@ SHOP = """\
     (B->C y)))
 
 (defchor killed [A B C] (-> A C) [x]
-  (let [y (B (do (A->B x) (die)))]
+  (let [y (B (do (A->B x) (C->B (C "here")) (die)))]
     (B->C y)))
 
 (defchor quits [A B] (-> A B) [x]

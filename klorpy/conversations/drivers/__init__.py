@@ -28,11 +28,12 @@ from klorpy.conversations.drivers.timer import (
     SetTimer,
     TimerExpired,
     timer_driver,
+    timer_relay,
 )
 from klorpy.conversations.drivers.udp import Udp, udp_driver
 
 __all__ = [
     "ABSOLUTE", "EOF", "RELATIVE", "Addr", "CancelTimer", "ClockRead", "Console", "ConsoleIn", "ConsoleOut", "Credit",
     "Error", "Handle", "Listener", "Listening", "Mode", "ReadClock", "SetTimer", "Tcp", "TimerExpired", "Udp",
-    "console_driver", "lines", "listen", "say", "tcp_driver", "timer_driver", "udp_driver",
+    "console_driver", "lines", "listen", "say", "tcp_driver", "timer_driver", "timer_relay", "udp_driver",
 ]  # fmt: skip

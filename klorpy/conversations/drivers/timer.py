@@ -13,9 +13,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from klorpy.conversations.actions import Add, Delete, Endpoint, Message, Replace, Send, Spawn, Transition, subscriber
+from klorpy.conversations.actions import (
+    Add,
+    Delete,
+    Endpoint,
+    Message,
+    Meta,
+    Replace,
+    Send,
+    Spawn,
+    Transition,
+    subscriber,
+)
 from klorpy.conversations.ground import Now, Until
 from klorpy.conversations.pattern import ANY
+from klorpy.conversations.tasks import Token
 
 RELATIVE: Final = "relative"
 ABSOLUTE: Final = "absolute"
@@ -132,3 +144,66 @@ def _wait(before: _Timers, after: _Timers) -> Transition:
     if before.waiting:
         return Transition(after, Replace("until", topic))
     return Transition(after, Add(Endpoint("until", subscriber(topic), on_message=_expired)))
+
+
+# --- In a nested VM ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Relayed:
+    """The labels inside by the numbers that they have outside."""
+
+    labels: tuple[tuple[int, Any], ...] = ()
+    count: int = 0
+
+
+def timer_relay(name: str = "timer-relay") -> Spawn:
+    """The action that spawns, in a nested VM, a relay to the timer driver of its container.
+
+    Outside, a timer is called by this relay and a number, so labels of different VMs do not meet; who takes part inside uses
+    the driver's messages as they are.
+    """
+    relay = Token()
+
+    def outside(label: Any) -> tuple[Any, ...]:
+        return ("relayed", relay, label)
+
+    def set_timer(event: Message, state: _Relayed) -> Transition:
+        request: SetTimer = event.body
+        known = [number for number, label in state.labels if label == request.label]
+        number = known[0] if known else state.count
+        labels = state.labels if known else (*state.labels, (number, request.label))
+        after = _Relayed(labels, state.count + (not known))
+        return Transition(after, Meta(Send(SetTimer(outside(number), request.time, request.kind))))
+
+    def cancel(event: Message, state: _Relayed) -> Transition:
+        gone = [number for number, label in state.labels if label == event.body.label]
+        left = tuple(item for item in state.labels if item[0] not in gone)
+        return Transition(replace(state, labels=left), [Meta(Send(CancelTimer(outside(number)))) for number in gone])
+
+    def expired(event: Message, state: _Relayed) -> Any:
+        number = event.body.label[2]
+        for known, label in state.labels:
+            if known == number:
+                left = tuple(item for item in state.labels if item[0] != number)
+                return Transition(replace(state, labels=left), Send(TimerExpired(label, event.body.now)))
+        return None
+
+    def read(event: Message, state: _Relayed) -> Meta:
+        return Meta(Send(ReadClock(outside(event.body.label))))
+
+    def told(event: Message, state: _Relayed) -> Send:
+        return Send(ClockRead(event.body.label[2], event.body.now))
+
+    def boot() -> Transition:
+        return Transition(
+            _Relayed(),
+            Meta(Add(Endpoint("expired", subscriber(TimerExpired(outside(ANY), ANY)), on_message=expired))),
+            Meta(Add(Endpoint("clock", subscriber(ClockRead(outside(ANY), ANY)), on_message=told))),
+        )
+
+    return Spawn(boot, name, endpoints=(
+        Endpoint("set", subscriber(SetTimer(ANY, ANY, ANY)), on_message=set_timer),
+        Endpoint("cancel", subscriber(CancelTimer(ANY)), on_message=cancel),
+        Endpoint("read", subscriber(ReadClock(ANY)), on_message=read),
+    ))  # fmt: skip
