@@ -191,29 +191,29 @@ def test_the_auditor_of_a_world_hears_a_session() -> None:
     ns = klorpy.evaluate("(defchor ask [A B] (-> A A) [x] (B->A (B (* 2 (A->B x)))))")
 
     async def main() -> Any:
-        async with World(VirtualClock()) as world:
-            async with world.observe(subscriber(("msg", "ask", "s", ANY, ANY, ANY, ANY))) as trace:
-                async with world.session(ns.ask, "s") as session:
+        topic = ("msg", "ask", "s", ANY, ANY, ANY, ANY)
+        async with World(VirtualClock()) as world, world.observe(subscriber(topic)) as trace:
+            async with world.session(ns.ask, "s") as session:
 
-                    async def play(me: Any, *args: Any) -> Any:
-                        return await klorpy.play_role({"role": me.role, "transport": me}, ns.ask, *args)
+                async def play(me: Any, *args: Any) -> Any:
+                    return await klorpy.play_role({"role": me.role, "transport": me}, ns.ask, *args)
 
-                    await session.run({"A": lambda me: play(me, 1), "B": play})
-                    auditor = Auditor(ns.ask)
-                    for _ in range(2):
-                        assert auditor.hear(await anext(trace)) is None
-                    assert (auditor.left("A"), auditor.left("B")) == (None, None)
-                # B says once more what it has said: somebody else pretends to be B.
-                async with world.session(ns.ask, "s") as session:
+                await session.run({"A": lambda me: play(me, 1), "B": play})
+                auditor = Auditor(ns.ask)
+                for _ in range(2):
+                    assert auditor.hear(await anext(trace)) is None
+                assert (auditor.left("A"), auditor.left("B")) == (None, None)
+            # B answers before it was asked.
+            async with world.session(ns.ask, "s") as session:
 
-                    async def false(me: Any) -> None:
-                        await me.send("A", 2, ns.ask.defined().sites[1])
+                async def false(me: Any) -> None:
+                    await me.send("A", 2, ns.ask.defined().sites[1])
 
-                    async def hears(me: Any) -> None:
-                        await me.receive("B", ns.ask.defined().sites[1])
+                async def hears(me: Any) -> None:
+                    await me.receive("B", ns.ask.defined().sites[1])
 
-                    await session.run({"A": hears, "B": false})
-                    return await Auditor(ns.ask).follow(trace)
+                await session.run({"A": hears, "B": false})
+                return await Auditor(ns.ask).follow(trace)
 
     found = anyio.run(main)
     assert str(found) == "B says (B->A (B (* 2 (A->B x)))) to A; expected: to hear (A->B x) from A"

@@ -13,8 +13,10 @@ import pytest
 import klorpy
 from klorpy import KlorError
 from klorpy.conversations import ANY, PUB, Absence, Presence, World, observe_publishers, observer, publisher, subscriber
+from klorpy.conversations.auditor import Auditor
 from klorpy.conversations.bridge import Bridge, Onlooker
 from klorpy.conversations.players import Minutes
+from klorpy.conversations.projecting import Projection
 from klorpy.core.verdicts import PeerLost, RolesMissing, SessionFailed
 from klorpy.runtime.sessions import Node
 from klorpy.runtime.transports.observer import observe
@@ -277,8 +279,6 @@ def test_a_role_that_comes_again_is_another_instance() -> None:
         async with cast(["A"]) as bridges:
             here = bridges["A"]
             async with here.world.observe(observe_publishers(("role", "relay", "s", "B", ANY))) as roster:
-                from klorpy.conversations.projecting import Projection
-
                 shown = Projection(here.world)
                 for _ in range(2):
                     shown.came("relay", "s", "B", "far:1")
@@ -395,7 +395,11 @@ def test_an_onlooker_sees_sessions_of_others() -> None:
             assert [(*body[3:5], body[6].value[1]) for body in said] == [
                 ("A", "B", '"ball"'), ("B", "C", '"ball"'), ("C", "A", '"ball"'),
             ]  # fmt: skip
-            assert all(body[6].value[0] is not None for body in said)
+            auditor = Auditor(NS.around)
+            for source, target, site in ((*body[3:5], body[6].value[0]) for body in said):
+                assert site is not None
+                assert auditor.said(source, target, site) is None
+            assert [auditor.left(role) for role in THREE] == [None] * 3
 
     run(main)
 
