@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from klorpy.conversations.actions import Message
 from klorpy.core.automaton import Automaton, Call, End, Fork, Hear, Say
@@ -21,6 +21,10 @@ from klorpy.core.choreography import Choreography, Site
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.types import Role
 from klorpy.language.automata import automata
+
+
+#: Messages that a role has heard after which the auditor looks which of them it need not keep.
+_MANY: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +134,17 @@ class _Runs:
             if isinstance(state, Hear):
                 self._sources.setdefault(state.source, len(self._sources))
         self._heard: list[list[Site | None]] = [[] for _ in self._sources]
+        #: Messages since the runs were looked at.
+        self._new = 0
         self._now: list[_Run] = [(automaton.start, None, (0,) * len(self._sources))]
 
     def hear(self, source: Role, site: Site | None) -> None:
         """Something was said to the role."""
         if source in self._sources:
             self._heard[self._sources[source]].append(site)
+            self._new += 1
+            if self._new >= _MANY:
+                self._settle(run for run in self._reached() if self._waits(run))
 
     def say(self, target: Role, site: Site | None) -> bool:
         """The role says something: whether it may."""
@@ -145,13 +154,12 @@ class _Runs:
             if isinstance(state, Say) and state.target == target and state.site is site:
                 found.append((state.after, top, counts))
         if found:
-            self._now = found
-            self._forget(found)
+            self._settle(found)
         return bool(found)
 
     def ended(self) -> bool:
-        """Whether the role may have come to its end."""
-        return any(isinstance(self._states[number], End) and top is None for number, top, _ in self._reached())
+        """Whether the role may have come to its end: then it has heard all that was said to it."""
+        return any(isinstance(self._states[run[0]], End) and self._waits(run) for run in self._reached())
 
     def expected(self) -> tuple[str, ...]:
         """What the role could do now."""
@@ -162,18 +170,35 @@ class _Runs:
                     found[f"{site.text} to {target}"] = None
                 case Hear(site, source, _) if self._next(source, counts) is not site:
                     found[f"to hear {site.text} from {source}"] = None
-                case End() if top is None:
+                case End() if self._waits((number, top, counts)):
                     found["to leave"] = None
         return tuple(found)
 
-    def _forget(self, runs: list[_Run]) -> None:
-        """Drop the messages that all runs have heard."""
-        least = [min(counts) for counts in zip(*(counts for _, _, counts in runs), strict=True)]
-        if any(count >= 1000 for count in least):
+    def _waits(self, run: _Run) -> bool:
+        """Whether a run can only go on by what its role says, or by what is said to it later."""
+        number, top, counts = run
+        match self._states[number]:
+            case Say():
+                return True
+            case Hear(_, source, _):
+                return self._next(source, counts) is None
+            case End():
+                return top is None and list(counts) == [len(heard) for heard in self._heard]
+            case _:
+                return False
+
+    def _settle(self, runs: Iterable[_Run]) -> None:
+        """Go on with these runs, and drop the messages that all of them have heard."""
+        self._now = list(runs)
+        self._new = 0
+        counted = [counts for _, _, counts in self._now]
+        least = tuple(map(min, zip(*counted, strict=True)))
+        if any(count >= _MANY for count in least):
             for heard, count in zip(self._heard, least, strict=True):
                 del heard[:count]
             self._now = [
-                (number, top, tuple(a - b for a, b in zip(counts, least, strict=True))) for number, top, counts in runs
+                (number, top, tuple(a - b for a, b in zip(counts, least, strict=True)))
+                for number, top, counts in self._now
             ]
 
     def _next(self, source: Role, counts: tuple[int, ...]) -> Site | None:

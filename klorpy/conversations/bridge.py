@@ -49,6 +49,17 @@ class Bridge:
     """Shows in `world` the sessions that `node` takes part in, from all its roles, however they were joined.
 
     Use it as an asynchronous context manager, inside of those of the world and the node.
+
+    >>> import anyio, klorpy
+    >>> ns = klorpy.evaluate("(defchor ask [A B] (-> A A) [x] (B->A (B (* 2 (A->B x)))))")
+    >>> async def main():
+    ...     async with World() as world, klorpy.host() as node, Bridge(world, node) as bridge:
+    ...         async with bridge.session(ns.ask, "s1") as session:
+    ...             async def play(me, *args):
+    ...                 return await klorpy.play_role({"role": me.role, "transport": me}, ns.ask, *args)
+    ...             return await session.run({"B": lambda me: play(me), "A": lambda me: play(me, 21)})
+    >>> anyio.run(main)
+    {'B': noop, 'A': 42}
     """
 
     def __init__(self, world: World, node: Node) -> None:

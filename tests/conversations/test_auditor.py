@@ -222,6 +222,29 @@ def test_the_auditor_of_a_world_hears_a_session() -> None:
     assert error.message == "session s of ask: B says (B->A (B (* 2 (A->B x)))) to A"
 
 
+def test_a_long_run_is_followed_in_little_memory() -> None:
+    ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [n] (loop [i n] (if (A=>B (A (> i 0))) (recur (A (- i 1))) (B 0))))")
+    said = messages_of(ns.tell, (5000,))
+    auditor = Auditor(ns.tell)
+    for message in said:
+        assert auditor.said(*message) is None
+    assert (auditor.left("A"), auditor.left("B")) == (None, None)
+    assert all(len(heard) <= 1001 for heard in auditor._runs["B"]._heard)
+    assert auditor.said("B", "A", said[0][2]) is not None
+
+
+def test_who_leaves_without_having_heard_everything_left_early() -> None:
+    said = messages_of(STRAIGHT.choose, (0,))
+    auditor = Auditor(STRAIGHT.choose)
+    for message in (said[0], said[0]):
+        auditor.said(*message)
+    assert auditor.deviation is not None
+    auditor = Auditor(STRAIGHT.choose, ["B"])
+    for message in (said[0], said[0]):
+        auditor.said(*message)
+    assert auditor.left("B") is not None
+
+
 def test_one_role_can_be_followed_by_what_it_says_and_hears() -> None:
     said = messages_of(STRAIGHT.three, (1,))
     auditor = Auditor(STRAIGHT.three, ["B"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import random
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import permutations
 from typing import Any
@@ -20,6 +23,8 @@ from klorpy.conversations.projecting import Projection
 from klorpy.core.verdicts import PeerLost, RolesMissing, SessionFailed
 from klorpy.runtime.sessions import Node
 from klorpy.runtime.transports.observer import observe
+from klorpy.testing import laws, program_of
+from tests.conversations.test_presence import Crash, Crashing
 from tests.runtime.sessions.nodes import address, tcp
 
 NS = klorpy.evaluate("""
@@ -311,6 +316,63 @@ def test_a_bridge_shows_what_was_there_before_it() -> None:
                 assert sorted(topic[3:] for _, topic in found) == [(role, ("here", 1)) for role in THREE]
             assert world.query(PUB, ("role", "relay", "s", ANY, ANY)) == ()
             tasks.cancel_scope.cancel()
+
+    run(main)
+
+
+class CrashingSeat(Crashing):
+    """A seat that fails at one of its messages, and tells the session."""
+
+    def fail(self, error: BaseException, place: str = "") -> None:
+        self.player.fail(error, place)
+
+    def watch(self, cancel: Callable[[], object]) -> None:
+        self.player.watch(cancel)
+
+    def error(self) -> BaseException:
+        return self.player.error()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_session(seed: int) -> None:
+    """Every role of a random choreography ends, whoever crashes, and whoever has not left before says the same."""
+    program = program_of(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", klorpy.KlorWarning)
+        chor = laws.namespace(program.text).main
+    rng = random.Random(seed)
+    victim, at = rng.choice(chor.roles), rng.randrange(3)
+    errors: dict[str, BaseException] = {}
+
+    async def main() -> None:
+        async with cast(chor.roles) as bridges, contextlib.AsyncExitStack() as stack:
+            sessions = {
+                role: await stack.enter_async_context(bridge.session(chor, "s")) for role, bridge in bridges.items()
+            }
+
+            async def one(role: str) -> None:
+                args = [copy.deepcopy(arg) for arg, type_ in zip(program.args, program.main.type.params, strict=True)
+                        if role in type_.roles]  # fmt: skip
+                try:
+                    async with sessions[role].role(role) as me:
+                        transport: Any = CrashingSeat(me, at) if role == victim else me
+                        await klorpy.play_role({"role": role, "transport": transport}, chor, *args)
+                except (Crash, SessionFailed) as error:
+                    errors[role] = error
+
+            async with anyio.create_task_group() as tasks:
+                for role in rng.sample(chor.roles, len(chor.roles)):
+                    tasks.start_soon(one, role)
+            verdicts = {session.verdict for session in sessions.values()} - {None}
+            if isinstance(errors.get(victim), Crash):
+                (verdict,) = verdicts
+                assert verdict is not None
+                assert (verdict.role, verdict.cause) == (victim, "Crash: here")
+                for role in errors.keys() - {victim}:
+                    assert errors[role].verdict == verdict  # type: ignore[attr-defined]
+            else:
+                assert errors == {}
+                assert verdicts == set()
 
     run(main)
 
