@@ -22,7 +22,6 @@ from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.types import Role
 from klorpy.language.automata import automata
 
-
 #: Messages that a role has heard after which the auditor looks which of them it need not keep.
 _MANY: Final = 1000
 

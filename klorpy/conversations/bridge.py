@@ -277,9 +277,7 @@ class Onlooker:
 
     def __init__(self, world: World, choreographies: list[Choreography] | None = None) -> None:
         self._shown = Projection(world)
-        self._sites = {
-            chor.name: {key: site for site, key in site_keys(chor).items()} for chor in choreographies or ()
-        }
+        self._sites = {chor.name: {key: site for site, key in site_keys(chor).items()} for chor in choreographies or ()}
         self._chors: dict[str, str] = {}
         self._merges: dict[str, Merge] = {}
         self._roles: dict[Address, set[tuple[str, Role]]] = {}

@@ -100,11 +100,15 @@ class Projection:
         shown = self._roles.get((session, role))
         return None if shown is None else shown.host
 
-    def said(self, chor: str, session: str, source: Role, target: Role, step: int, site: Site | None, text: str) -> None:
+    def said(
+        self, chor: str, session: str, source: Role, target: Role, step: int, site: Site | None, text: str
+    ) -> None:
         """A message that went from role to role, for whoever observes; `text` is its value as it is shown."""
         if TRACE not in self._relays:
             self._relays[TRACE] = self.world.start(*_alive(TRACE), name=TRACE, state=())
-        self.world.perform(self._relays[TRACE], Send(("msg", chor, session, source, target, step, Sealed((site, text)))))
+        self.world.perform(
+            self._relays[TRACE], Send(("msg", chor, session, source, target, step, Sealed((site, text))))
+        )
 
     def close(self) -> None:
         """Show nothing more."""

@@ -57,16 +57,16 @@ class _Builder:
 
     def automaton(self, chor: Choreography) -> Automaton:
         definition = chor.defined()
-        start = self._new(Fork(()))
-        self.end = self._new(End())
+        start = self.new(Fork(()))
+        self.end = self.new(End())
         entry = self._entry(definition, definition.roles.index(self.role), definition.roles)
         while self._todo:
             self._define(*self._todo.pop())
         last = self.end
         if _has_arrow(definition.signature.arrow.result):
             # What is returned can be called, as often as one likes.
-            again = self._new(Fork(()))
-            call = self._new(Fork(()))
+            again = self.new(Fork(()))
+            call = self.new(Fork(()))
             self._calls.append((call, None, again))
             self.states[again] = Fork((self.end, call))
             last = again
@@ -76,7 +76,7 @@ class _Builder:
             self.states[state] = Call(entries, after)
         return Automaton(self.role, tuple(self.states), start)
 
-    def _new(self, state: State) -> int:
+    def new(self, state: State) -> int:
         self.states.append(state)
         return len(self.states) - 1
 
@@ -85,26 +85,30 @@ class _Builder:
     def _entry(self, definition: Definition, index: int, cast: _Cast) -> int:
         key = (definition, index, cast)
         if key not in self._entries:
-            self._entries[key] = self._new(Fork(()))
+            self._entries[key] = self.new(Fork(()))
             self._todo.append(key)
         return self._entries[key]
 
-    def _program(self, definition: Definition, index: int) -> e.Program:
+    def program(self, definition: Definition, index: int) -> e.Program:
         if definition not in self._programs:
             self._programs[definition] = recompile(definition).programs
         return self._programs[definition][index]
 
     def _define(self, definition: Definition, index: int, cast: _Cast) -> None:
         body = _Body(self, definition, cast)
-        inner = body.block(self._program(definition, index).body, self.end)
+        inner = body.block(self.program(definition, index).body, self.end)
         self.states[self._entries[definition, index, cast]] = Fork((inner,))
 
-    def invoked(self, definition: Definition, callee: Any, index: int, cast: _Cast, site: Site) -> tuple[Definition, int]:
+    def invoked(
+        self, definition: Definition, callee: Any, index: int, cast: _Cast, site: Site
+    ) -> tuple[Definition, int]:
         """Where a choreography that is called, or meant, by name begins, and its definition."""
         found = _find(definition, callee.name)
         if found is None or found.definition is None:
             raise KlorError(
-                site.diagnostic("not-defined", f"{callee.name}, which {site.text} names, is not defined", "define it first")
+                site.diagnostic(
+                    "not-defined", f"{callee.name}, which {site.text} names, is not defined", "define it first"
+                )
             )
         return found.definition, self._entry(found.definition, index, cast)
 
@@ -113,7 +117,7 @@ class _Builder:
             self._values.append((arity, entry))
 
     def call_of_value(self, arity: int, after: int | None) -> int:
-        state = self._new(Fork(()))
+        state = self.new(Fork(()))
         self._calls.append((state, arity, after))
         return state
 
@@ -139,7 +143,7 @@ class _Body:
         return after
 
     def statement(self, statement: e.Statement, after: int) -> int:
-        new = self.builder._new
+        new = self.builder.new
         match statement:
             case e.Send(site=site, target=target, operand=operand):
                 self.operand(operand)
@@ -199,7 +203,7 @@ class _Body:
         match operand:
             case e.Instance(callee, index, roles, site):
                 definition, entry = self.builder.invoked(self.definition, callee, index, self._cast(roles), site)
-                self.builder.value(len(self.builder._program(definition, index).params), entry)
+                self.builder.value(len(self.builder.program(definition, index).params), entry)
             case e.Group(items):
                 for item in items:
                     self.operand(item)
@@ -210,7 +214,7 @@ class _Body:
 
     def _verify(self, statement: e.Verify, after: int) -> int:
         """The messages of an agreement that is compared; see `klorpy.runtime.agreement`."""
-        new, site, me = self.builder._new, self._site(statement.site), self.builder.role
+        new, site, me = self.builder.new, self._site(statement.site), self.builder.role
         everyone = self._cast(statement.roles)
         others = [role for role in everyone if role != me]
         checker = statement.checker and self.actual[statement.checker]

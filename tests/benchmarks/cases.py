@@ -21,7 +21,19 @@ from typing import Any, Final, TypeAlias
 import klorpy
 from klorpy.environment.session import Session
 from klorpy.language import pipeline
-from tests.benchmarks import behaviour, by_hand, codec, conversations, merging, nats, ordered, programs, repl, tcp, vanishing
+from tests.benchmarks import (
+    behaviour,
+    by_hand,
+    codec,
+    conversations,
+    merging,
+    nats,
+    ordered,
+    programs,
+    repl,
+    tcp,
+    vanishing,
+)
 from tests.benchmarks.measure import Contest, Run, timed
 
 #: A ratio of two measurements that should be 1, with what a shared machine adds.

@@ -106,5 +106,3 @@ async def _close() -> tuple[float, int]:
     while len(told) < 2:
         await asyncio.sleep(0)
     return max(told) - began, len(told)
-
-
