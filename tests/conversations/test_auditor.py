@@ -178,6 +178,17 @@ def test_both_ways_of_a_choice_are_faithful(value: int) -> None:
     assert audit(STRAIGHT.choose, [*said, *messages_of(STRAIGHT.choose, (1,))]) is not None
 
 
+@pytest.mark.parametrize(("checker", "messages"), [("True", 6), ("B", 4)])
+def test_agreements_that_are_compared_are_followed(checker: str, messages: int) -> None:
+    text = f"(with-opts {{:verify {{:agreement {checker}}}}} (defchor same [A B C] (-> #{{A B C}} #{{A B C}}) [x] x))"
+    chor = klorpy.evaluate(text).same
+    said = messages_of(chor, (1,))
+    assert len(said) == messages
+    assert audit(chor, said) is None
+    for at in range(messages):
+        assert audit(chor, said[:at] + said[at + 1 :]) is not None
+
+
 @pytest.mark.parametrize("depth", [0, 1, 5, 40])
 def test_calls_return_to_where_they_were(depth: int) -> None:
     said = messages_of(STRAIGHT.deep, (depth,))
