@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -15,9 +14,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("Ann", "Bob", "Shop")
-#: Seconds: far more than processes take to start, and as long as the others have to notice that one was killed.
+#: Seconds: far more than processes take to start, or to notice that one was killed. (How long that takes is measured in
+#: the benchmarks.)
 PATIENCE = 60
-NOTICE = 1.0
 
 Processes = dict[str, "subprocess.Popen[str]"]
 
@@ -63,19 +62,16 @@ def line(process: subprocess.Popen[str]) -> str:
     indirect=["processes"],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else value,
 )
-def test_when_one_is_killed_the_others_exit_with_the_verdict_within_a_second(
+def test_when_one_is_killed_the_others_exit_with_the_verdict(
     processes: Processes, victim: str
 ) -> None:
     for role in ROLES:
         assert line(processes[role]) == "here Ann Bob Shop", processes[role].stderr and processes[role].stderr.read()
     assert line(processes["Ann"]) == "asked 25"
     processes[victim].send_signal(signal.SIGKILL)
-    killed = time.monotonic()
     verdicts = set()
     for role in ROLES:
         if role != victim:
             assert processes[role].wait(PATIENCE) == 3
             verdicts.add(line(processes[role]))
-    took = time.monotonic() - killed
     assert verdicts == {f"verdict {victim} was lost (the connection broke)"}
-    assert took < NOTICE

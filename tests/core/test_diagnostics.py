@@ -125,7 +125,7 @@ def test_each_slug_that_the_program_uses_has_a_title() -> None:
     text = "\n".join(
         path.read_text(encoding="utf-8") for path in root.rglob("*.py") if path != Path(diagnostics.__file__)
     )
-    used = set(re.findall(r'"([a-z]+(?:-[a-z]+)+|arity|deadlock|timeout|internal)"', text))
+    used = set(re.findall(r'"([a-z]+(?:-[a-z]+)+|arity|deadlock|timeout|internal|unmergeable)"', text))
     for slug in re.findall(r'slug(?:: str)? ?=\s*"([a-z-]+)"', text) + re.findall(r'Diagnostic\(\s*"([a-z-]+)"', text):
         assert slug in TITLES, f"{slug} has no title"
     assert set(TITLES) - used == {"internal"} & (set(TITLES) - used)
