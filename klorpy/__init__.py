@@ -40,18 +40,21 @@ from klorpy.runtime import (
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explore, simulate_chor
 
 if TYPE_CHECKING:
+    from klorpy.behaviour import Protocol, protocol
     from klorpy.runtime.sessions import Identity, Node, connect, host
 
 __all__ = [
     "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError", "KlorSyntaxError",
-    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed", "PeerLost", "RoleConfig",
-    "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport", "Verdict", "WireError", "alter_opts",
-    "connect", "evaluate", "explore", "host", "load", "noop", "play_role", "project", "register", "run_role", "signature",
+    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed", "PeerLost", "Protocol",
+    "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport", "Verdict", "WireError", "alter_opts",
+    "connect", "evaluate", "explore", "host", "load", "noop", "play_role", "project", "protocol", "register", "run_role", "signature",
     "simulate_chor",
 ]  # fmt: skip
 
 #: Public names whose modules are imported when they are first asked for.
 _LATE = {
+    "Protocol": "klorpy.behaviour",
+    "protocol": "klorpy.behaviour",
     "Identity": "klorpy.runtime.sessions",
     "Node": "klorpy.runtime.sessions",
     "connect": "klorpy.runtime.sessions",

@@ -33,9 +33,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "stdlib": frozenset({"klorpy", "core"}),
     "examples": frozenset({"klorpy", "stdlib"}),
     "environment": frozenset({"klorpy", "core", "language", "runtime", "simulator"}),
-    "testing": frozenset({"klorpy", "core", "language", "runtime", "simulator"}),
+    "testing": frozenset({"klorpy", "core", "behaviour", "language", "runtime", "simulator"}),
     # The facade.
-    "klorpy": frozenset({"core", "language", "runtime", "simulator", "stdlib"}),
+    "klorpy": frozenset({"core", "behaviour", "language", "runtime", "simulator", "stdlib"}),
     "__main__": frozenset({"environment"}),
 }
 
@@ -188,7 +188,7 @@ def test_importing_klorpy_loads_no_tool() -> None:
     tools = {
         "prompt_toolkit", "pygments", "ipykernel", "IPython", "nats", "pytest", "_pytest", "hypothesis", "msgspec",
         "nest_asyncio", "nest_asyncio2", "argparse", "trio", "hyrule", "klorpy.environment", "klorpy.examples",
-        "klorpy.testing",
+        "klorpy.testing", "klorpy.behaviour",
     }  # fmt: skip
     assert loaded & tools == set()
     assert "klorpy.simulator" in loaded

@@ -30,6 +30,8 @@ PARTS = {
     "homogeneous-fn": "Host code",
     next(slug for slug in TITLES if slug in WARNINGS): "Warnings",
     "role-not-part": "Running",
+    "bad-protocol": "Protocols",
+    "bad-calculus": "Sessions and merging",
     "unsupported-form": "Not your mistake",
 }
 

@@ -454,6 +454,124 @@ sim.messages
   (Client->Server name))
 (simulate-chor greet "Ada" :seed 5)
 
+;;; bad-protocol: A protocol consists of messages, branches and recursions; this is none of them.
+(defprotocol Login [User Server]
+  (-> User Server str))
+
+;;; undefined-protocol: `do` goes on with another protocol, which has to be declared before, or is the protocol itself.
+(defprotocol Login [User Server]
+  (-> User Server str))
+(defprotocol Shop [Buyer Seller]
+  (do Login Buyer Seller)
+  (-> Buyer Seller (order str)))
+
+;;; unbound-role: The vector of a protocol names all who take part.
+(defprotocol Login [User Server]
+  (-> User Server str))
+
+;;; self-message: A message goes from one role to another. What a role does by itself is no part of a protocol.
+(defprotocol Login [User Server]
+  (-> User Server str)
+  (-> Server User bool))
+
+;;; unbound-recursion: A word that stands alone is the variable of a `mu` around it: here it starts again.
+(defprotocol Feed [Source Sink]
+  (mu again (-> Source Sink int) again))
+
+;;; unguarded-recursion: A recursion that comes back without a message would go round for ever, and nobody would notice.
+(defprotocol Feed [Source Sink]
+  (mu t (-> Source Sink int) t))
+
+;;; non-tail-recursion: What stands behind a recursive call would have to be remembered for each round. Protocols have no such memory.
+(defprotocol Nest [A B]
+  (mu t (branch A B (open (-> B A (close)) t) (leaf))))
+
+;;; choice-sender-mismatch: Who chooses has to be the one who tells: every branch starts with a message from this role.
+(defprotocol Ask [A B]
+  (choice A
+    [(-> A B (yes))]
+    [(-> A B (no)) (-> B A (no))]))
+
+;;; choice-receiver-mismatch: One role is told first, the same in every branch; otherwise nobody could wait for the choice.
+(defprotocol Deliver [Seller Post Courier]
+  (branch Seller Post
+    (mine (-> Seller Courier (none)))
+    (theirs (-> Seller Courier (parcel)))))
+
+;;; duplicate-label: The first message tells the branches apart, so no two start with the same label.
+(defprotocol Ask [A B]
+  (branch A B
+    (number (-> B A int))
+    (text (-> B A str))))
+
+;;; unmergeable: A role that has to act differently in the branches of a choice has to be told which one was taken.
+(import klorpy.behaviour [local-type])
+(defprotocol Buy [Buyer Seller Post]
+  (branch Buyer Seller
+    (yes (-> Seller Post (parcel str)))
+    (no (-> Seller Post (nothing)))))
+(print (local-type Buy "Post"))
+
+;;; too-large: A choice is written out with all that follows it. Many choices one after the other are too many ways to write out; full merging does not need to.
+(import klorpy.behaviour [parse-protocol local-type])
+(setv flip "(branch A B (heads) (tails))")
+(setv flips (parse-protocol (+ "(defprotocol Flips [A B C] " (* flip 20) ")")))
+(print (local-type flips "C"))
+
+;;; bad-calculus: A choreography of the calculus consists of `start`, `com` and `sel`, and ends with `if`, `rec`, `call` or nothing.
+(import klorpy.behaviour [parse-gc parse-protocol merge typecheck enact])
+(parse-gc "(start a k (u U) (c C)) (sel k (u U) (c C) hello)")
+
+;;; unknown-channel: A session is started on a public channel, whose protocol it follows.
+(import klorpy.behaviour [parse-gc parse-protocol merge typecheck enact])
+(defprotocol Login [U C] (-> U C str))
+(typecheck (parse-gc "(start a k (u U) (c C)) (com k (u U) (password) (c C) x)") {"a" Login})
+
+;;; no-such-session: What happens happens in a session, and a session is started first.
+(import klorpy.behaviour [parse-gc parse-protocol merge typecheck enact])
+(defprotocol Login [U C] (-> U C str))
+(merge (parse-gc "(start a k (u U) (c C)) (com k (u U) (password) (c C) x)") {"a" Login})
+
+;;; session-roles: Each role of a session is played by one thread, the one that started with it.
+(import klorpy.behaviour [parse-gc parse-protocol merge typecheck enact])
+(defprotocol Login [U C] (-> U C str))
+(typecheck (parse-gc "(start a k (u U) (c C)) (com k (u U) (password) (c C) x)") {"a" Login})
+
+;;; session-mismatch: A session does what its protocol says next, and nothing else.
+(import klorpy.behaviour [parse-gc parse-protocol merge typecheck enact])
+(defprotocol Login [U C] (-> U C str))
+(typecheck (parse-gc "(start a k (u U) (c C)) (com k (u U) (password) (c C) x)") {"a" Login})
+
+;;; session-open: When a choreography ends, its sessions have come to the end of their protocols.
+(import klorpy.behaviour [parse-gc parse-protocol merge typecheck enact])
+(defprotocol Login [U C] (-> U C str))
+(typecheck (parse-gc "(start a k (u U) (c C)) (com k (u U) (password) (c C) x)") {"a" Login})
+
+;;; sort-mismatch: The protocol says of which sort a value is.
+(import klorpy.behaviour [parse-gc parse-protocol merge typecheck enact])
+(defprotocol Login [U C] (-> U C str))
+(typecheck (parse-gc "(start a k (u U) (c C)) (com k (u U) \"1234\" (c C) x)") {"a" Login})
+
+;;; unbound-variable: A thread knows what it has received, under the name that it gave it, and nothing else.
+(import klorpy.behaviour [parse-gc parse-protocol merge typecheck enact])
+(defprotocol Login [U C] (-> U C str))
+(typecheck (parse-gc "(start a k (u U) (c C)) (com k (u U) (password) (c C) x)") {"a" Login})
+
+;;; unknown-function: Expressions call functions of the host, which the run is given.
+(import klorpy.behaviour [parse-gc parse-protocol merge typecheck enact])
+(enact (parse-gc "(start a k (u U) (c C)) (com k (u U) (password) (c C) x)") {"password" (fn [] "secret")})
+
+;;; unannounced-choice: In one session, the branches of a conditional have to begin with a selection that tells them apart.
+(import klorpy.behaviour [parse-gc parse-protocol merge typecheck enact])
+(defprotocol Login [U C] (-> U C str))
+(defprotocol Hello [A B] (branch A B (new) (known)))
+(merge
+  (parse-gc "(start h i (t A) (c B))
+             (if (new-here) t
+                 ((sel i (t A) (c B) new) (start a k (t U) (c C)) (com k (t U) (password) (c C) x))
+                 (sel i (t A) (c B) known))")
+  {"a" Login  "h" Hello})
+
 ;;; unsupported-form: Some forms of Hy have no meaning for several roles, or none yet.
 (defchor count [A B] (-> A B) [n]
   (let [m (A (+ n 1))]

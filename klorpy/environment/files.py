@@ -178,13 +178,13 @@ def _beside(path: str) -> Iterator[None]:
 
 #: Forms that change what is defined; others only do something.
 DEFINING = frozenset((
-    "defchor", "defn", "defmacro", "defclass", "deftype", "defreader", "setv", "import", "require", "with-opts",
+    "defchor", "defprotocol", "defn", "defmacro", "defclass", "deftype", "defreader", "setv", "import", "require", "with-opts",
     "alter-opts!", "eval-and-compile", "eval-when-compile", "pragma",
 ))  # fmt: skip
 #: A definition inside of `do` and the like.
 _INNER = re.compile(r"\((?:def\w*|setv|import|require)\s")
 #: Of these the last version takes the place of the first.
-_REPLACED = frozenset(("defchor", "defn", "defmacro", "defclass"))
+_REPLACED = frozenset(("defchor", "defprotocol", "defn", "defmacro", "defclass"))
 
 
 @dataclass(frozen=True)

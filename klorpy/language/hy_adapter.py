@@ -36,6 +36,7 @@ Dict = hy.models.Dict
 Expression = hy.models.Expression
 FComponent = hy.models.FComponent
 FString = hy.models.FString
+Integer = hy.models.Integer
 Keyword = hy.models.Keyword
 List = hy.models.List
 Object = hy.models.Object
@@ -47,9 +48,38 @@ Tuple = hy.models.Tuple
 NUMBERS = (hy.models.Integer, hy.models.Float, hy.models.Complex)
 
 __all__ = [
-    "NUMBERS", "Bytes", "Compiler", "Dict", "Expression", "FComponent", "FString", "Form", "HyASTCompiler", "HyError",
-    "HyLanguageError", "Keyword", "KlorSyntaxError", "List", "Object", "PrematureEndOfInput", "Result", "Sequence",
-    "Set", "String", "Symbol", "Tuple", "head_name", "mangle", "new_reader", "read_forms", "readable_name", "show_form", "span_of", "symbol_name", "unmangled",
+    "NUMBERS",
+    "Bytes",
+    "Compiler",
+    "Dict",
+    "Expression",
+    "FComponent",
+    "FString",
+    "Form",
+    "HyASTCompiler",
+    "HyError",
+    "HyLanguageError",
+    "Integer",
+    "Keyword",
+    "KlorSyntaxError",
+    "List",
+    "Object",
+    "PrematureEndOfInput",
+    "Result",
+    "Sequence",
+    "Set",
+    "String",
+    "Symbol",
+    "Tuple",
+    "head_name",
+    "mangle",
+    "new_reader",
+    "read_forms",
+    "readable_name",
+    "show_form",
+    "span_of",
+    "symbol_name",
+    "unmangled",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The macros that `(require klorpy *)` gives: `defchor`, `with-opts`, `alter-opts!`, and the names of the language.
+"""The macros that `(require klorpy *)` gives: `defchor`, `defprotocol`, `with-opts`, `alter-opts!`, and the names of the language.
 
 The forms of the language mean something inside a choreography only; there the analyzer reads them, and these macros
 are never expanded. Anywhere else they say so.
@@ -19,9 +19,12 @@ from klorpy.language.hy_adapter import (
     Expression,
     Form,
     HyASTCompiler,
+    Integer,
     KlorSyntaxError,
+    String,
     Symbol,
     as_data,
+    mangle,
     show_form,
     span_of,
 )
@@ -39,6 +42,31 @@ def defchor(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
     except Exception as error:
         raise _error(compiler, this, "internal", f"klorpy failed: {type(error).__name__}: {error}",
                      "this is a bug in klorpy; please report it with the text of the choreography") from error  # fmt: skip
+
+
+@macro("defprotocol")
+def defprotocol(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
+    """Declare a protocol: `(defprotocol Name [Role …] what-happens …)`."""
+    compiler = Compiler(_hy_compiler)
+    this = compiler.this
+    if len(forms) < 2 or not isinstance(forms[0], Symbol):
+        raise _error(compiler, this, "bad-protocol", "defprotocol takes a name and the roles",
+                     "write (defprotocol Name [Role …] what-happens …)")  # fmt: skip
+    # The theory of protocols stands on its own, and is loaded when a protocol is declared. What it gets is the text, so
+    # that its errors underline it.
+    span = span_of(this)
+    text = compiler.source.slice(span)
+    if not text.startswith("(defprotocol"):
+        # A macro made this form: the text is not there.
+        text = show_form(this)
+    function = Expression(map(Symbol, (".", "hy", "I", "klorpy", "protocol")))
+    call = Expression([
+        function, String(text), String(compiler.source.filename), Integer(span.line), Integer(span.column),
+        Expression([Symbol("globals")]),
+    ])  # fmt: skip
+    compiler.define(mangle(str(forms[0])))
+    definition = Expression([Symbol("setv"), forms[0], call])
+    return Expression([Symbol("do"), definition, forms[0]]).replace(this)
 
 
 @macro("with-opts")

@@ -36,7 +36,7 @@ DISCARDED_BRACKET: Final = Comment.Special.Bracket
 
 #: Forms that klorpy knows inside of a choreography, and its macros.
 LANGUAGE_FORMS: Final = frozenset((
-    "agree", "agree!", "alter-opts!", "bcast", "case", "chor", "copy", "defchor", "gather", "inst", "lifting",
+    "agree", "agree!", "alter-opts!", "bcast", "case", "chor", "copy", "defchor", "defprotocol", "gather", "inst", "lifting",
     "loop", "move", "narrow", "pack", "recur", "scatter", "scatter-seq", "unpack", "with-opts",
 ))  # fmt: skip
 #: Forms of Hy that are words.
@@ -57,9 +57,12 @@ OPERATORS: Final = frozenset((
 _CONSTANTS: Final = frozenset(("True", "False", "None", "Ellipsis", "..."))
 #: Forms whose second element is the name that they define.
 _DEFINING: Final = {
-    "defchor": Name.Function, "defn": Name.Function, "defmacro": Name.Function.Magic, "defreader": Name.Function.Magic,
+    "defchor": Name.Function, "defprotocol": Name.Class, "defn": Name.Function, "defmacro": Name.Function.Magic, "defreader": Name.Function.Magic,
     "defclass": Name.Class, "deftype": Name.Class,
 }  # fmt: skip
+
+#: Of these the third is a role vector.
+_WITH_ROLES: Final = frozenset(("defchor", "defprotocol"))
 
 #: Where a string begins and ends.
 _OPEN, _CLOSE = String.Double.Begin, String.Double.End
@@ -216,7 +219,7 @@ def _in_context(
                 if len(frames) > 1 and not frame.string:
                     frames.pop()
             else:
-                vector = value == "[" and frame.head == "defchor" and frame.count == 2 and not frame.pending
+                vector = value == "[" and frame.head in _WITH_ROLES and frame.count == 2 and not frame.pending
                 if vector:
                     frame.roles = {}
                 discarded = frame.begin_element()

@@ -1,0 +1,5 @@
+"""Answers to test vectors: facts that are given as JSON, and what klorpy says to them."""
+
+from klorpy.testing.protocol_vectors import answer_protocol
+
+__all__ = ["answer_protocol"]

@@ -1,0 +1,2 @@
+(defprotocol Login [User Server]
+  (User->Server str))

@@ -1,0 +1,4 @@
+(defprotocol Ask [A B]
+  (choice A
+    [(-> A B (yes))]
+    [(-> B A (no))]))

@@ -1,0 +1,4 @@
+(defprotocol Ask [A B]
+  (branch A B
+    (more (-> B A int))
+    (more (-> B A str))))

@@ -1,0 +1,3 @@
+(defprotocol Login [User Server]
+  (-> User Server str)
+  (-> Server Server bool))

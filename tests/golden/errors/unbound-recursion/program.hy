@@ -1,0 +1,2 @@
+(defprotocol Feed [Source Sink]
+  (mu t (-> Source Sink int) again))

@@ -1,0 +1,2 @@
+(defprotocol Login [User Server]
+  (-> User Serve str))

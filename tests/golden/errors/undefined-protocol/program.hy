@@ -1,0 +1,3 @@
+(defprotocol Shop [Buyer Seller]
+  (do Login Buyer Seller)
+  (-> Buyer Seller (order str)))
