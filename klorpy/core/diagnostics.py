@@ -139,6 +139,9 @@ TITLES: Final[dict[str, str]] = {
     "unbound-variable": "a thread does not have this variable",
     "unknown-function": "a function that nobody defines",
     "unannounced-choice": "branches differ before anybody is told",
+    # Protocols of choreographies.
+    "no-protocol": "the choreography has no protocol",
+    "protocol-deviation": "the choreography does not keep to the protocol",
     # Not the user's mistake.
     "unsupported-form": "not supported inside a choreography",
     "internal": "a bug in klorpy",

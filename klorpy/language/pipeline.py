@@ -69,6 +69,7 @@ class Emitted:
     sites: tuple[Site, ...]
     programs: tuple[Program, ...]
     source: Source
+    definition: typed.Definition
 
 
 _observer: ContextVar[Callable[[str, Emitted], None] | None] = ContextVar("klorpy-observer", default=None)
@@ -198,7 +199,7 @@ def _generate(
     builder = emitter.builder(programs, header.span)
     observer = _observer.get()
     if observer is not None:
-        observer(header.name, Emitted(emitter, builder, tuple(sites.all), tuple(programs), report.source))
+        observer(header.name, Emitted(emitter, builder, tuple(sites.all), tuple(programs), report.source, definition))
     key = mangle(header.name)
     data = {
         "format": ast.Constant(FORMAT),
