@@ -1,10 +1,11 @@
 """The options that definitions are compiled under.
 
-    {"verify": {"agreement": False | True | ROLE, "signature": False | True}}
+    {"verify": {"agreement": False | True | ROLE, "signature": False | True}, "protocol": NAME}
 
 `verify.agreement` adds messages that check the agreements of parameters and of `agree!`: True lets every role
 tell every other, a role's name lets that role collect and answer. `verify.signature` asks that each call checks that
 its callee still has the signature that the caller was compiled against; that costs nothing and is always done.
+`protocol` names a protocol that a definition has to keep to.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from klorpy.core.diagnostics import KlorError
 class Options:
     verify_agreement: bool | str = False
     verify_signature: bool = False
+    protocol: str | None = None
 
     def as_mapping(self) -> dict[str, Any]:
         """The options as the user writes them; the inverse of `merged`."""
-        return {"verify": {"agreement": self.verify_agreement, "signature": self.verify_signature}}
+        verify = {"agreement": self.verify_agreement, "signature": self.verify_signature}
+        return {"verify": verify} if self.protocol is None else {"verify": verify, "protocol": self.protocol}
 
     def merged(self, given: Mapping[str, Any]) -> Options:
         """These options with those of `given` in their place.
@@ -34,8 +37,13 @@ class Options:
         if not isinstance(given, Mapping):
             raise _bad(f"options are a dict, not {given!r}")
         for key, value in given.items():
+            if key == "protocol":
+                if value is not None and not (isinstance(value, str) and value):
+                    raise _bad(f":protocol takes the name of a protocol, not {value!r}", "write {:protocol Name}, or None for none")
+                result = replace(result, protocol=value)
+                continue
             if key != "verify":
-                raise _bad(f"there is no option {key!r}", "the only option is :verify")
+                raise _bad(f"there is no option {key!r}", "the options are :verify and :protocol")
             if not isinstance(value, Mapping):
                 raise _bad(f":verify takes a dict, not {value!r}", HELP)
             for what, how in value.items():

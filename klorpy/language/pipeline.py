@@ -215,6 +215,8 @@ def _generate(
         "options": constants(chosen.as_mapping()),
         "doc": ast.Constant(header.doc),
     }
+    if chosen.protocol is not None:
+        data["conforms"] = _conforms(chosen.protocol)
     # A decorator is applied before the name is bound: what the name meant until now is found there.
     decorator = emitter.locate(_link_call("define", header, signature, data), header.span)
     builder.decorator_list.append(decorator)
@@ -255,6 +257,16 @@ def _link(callee: Callee) -> ast.expr:
     arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
     find = ast.Lambda(arguments, name_expression(callee))
     return ast.Tuple([find, ast.Constant(callee.signature.text)], ast.Load())
+
+
+def _conforms(protocol: str) -> ast.expr:
+    """What checks a definition against a protocol, when it is defined: the theory of protocols is loaded only then."""
+    check = "lambda definition: __import__('klorpy.behaviour.extraction', None, None, ['keeps']).keeps(definition, lambda: _)"
+    function = ast.parse(check, mode="eval").body
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and node.id == "_":
+            node.id = mangle(protocol)
+    return function
 
 
 def _callees(definition: typed.Definition) -> dict[str, Callee]:

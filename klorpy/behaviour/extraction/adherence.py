@@ -14,18 +14,18 @@ Source: the simulation of session subtyping, S. Gay, M. Hole (2005); swapping as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from klorpy.behaviour.extraction.graph import Labelled, Said
 from klorpy.behaviour.extraction.machine import OTHERWISE
-from klorpy.behaviour.extraction.programs import placed, source_of
+from klorpy.behaviour.extraction.programs import head_of, itself, source_of
 from klorpy.behaviour.extraction.protocol import extracted
 from klorpy.behaviour.globaltype import Content, GlobalType, Message, Protocol
 from klorpy.behaviour.regular import Communication, Draft, drafts, heads
 from klorpy.behaviour.wellformed import written
-from klorpy.core.choreography import Choreography
+from klorpy.core.choreography import Choreography, Definition
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.spans import Span
 from klorpy.core.types import Role
@@ -72,6 +72,23 @@ def conforms(chor: Choreography, protocol: Protocol) -> Adherence:
     """
     names = _roles(chor, protocol)
     return _Comparison(chor, extracted(chor), protocol, names).verdict()
+
+
+def keeps(definition: Definition, find: Callable[[], object]) -> None:
+    """What a definition under the option `protocol` does: raise KlorError unless it keeps to what `find` finds.
+
+    The slugs are `undefined-protocol`, `protocol-deviation`, and those of `conforms`.
+    """
+    name = definition.options["protocol"]
+    try:
+        protocol = find()
+    except NameError:
+        protocol = None
+    if not isinstance(protocol, Protocol):
+        what = f"there is no protocol {name}" if protocol is None else f"{name} is no protocol"
+        raise KlorError(Diagnostic("undefined-protocol", what, head_of(definition), source=source_of(definition),
+                                   help=f"declare it before: (defprotocol {name} [{' '.join(definition.roles)}] …)"))  # fmt: skip
+    conforms(itself(definition), protocol).check()
 
 
 def _roles(chor: Choreography, protocol: Protocol) -> Mapping[Role, Role]:
@@ -267,7 +284,7 @@ class _Comparison:
             definition = self.chor.defined()
             first = Diagnostic(
                 "protocol-deviation", f"{self.chor.name} ends where {self.protocol.name} goes on with {wanted}",
-                placed(definition, _head(definition.source.text)), "what it does ends too early",
+                head_of(definition), "what it does ends too early",
                 help="send what is missing, or let the protocol end there", source=source_of(definition),
             )  # fmt: skip
         second = Diagnostic(
@@ -289,10 +306,3 @@ class _Comparison:
 def _is_name(content: Content) -> bool:
     """Whether a label is a constant of the choreography."""
     return content.label is not None and not content.payload and content.label not in ("true", "false", OTHERWISE)
-
-
-def _head(text: str) -> Span:
-    """The first line of a definition, as far as the name."""
-    line = text.splitlines()[0]
-    words = line.split(" ")
-    return Span(1, 1, 1, min(len(" ".join(words[:2])), len(line)))

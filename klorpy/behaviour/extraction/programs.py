@@ -34,6 +34,19 @@ def tree_of(definition: Definition) -> typed.Definition:
     return found
 
 
+_selves: WeakKeyDictionary[Definition, Choreography] = WeakKeyDictionary()
+
+
+def itself(definition: Definition) -> Choreography:
+    """A choreography with this definition, whatever its name means now."""
+    found = _selves.get(definition)
+    if found is None:
+        found = Choreography(definition.name, str(definition.namespace.get("__name__", "__main__")), definition.signature)
+        found.definition = definition
+        _selves[definition] = found
+    return found
+
+
 @dataclass(frozen=True)
 class Context:
     """A definition whose role vector is played by `cast`."""
@@ -52,6 +65,9 @@ class Context:
 
     def callee(self, callee: Callee) -> Choreography:
         """What a name means where this definition stands. Raises KlorError `not-defined`."""
+        if callee.name == self.definition.name:
+            # Another definition may have the name by now, or none yet.
+            return itself(self.definition)
         first, *rest = callee.name.split(".")
         value: Any = self.definition.namespace.get(mangle(first))
         for part in rest:
@@ -85,6 +101,12 @@ def source_of(definition: Definition) -> Source:
     """The text of a definition at its place in its file."""
     before = "\n" * (definition.span.line - 1) + " " * (definition.span.column - 1)
     return Source(definition.source.filename, before + definition.source.text)
+
+
+def head_of(definition: Definition) -> Span:
+    """The beginning of a definition, as far as its name."""
+    line = definition.source.text.split("\n")[0]
+    return placed(definition, Span(1, 1, 1, len(" ".join(line.split(" ")[:2]))))
 
 
 @dataclass

@@ -13,10 +13,12 @@ work behind without end, or when it calls a choreography that only its user has.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from klorpy.behaviour.extraction.graph import Labelled, explore, labelled
 from klorpy.behaviour.extraction.machine import Instance, Irregular
+from klorpy.behaviour.extraction.programs import head_of, itself, source_of
 from klorpy.behaviour.globaltype import Protocol
 from klorpy.behaviour.regular import type_of
 from klorpy.core.choreography import Choreography, Definition, reachable
@@ -42,21 +44,25 @@ def protocol_of(chor: Choreography, *choreographies: Choreography) -> Protocol:
 
 def extracted(chor: Choreography, *choreographies: Choreography) -> Labelled:
     """The tree of a choreography with its places. Raises KlorError `no-protocol`."""
-    definition = chor.defined()
-    pinned = reachable(chor)
+    return extracted_from(chor.defined(), choreographies)
+
+
+def extracted_from(definition: Definition, choreographies: tuple[Choreography, ...] = ()) -> Labelled:
+    """As `extracted`, for one definition, which need not be the current one."""
+    pinned = {chor: found for callee in definition.called() for chor, found in reachable(callee).items()}
     if not choreographies:
         before = _found.get(definition)
         # What it calls may have been defined anew.
         if before is not None and before[0] == pinned:
             return before[1]
-    found = _extracted(chor, choreographies)
+    found = _extracted(definition, choreographies)
     if not choreographies:
         _found[definition] = pinned, found
     return found
 
 
-def _extracted(chor: Choreography, choreographies: tuple[Choreography, ...]) -> Labelled:
-    definition = chor.defined()
+def _extracted(definition: Definition, choreographies: tuple[Choreography, ...]) -> Labelled:
+    chor = itself(definition)
     wanted = [i for i, param in enumerate(definition.signature.arrow.params) if isinstance(param, Arrow)]
     if len(choreographies) > len(wanted):
         raise KlorError(f"{chor.name} takes {len(wanted)} choreographies, and {len(choreographies)} are given",
@@ -65,7 +71,7 @@ def _extracted(chor: Choreography, choreographies: tuple[Choreography, ...]) -> 
     try:
         return labelled(explore(chor, chor.roles, given))
     except Irregular as found:
-        raise KlorError(_titled(found.diagnostic, chor)) from None
+        raise KlorError(_titled(found.diagnostic, definition)) from None
 
 
 def _instance(chor: Choreography, place: int, value: Choreography) -> Instance:
@@ -77,9 +83,10 @@ def _instance(chor: Choreography, place: int, value: Choreography) -> Instance:
     return Instance(value, roles)
 
 
-def _titled(diagnostic: Diagnostic, chor: Choreography) -> Diagnostic:
+def _titled(diagnostic: Diagnostic, definition: Definition) -> Diagnostic:
+    """The diagnostic at the definition's head, if it has no place."""
     if diagnostic.span is not None:
         return diagnostic
-    definition = chor.defined()
-    return Diagnostic(diagnostic.slug, f"{chor.name}: {diagnostic.message}", definition.sites[0].span if definition.sites else None,
-                      help=diagnostic.help, source=definition.sites[0].source if definition.sites else None)  # fmt: skip
+    return replace(
+        diagnostic, message=f"{definition.name}: {diagnostic.message}", span=head_of(definition), source=source_of(definition)
+    )
