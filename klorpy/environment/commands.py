@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import TITLES, WARNINGS, KlorError
 from klorpy.core.spans import Source
@@ -270,6 +271,24 @@ def _graph(session: Session, rest: str) -> Any:
     name, _, file = rest.partition(" ")
     subject = _chor(session, name) if name else _last(session, "graph")
     return _drawn(diagrams.role_graph(subject), file.strip())
+
+
+@_command(",protocol CHOR [PROTOCOL or FILE]", "what a choreography communicates, and whether it keeps to a protocol", "chor", "any")
+def _protocol(session: Session, rest: str) -> Any:
+    """Shows the choreography as a global type, and each role's part of it. With the name of a protocol, says whether the
+    choreography keeps to it, and if not, where. With FILE, writes each role's automaton there: .svg, .txt or .mmd."""
+    protocols: Any = importlib.import_module("klorpy.environment.protocols")
+    name, _, more = rest.partition(" ")
+    if not name:
+        raise _usage("protocol")
+    chor, more = _chor(session, name), more.strip()
+    if "." in more:
+        pictures: Any = importlib.import_module("klorpy.environment.diagrams.automata")
+        return _drawn(pictures.automata(klorpy.protocol_of(chor)), more)
+    if more:
+        verdict = klorpy.conforms(chor, protocols.protocol_named(vars(session.module), more))
+        return Text(tuple(str(verdict).splitlines()))
+    return Text(tuple(protocols.protocol_lines(klorpy.protocol_of(chor))))
 
 
 def _drawn(drawing: Any, path: str) -> Any:

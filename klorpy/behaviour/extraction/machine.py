@@ -712,7 +712,7 @@ class _Here:
         sender, receiver = self.context.role(node.source), self.context.role(node.target)
         copy = (node, self.context)
         if isinstance(value, Const):
-            labels: list[Labels] = [()]
+            labels: list[Labels] = [tuple(self.evident(copy, value))]
             facts: list[dict[Any, Fact]] = [machine.facts]
         else:
             machine.rank += 1
@@ -751,6 +751,14 @@ class _Here:
                 [{**fact, key: Fact(decision, outcome)} for fact in facts for outcome in outcomes],
             )
         return labels, facts
+
+    def evident(self, copy: Hashable, value: Const) -> Iterable[tuple[Decision, str]]:
+        """What a constant says of the decisions that the message announces for other values."""
+        for (kind, form), outcomes in self.machine.plan.announced.get(copy, {}).items():
+            if form == HOLE and kind == "truth":
+                yield Decision(copy, kind, form), "true" if value.value else "false"
+            elif form == HOLE and kind == "value":
+                yield Decision(copy, kind, form), value.text if value.text in outcomes else OTHERWISE
 
     def implied(self, value: Expr) -> Iterable[tuple[Decision, str]]:
         """What is decided of a computed value because of what was announced of its parts."""
