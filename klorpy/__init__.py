@@ -41,20 +41,21 @@ from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explor
 
 if TYPE_CHECKING:
     from klorpy.behaviour import Protocol, protocol
-    from klorpy.behaviour.extraction import conforms, protocol_of
+    from klorpy.behaviour.extraction import compare, conforms, protocol_of
     from klorpy.runtime.sessions import Identity, Node, connect, host
 
 __all__ = [
     "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError", "KlorSyntaxError",
     "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed", "PeerLost", "Protocol",
     "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport", "Verdict", "WireError", "alter_opts",
-    "conforms", "connect", "evaluate", "explore", "host", "load", "noop", "play_role", "project", "protocol", "protocol_of", "register", "run_role", "signature",
+    "compare", "conforms", "connect", "evaluate", "explore", "host", "load", "noop", "play_role", "project", "protocol", "protocol_of", "register", "run_role", "signature",
     "simulate_chor",
 ]  # fmt: skip
 
 #: Public names whose modules are imported when they are first asked for.
 _LATE = {
     "Protocol": "klorpy.behaviour",
+    "compare": "klorpy.behaviour.extraction",
     "conforms": "klorpy.behaviour.extraction",
     "protocol": "klorpy.behaviour",
     "protocol_of": "klorpy.behaviour.extraction",

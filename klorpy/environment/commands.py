@@ -446,6 +446,23 @@ def _recompile(session: Session, rest: str) -> Recompilation:
     return Recompilation(done, tuple(session.registry.stale()))
 
 
+@_command(",update NAME or ,update on|off", "which roles the last redefinition lets be updated alone", "chor")
+def _update(session: Session, rest: str) -> Text:
+    """Compares what each role does now with what it did before the last redefinition: may it be updated alone while others
+    still run the old one, only after them, or together with them, and which run would break otherwise. ,update off turns
+    off the notes about that at redefinitions, ,update on turns them on again."""
+    if rest in ("on", "off"):
+        session.registry.tells = rest == "on"
+        return lines(f"notes about updates are {rest}")
+    if not rest:
+        raise _usage("update")
+    chor = _chor(session, rest)
+    before = session.registry.previous.get(chor)
+    if before is None:
+        raise _bad(f"{chor.name} was not redefined in this session", "define it again, and then ask")
+    return Text(tuple(str(klorpy.compare(before, chor)).splitlines()))
+
+
 @_command(",load FILE", "evaluate a file in this session", "file")
 def _load(session: Session, rest: str) -> files.Loaded:
     if not rest:

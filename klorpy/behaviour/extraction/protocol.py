@@ -37,7 +37,7 @@ def protocol_of(chor: Choreography, *choreographies: Choreography) -> Protocol:
     >>> import klorpy
     >>> ns = klorpy.evaluate("(defchor ask [A B] (-> A A) [x] (if (A=>B (A (> x 0))) (B->A (B 1)) (A 0)))")
     >>> print(protocol_of(ns.ask))
-    ask[A, B] = A->B:{false: end, true: B->A:<any>; end}
+    ask[A, B] = A->B:{true: B->A:<any>; end, false: end}
     """
     return Protocol(chor.name, chor.roles, type_of(extracted(chor, *choreographies).tree))
 
