@@ -6,9 +6,12 @@ BIN := .venv/bin
 
 .PHONY: demo repl test check bench fuzz golden docs screenshots clean
 
-demo: .venv/.installed ## type-check, project and run the bookseller
-	@$(BIN)/klorpy run klorpy/examples/bookseller.hy buy-book \
-	  @klorpy/examples/data/order.json @klorpy/examples/data/catalogue.json --project
+BOOKSELLER := klorpy/examples/bookseller.hy buy-book @klorpy/examples/data/order.json @klorpy/examples/data/catalogue.json
+
+demo: .venv/.installed ## type-check, project and run the bookseller; then play it with a process for each role
+	@$(BIN)/klorpy run $(BOOKSELLER) --project
+	@printf '\nThe same, each role in a process of its own:\n\n'
+	@$(BIN)/klorpy launch $(BOOKSELLER)
 
 repl: .venv/.installed ## open the REPL
 	@$(BIN)/klorpy
@@ -23,8 +26,10 @@ check: test
 bench: .venv/.installed ## ratios against named baselines, side by side
 	$(BIN)/python -m tests.benchmarks
 
-fuzz: .venv/.installed ## the theorems on 50,000 generated programs, and 100,000 damaged frames
+fuzz: .venv/.installed ## the theorems on 50,000 generated programs, on terms of the theories, and 100,000 damaged frames
 	$(BIN)/python tests/theorems/fuzz.py --programs 50000 --seed 1 --jobs 2
+	$(BIN)/python tests/theorems/fuzz_merging.py --programs 40000 --seed 1 --jobs 2
+	$(BIN)/python -m tests.theorems.fuzz_contracts --terms 20000 --seed 1 --jobs 2
 	PYTHONPATH=. $(BIN)/python tests/runtime/fuzz_codec.py --inputs 100000 --seed 1
 
 golden: .venv/.installed ## rewrite the golden files from what the compiler says now

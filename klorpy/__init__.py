@@ -43,13 +43,14 @@ if TYPE_CHECKING:
     from klorpy.behaviour import Protocol, protocol
     from klorpy.behaviour.extraction import compare, conforms, protocol_of
     from klorpy.runtime.sessions import Identity, Node, connect, host
+    from klorpy.runtime.telemetry import telemetry
 
 __all__ = [
-    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError", "KlorSyntaxError",
-    "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed", "PeerLost", "Protocol",
-    "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport", "Verdict", "WireError", "alter_opts",
-    "compare", "conforms", "connect", "evaluate", "explore", "host", "load", "noop", "play_role", "project", "protocol", "protocol_of", "register", "run_role", "signature",
-    "simulate_chor",
+    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError",
+    "KlorSyntaxError", "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed",
+    "PeerLost", "Protocol", "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport",
+    "Verdict", "WireError", "alter_opts", "compare", "conforms", "connect", "evaluate", "explore", "host", "load", "noop", "play_role",
+    "project", "protocol", "protocol_of", "register", "run_role", "signature", "simulate_chor", "telemetry",
 ]  # fmt: skip
 
 #: Public names whose modules are imported when they are first asked for.
@@ -63,6 +64,7 @@ _LATE = {
     "Node": "klorpy.runtime.sessions",
     "connect": "klorpy.runtime.sessions",
     "host": "klorpy.runtime.sessions",
+    "telemetry": "klorpy.runtime.telemetry",
 }
 
 __version__ = "0.1.0"

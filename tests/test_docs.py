@@ -47,12 +47,14 @@ def test_commands_of_the_readme_run(
     monkeypatch.chdir(tmp_path)
     shell = "\n".join(block for kind, block in BLOCK.findall(text) if kind == "sh").replace("\\\n", " ")
     commands = [line for line in shell.splitlines() if line.startswith(".venv/bin/klorpy ")]
-    assert len(commands) == 4
+    assert len(commands) == 5
+    out = {}
     for command in commands:
         assert main(shlex.split(command, comments=True)[1:]) == 0, command
-    out = capsys.readouterr().out
-    assert "A  42" in out
-    assert '"2030-' not in out
+        out[command.split()[1]] = capsys.readouterr().out
+        assert (command.split()[1] == "launch") == ('"2030-' in out[command.split()[1]])
+    assert "A  42" in out["run"]
+    assert "B exited normally" in out["launch"]
 
 
 def test_the_decisions_are_numbered_and_complete() -> None:

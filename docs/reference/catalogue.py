@@ -32,6 +32,7 @@ PARTS = {
     "role-not-part": "Running",
     "bad-protocol": "Protocols",
     "bad-calculus": "Sessions and merging",
+    "bad-term": "The calculus of choreographies, and contracts",
     "unsupported-form": "Not your mistake",
 }
 

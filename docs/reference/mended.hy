@@ -572,6 +572,28 @@ sim.messages
                  (sel i (t A) (c B) known))")
   {"a" Login  "h" Hello})
 
+;;; bad-term: Choreographies, contracts and systems have few forms each; a send, for instance, is a form of contracts.
+(import klorpy.behaviour [parse-choreography])
+(parse-choreography "(seq (com buyer seller order) (com seller buyer offer))")
+
+;;; self-communication: An interaction has two roles. What a role does by itself is no communication.
+(import klorpy.behaviour [parse-choreography])
+(parse-choreography "(seq (com buyer seller order) (com seller bank check))")
+
+;;; unknown-scope: Only a region that is marked as a scope can be updated, and it is found by its name.
+(import klorpy.behaviour [judge-update parse-choreography])
+(setv shop (parse-choreography "(scope pay (roles buyer seller) (com buyer seller card))"))
+(judge-update shop "pay" (parse-choreography "(com buyer seller cash)"))
+
+;;; unknown-contract: The registry has no contract of this name.
+(import klorpy.behaviour [Registry parse-contract])
+(setv registry (Registry {"shop" (parse-contract "(recv order)")}))
+(get registry "shop")
+
+;;; state-limit: What is asked needs more states than are allowed, and more memory than you may want to spend.
+(import klorpy.behaviour [equivalent parse-choreography])
+(equivalent (parse-choreography "(par (com r s a) (com s t b) (com t r c))") "sync" :limit 10)
+
 ;;; unsupported-form: Some forms of Hy have no meaning for several roles, or none yet.
 (defchor count [A B] (-> A B) [n]
   (let [m (A (+ n 1))]

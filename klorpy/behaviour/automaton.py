@@ -18,7 +18,7 @@ from functools import cached_property
 
 from klorpy.behaviour.globaltype import Content
 from klorpy.behaviour.localtype import LocalChoice, LocalContinue, LocalRec, LocalType, Receive, Send
-from klorpy.behaviour.regular import refine
+from klorpy.behaviour.regular import refine, require_size
 from klorpy.core.types import Role
 
 
@@ -141,6 +141,7 @@ def _deterministic(nodes: Sequence[_Draft], start: int) -> tuple[list[bool], lis
     number([start])
     steps: list[dict[Action, int]] = []
     for place in places:
+        require_size(len(places))
         targets: dict[Action, set[int]] = {}
         for at in place:
             action = nodes[at].action

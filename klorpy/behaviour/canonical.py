@@ -39,29 +39,29 @@ from klorpy.behaviour.terms import (
 )
 
 
-def projection(chor: Chor, role: str) -> Contract:
+def project_role(chor: Chor, role: str) -> Contract:
     """The contract of one role.
 
     >>> buy = seq(Com("buyer", "seller", "order"), alt(Com("seller", "buyer", "yes"), Com("seller", "bank", "no")))
-    >>> str(projection(buy, "bank"))
+    >>> str(project_role(buy, "bank"))
     '(alt 1 (recv no))'
     """
     match chor:
         case Com(sender, receiver, operation):
             return Send(receiver, operation) if role == sender else Recv(operation) if role == receiver else ONE
         case Seq(items):
-            parts = [part for item in items if (part := projection(item, role)) != ONE]
+            parts = [part for item in items if (part := project_role(item, role)) != ONE]
             return ZERO if parts and parts[0] == ZERO else seq(*parts)
         case Alt(items):
-            branches = [projection(item, role) for item in items]
+            branches = [project_role(item, role) for item in items]
             return ONE if branches and all(branch == ONE for branch in branches) else alt(*branches)
         case Par(items):
-            return par(*(part for item in items if (part := projection(item, role)) != ONE))
+            return par(*(part for item in items if (part := project_role(item, role)) != ONE))
         case Star(body):
-            part = projection(body, role)
+            part = project_role(body, role)
             return ONE if part == ONE else Star(part)
         case Scope(_, _, body):
-            return projection(body, role)
+            return project_role(body, role)
         case One() | Zero() | Send() | Recv() | Tau():
             return chor
         case _:
@@ -74,4 +74,4 @@ def project(chor: Chor) -> System:
     >>> print(project(seq(Com("r", "s", "a"), Com("s", "t", "b"))))
     (sys (r (send s a)) (s (seq (recv a) (send t b))) (t (recv b)))
     """
-    return System(tuple((role, projection(chor, role)) for role in roles_of(chor)))
+    return System(tuple((role, project_role(chor, role)) for role in roles_of(chor)))

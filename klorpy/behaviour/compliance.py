@@ -20,6 +20,7 @@ definitions 4 to 6; Valmari, Stubborn sets for reduced state space generation (1
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from klorpy.behaviour.composition import Buffer, Composition, Mode, Received, Row, Sent
@@ -66,7 +67,8 @@ class Dead:
         way = "at the start" if not self.trace else f"after {', '.join(map(event, self.trace))}"
         left = ", ".join(f"{role} has {rest}" for role, rest in self.situation.items() if rest != "1")
         lost = f"; on their way are {', '.join(map(interaction, self.waiting))}" if self.waiting else ""
-        return f"{way}, success is out of reach: {left or 'all are done'}{lost}"
+        more = "" if self.shortest else " (there may be a shorter way)"
+        return f"{way}, success is out of reach: {left or 'all are done'}{lost}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +278,7 @@ class Search:
 
     def closed_set(self, number: int, state: int, here: list[Row]) -> list[Edge] | None:
         """The steps of a closed set of roles, if some such set is smaller than all and leads to a new state."""
-        partners = partners_of(here)
+        partners = partners_of(here, self.composition.sends)
         everyone = len(here)
         tried: set[int] = set()
         for i, row in enumerate(here):
@@ -309,7 +311,7 @@ class Search:
             path.append(self.parent[path[-1]])
         path.reverse()
         trace: list[Event] = []
-        for source, target in zip(path, path[1:], strict=False):
+        for source, target in pairwise(path):
             found = [label for label, end in composition.successors(self.order[source]) if end == self.order[target]]
             # A hidden step is the nearer one.
             known = composition.labels.known[min(found)]
@@ -323,7 +325,7 @@ def split(steps: list[Edge]) -> tuple[list[int], list[int]]:
     return [target for label, target in steps if label == TAU], [target for label, target in steps if label != TAU]
 
 
-def partners_of(here: list[Row]) -> list[int]:
+def partners_of(here: list[Row], sends: dict[tuple[int, str], int]) -> list[int]:
     """For each role, as bits, those that it may communicate with before it moves."""
     partners = []
     for i, row in enumerate(here):
@@ -331,9 +333,11 @@ def partners_of(here: list[Row]) -> list[int]:
         for j, *_ in row.outs:
             bits |= 1 << j
         for operation in row.ins:
-            for k, other in enumerate(here):
-                if (i, operation) in other.future:
-                    bits |= 1 << k
+            number = sends.get((i, operation))
+            if number is not None:
+                for k, other in enumerate(here):
+                    if other.future >> number & 1:
+                        bits |= 1 << k
         partners.append(bits)
     return partners
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from klorpy.behaviour.lts import LIMIT, TAU, Edge, Labels, Lts, alive, reduce, too_many
+from klorpy.behaviour.lts import FAN, LIMIT, TAU, Edge, Labels, Lts, alive, reduce, too_many
 from klorpy.behaviour.steps import Terms
 from klorpy.behaviour.terms import Com, Recv, Send, System
 from klorpy.core.diagnostics import KlorError
@@ -73,14 +73,16 @@ class Row:
     ok: bool
     #: Whether the role alone could still succeed.
     alive: bool
-    #: What the role may yet send, as (receiver, operation).
-    future: frozenset[tuple[int, str]]
+    #: What the role may yet send, as bits of `Composition.sends`.
+    future: int
     #: It can do nothing but receive, and each operation in one way only.
     receives: bool
     #: It can do nothing but one output.
     sends: bool
     #: The only role that may send what is received here, -1 if there is none or several.
     source: int = -1
+    #: Whether it may have a hidden step that commutes with whatever else can happen.
+    settles: bool = False
 
 
 class Composition:
@@ -103,6 +105,8 @@ class Composition:
         self.view: View = view
         #: Whether the bound on buffers kept a message out.
         self.bounded = False
+        #: The number of each (receiver, operation) that is sent by some role.
+        self.sends: dict[tuple[int, str], int] = {}
         self.terms: list[Terms] = []
         self.origin: list[list[int]] = []
         self.rows: list[list[Row]] = []
@@ -180,40 +184,39 @@ class Composition:
             return TAU, self.labels.number(com)
         return self.labels.number(Sent(com)), self.labels.number(Received(com))
 
-    @staticmethod
-    def _futures(lts: Lts, known: list[object], index: dict[str, int]) -> list[frozenset[tuple[int, str]]]:
-        """What may be sent from each state on: a fixed point, since states of a loop have it in common."""
-        sends: list[set[tuple[int, str]]] = [set() for _ in lts.edges]
+    def _futures(self, lts: Lts, known: list[object], index: dict[str, int]) -> list[int]:
+        """What may be sent from each state on, as bits: a fixed point, since states of a loop have it in common."""
+        sends = [0] * len(lts)
         before: list[list[int]] = [[] for _ in lts.edges]
         for state, steps in enumerate(lts.edges):
             for label, target in steps:
                 before[target].append(state)
                 leaf = known[label]
                 if isinstance(leaf, Send) and leaf.receiver in index:
-                    sends[state].add((index[leaf.receiver], leaf.operation))
+                    key = (index[leaf.receiver], leaf.operation)
+                    sends[state] |= 1 << self.sends.setdefault(key, len(self.sends))
         todo = list(range(len(sends)))
         while todo:
             state = todo.pop()
             for source in before[state]:
-                if not sends[state] <= sends[source]:
+                if sends[state] & ~sends[source]:
                     sends[source] |= sends[state]
                     todo.append(source)
-        shared: dict[frozenset[tuple[int, str]], frozenset[tuple[int, str]]] = {}
-        return [shared.setdefault(frozenset(s), frozenset(s)) for s in sends]
+        return sends
 
     def _sources(self) -> None:
         senders: dict[tuple[int, str], set[int]] = {}
-        for i, rows in enumerate(self.rows):
-            for key in rows[0].future:
-                senders.setdefault(key, set()).add(i)
+        for key, bit in self.sends.items():
+            senders[key] = {i for i, rows in enumerate(self.rows) if rows[0].future >> bit & 1}
         for j, rows in enumerate(self.rows):
             for row in rows:
                 found = set().union(*(senders.get((j, a), set()) for a in row.ins))
                 row.source = found.pop() if len(found) == 1 else -1
+                row.settles = (row.sends and self.view == "receiver") or (row.receives and self.view == "sender")
 
     def _connect(self) -> None:
         for i, rows in enumerate(self.rows):
-            for j in sorted({receiver for receiver, _ in rows[0].future}):
+            for j in sorted({receiver for (receiver, _), bit in self.sends.items() if rows[0].future >> bit & 1}):
                 source = -1 if self.buffer != "pair" else i
                 at = next((c for c, channel in enumerate(self.channels) if (channel.source, channel.target) == (source, j)), None)
                 if at is None:
@@ -312,10 +315,11 @@ class Composition:
         while moved:
             moved = False
             for i, row in enumerate(self.here(state)):
-                step = self.certain(state, i, row, self.view == "receiver", self.view == "sender")
-                if step is not None:
-                    state = step[1]
-                    moved = True
+                if row.settles:
+                    step = self.certain(state, i, row, self.view == "receiver", self.view == "sender")
+                    if step is not None:
+                        state = step[1]
+                        moved = True
         return state
 
     def certain(self, state: int, i: int, row: Row, sends: bool, receives: bool) -> Edge | None:
@@ -339,6 +343,7 @@ class Composition:
         order = [self.initial]
         edges: list[tuple[Edge, ...]] = []
         successors = self.successors
+        transitions = 0
         for state in order:
             row = []
             for label, target in successors(state):
@@ -348,8 +353,11 @@ class Composition:
                     order.append(target)
                 row.append((label, number))
             edges.append(tuple(dict.fromkeys(row)))
+            transitions += len(row)
             if len(order) > limit:
                 raise too_many("the system", limit)
+            if transitions > FAN * limit:
+                raise too_many("the system", limit, transitions=True)
         return Lts(edges, [self.ok(state) for state in order])
 
     def situation(self, state: int) -> dict[str, str]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from klorpy.behaviour.canonical import projection
+from klorpy.behaviour.canonical import project_role
 from klorpy.behaviour.composition import BUFFERS, one_of
 from klorpy.behaviour.lts import Labels
 from klorpy.behaviour.notation import interaction
@@ -39,6 +39,7 @@ from klorpy.behaviour.terms import (
     Tau,
     Zero,
     interactions,
+    is_zero,
     plain,
     roles_of,
     seq,
@@ -90,14 +91,19 @@ def well_formed(chor: Chor, criterion: str = "sync", buffer: str = "pair") -> tu
     ...     print(violation)
     sequence: nothing orders a: r→s and b: t→u (let s tell t in between)
     """
+    checker = checker_for(plain(chor), criterion, buffer)
+    checker.check()
+    return tuple(dict.fromkeys(checker.found))
+
+
+def checker_for(chor: Chor, criterion: str, buffer: str) -> Checker:
+    """The checker for a criterion and buffers. Raises KlorError `bad-argument`."""
     one_of(criterion, ("sync", "sender", "receiver", "sr"), "criterion")
     one_of(buffer, BUFFERS, "buffer")
     if criterion == "receiver" and buffer == "mailbox":
         # A mailbox puts messages of several senders in an order that the receiver does not choose.
         criterion = "sr"
-    checker = Checker(plain(chor), criterion, buffer)
-    checker.check()
-    return tuple(dict.fromkeys(checker.found))
+    return Checker(chor, criterion, buffer)
 
 
 #: What comes after a term, the next thing first.
@@ -120,8 +126,8 @@ class Checker:
         self._normal: dict[tuple[int, str], int] = {}
         self._kept: list[Chor] = []
 
-    def check(self) -> None:
-        self.walk(self.chor, None)
+    def check(self, after: Continuation = None) -> None:
+        self.walk(self.chor, after)
         self.causality()
         if not self.sync and self.buffer == "bag":
             self.bag()
@@ -270,7 +276,7 @@ class Checker:
         key = (id(chor), role)
         if key not in self._normal:
             self._kept.append(chor)  # so that nothing else gets its id
-            self._normal[key] = self.terms.number(projection(chor, role))
+            self._normal[key] = self.terms.number(project_role(chor, role))
         return self._normal[key]
 
     def dead_end(self, *parts: Chor) -> None:
@@ -548,43 +554,6 @@ def firsts_after(after: Continuation, role: str) -> dict[First, Com]:
         if not nullable(term, role):
             break
     return out
-
-
-def is_zero(chor: Chor) -> bool:
-    """Whether a choreography is 0 by the laws of units."""
-    match chor:
-        case Zero():
-            return True
-        case One() | Com() | Send() | Recv() | Tau() | Star():
-            return False
-        case Seq(items):
-            return is_zero(next((item for item in items if not is_one(item)), One()))
-        case Alt(items):
-            return all(map(is_zero, items))
-        case Par(items):
-            kept = [item for item in items if not is_one(item)]
-            return len(kept) == 1 and is_zero(kept[0])
-        case Scope(_, _, body):
-            return is_zero(body)
-        case _:
-            assert_never(chor)
-
-
-def is_one(chor: Chor) -> bool:
-    """Whether a choreography is 1 by the laws of units."""
-    match chor:
-        case One():
-            return True
-        case Seq(items) | Par(items):
-            return all(map(is_one, items))
-        case Scope(_, _, body):
-            return is_one(body)
-        case Star(body):
-            return is_one(body) or is_zero(body)
-        case Zero() | Com() | Send() | Recv() | Tau() | Alt():
-            return False
-        case _:
-            assert_never(chor)
 
 
 def has_dead_end(chor: Chor) -> bool:

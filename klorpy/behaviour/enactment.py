@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from klorpy.behaviour.endpoint import (
+from klorpy.behaviour.behaviours import (
     Accept,
     Again,
     Behaviour,
@@ -30,8 +30,9 @@ from klorpy.behaviour.endpoint import (
     Output,
     Repeat,
     Request,
-    endpoints,
+    Told,
 )
+from klorpy.behaviour.endpoint import endpoints
 from klorpy.behaviour.globalcalculus import Apply, Chor, Expr, Thread, Variable
 from klorpy.behaviour.globalcalculus import Literal as Value
 from klorpy.core.diagnostics import KlorError
@@ -103,9 +104,10 @@ def enact(
 ) -> Enactment:
     """Run a choreography, or the behaviours of its threads.
 
-    `functions` are those of the host; a thread that has called a recursion `rounds` times is done. Raises KlorError
-    `unmergeable` when a thread has no behaviour, `deadlock`, `unknown-function`, `choreography-failed` when a function
-    of the host fails, and `timeout` when there are more than `max_messages` messages.
+    `functions` are those of the host. A thread that has called a recursion `rounds` times is done: this is for choreographies
+    that are one loop. Raises KlorError `unmergeable` when a thread has no behaviour, `no-such-session`, `deadlock`,
+    `unknown-function`, `choreography-failed` when a function of the host fails, and `timeout` when there are more than
+    `max_messages` messages.
 
     >>> from klorpy.behaviour import parse_gc
     >>> chor = parse_gc('(rec X (start a k (u U) (c C)) (com k (u U) (pwd) (c C) x) (call X))')
@@ -200,15 +202,20 @@ class _Run:
                         value = self.value(me, expr)
                         self.note("send", me, peer, value)
                         self.result.values += 1
-                        self.post(me, (sessions[session], role, peer), _isolated(me, expr, value))
+                        self.post(me, (_joined(me, session, sessions), role, peer), _isolated(me, expr, value))
                     case Input(session, role, peer, variable):
-                        value = yield from self.receive(me, (sessions[session], peer, role))
+                        value = yield from self.receive(me, (_joined(me, session, sessions), peer, role))
                         self.result.variables[me][variable] = value
                         self.note("receive", me, peer, value)
                     case Choose(session, role, peer, label):
                         self.note("select", me, peer, label)
                         self.result.selections += 1
-                        self.post(me, (sessions[session], role, peer), label)
+                        self.post(me, (_joined(me, session, sessions), role, peer), label)
+                    case Told(session, role, peer, label):
+                        told = yield from self.receive(me, (_joined(me, session, sessions), peer, role))
+                        self.note("offer", me, peer, told)
+                        if told != label:
+                            raise _unexpected(me, told)
             body = yield from self.last(me, body, sessions, loops)
 
     def last(
@@ -218,12 +225,11 @@ class _Run:
             case Done():
                 return None
             case Offer(session, role, peer, branches):
-                label = yield from self.receive(me, (sessions[session], peer, role))
+                label = yield from self.receive(me, (_joined(me, session, sessions), peer, role))
                 self.note("offer", me, peer, label)
                 chosen = dict(branches).get(label)
                 if chosen is None:
-                    raise KlorError(f"{me} is told {label}, which it does not offer", slug="protocol-mismatch",
-                                    help="the behaviours are not those of one choreography")  # fmt: skip
+                    raise _unexpected(me, label)
                 return chosen
             case Decide(expr, then, otherwise):
                 value = self.value(me, expr)
@@ -303,6 +309,18 @@ class _Later:
 
     def get(self) -> Any:
         return self.run.take(self.queue, self.thread)
+
+
+def _unexpected(me: Thread, label: object) -> KlorError:
+    return KlorError(f"{me} is told {label}, which it does not offer", slug="protocol-mismatch",
+                     help="the behaviours are not those of one choreography")  # fmt: skip
+
+
+def _joined(me: Thread, session: str, sessions: Mapping[str, int]) -> int:
+    if session not in sessions:
+        raise KlorError(f"{me} acts in {session}, which it has not joined", slug="no-such-session",
+                        help="let a start with this thread come first; typecheck finds out where one is missing")  # fmt: skip
+    return sessions[session]
 
 
 def _isolated(me: Thread, expr: Expr, value: Any) -> Any:

@@ -2,15 +2,9 @@
 
     [C]_t = B                 raises KlorError `unmergeable` when t is not told of a choice that concerns it
 
-    B  ::= op* last
-    op ::= request a k (p …)      begin a session and wait until all have joined     Request
-         | accept a k p           join a session as p                                Accept
-         | k[p→q]!e | k[q→p]?x    send a value, receive one                          Output, Input
-         | k[p→q]!l               tell which branch is taken                         Choose
-    last ::= 0 | k[q→p]?{l: B, …} | if e B B | rec X B | call X                      Done, Offer, Decide, Repeat, Again
-
 In a conditional of another thread, the two behaviours of t are merged: equal operations stay, offers of one role in one
-session are united, and what follows is merged; the names of sessions, variables and recursions do not matter.
+session are united, and what follows is merged; the names of sessions, variables and recursions do not matter, but the sorts
+of values do, where they are known.
 
 Sources: M. Carbone, K. Honda, N. Yoshida, "Structured communication-centred programming for web services" (2012);
 M. Carbone, F. Montesi, "Deadlock-freedom-by-design" (2013).
@@ -18,10 +12,27 @@ M. Carbone, F. Montesi, "Deadlock-freedom-by-design" (2013).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias, assert_never
+from typing import assert_never
 
+from klorpy.behaviour.behaviours import (
+    Accept,
+    Again,
+    Behaviour,
+    Choose,
+    Decide,
+    Done,
+    Ending,
+    Input,
+    Offer,
+    Operation,
+    Output,
+    Repeat,
+    Request,
+    Told,
+    parts,
+)
 from klorpy.behaviour.globalcalculus import (
     Apply,
     Call,
@@ -33,7 +44,6 @@ from klorpy.behaviour.globalcalculus import (
     Last,
     New,
     Nil,
-    Player,
     Rec,
     Sel,
     Start,
@@ -42,153 +52,8 @@ from klorpy.behaviour.globalcalculus import (
     require_depth,
     threads_of,
 )
-from klorpy.behaviour.globaltype import Label, Sort
-from klorpy.behaviour.localtype import Action, LocalChoice, LocalContinue, LocalRec, LocalType, Receive, Send
 from klorpy.behaviour.sessiontyping import sort_of
 from klorpy.core.diagnostics import Diagnostic, KlorError
-from klorpy.core.types import Role
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Begin a session: invite the other players."""
-
-    channel: str
-    session: str
-    players: tuple[Player, ...]
-
-    def __str__(self) -> str:
-        return f"request {self.channel} {self.session} ({' '.join(player.role for player in self.players)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """Join the session that `initiator` begins, as `role`."""
-
-    channel: str
-    session: str
-    role: Role
-    initiator: Thread
-
-    def __str__(self) -> str:
-        return f"accept {self.channel} {self.session} {self.role}"
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """As `role`, send a value to `peer`."""
-
-    session: str
-    role: Role
-    peer: Role
-    expr: Expr
-    sort: Sort | None = field(default=None, compare=False)
-
-    def __str__(self) -> str:
-        return f"{self.session}[{self.role}→{self.peer}]!{self.expr}"
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """As `role`, receive a value from `peer`."""
-
-    session: str
-    role: Role
-    peer: Role
-    variable: str
-    sort: Sort | None = field(default=None, compare=False)
-
-    def __str__(self) -> str:
-        return f"{self.session}[{self.peer}→{self.role}]?{self.variable}"
-
-
-@dataclass(frozen=True, slots=True)
-class Choose:
-    """As `role`, tell `peer` that a branch is taken."""
-
-    session: str
-    role: Role
-    peer: Role
-    label: Label
-
-    def __str__(self) -> str:
-        return f"{self.session}[{self.role}→{self.peer}]!{self.label}"
-
-
-Operation: TypeAlias = Request | Accept | Output | Input | Choose
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Nothing more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """As `role`, go on as `peer` tells."""
-
-    session: str
-    role: Role
-    peer: Role
-    branches: tuple[tuple[Label, Behaviour], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """Go one way or the other."""
-
-    expr: Expr
-    then: Behaviour
-    otherwise: Behaviour
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """`body`, in which `variable` stands for all of this again."""
-
-    variable: str
-    body: Behaviour
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """Back to the binder of `variable`."""
-
-    variable: str
-
-
-Final_: TypeAlias = Done | Offer | Decide | Repeat | Again
-
-DONE: Final = Done()
-
-
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """What a thread does."""
-
-    ops: tuple[Operation, ...] = ()
-    last: Final_ = DONE
-
-    def __str__(self) -> str:
-        return "; ".join([*map(str, self.ops), _last_text(self.last)])
-
-
-def _last_text(last: Final_) -> str:
-    match last:
-        case Done():
-            return "0"
-        case Offer(session, role, peer, branches):
-            inner = ", ".join(f"{label}: {body}" for label, body in branches)
-            return f"{session}[{peer}→{role}]?{{{inner}}}"
-        case Decide(expr, then, otherwise):
-            return f"if {expr} {{{then}}} else {{{otherwise}}}"
-        case Repeat(variable, body):
-            return f"rec {variable}. {body}"
-        case Again(variable):
-            return variable
-        case _:
-            assert_never(last)
-
 
 # --- Projection -------------------------------------------------------------------------------------------------------
 
@@ -262,19 +127,11 @@ class _Projection:
     thread: Thread
 
     def body(self, chor: Chor) -> Behaviour:
-        behaviour = self.last(chor.last)
-        ops: list[Operation] = []
-        for step in reversed(chor.steps):
-            part = self.step(step)
-            if isinstance(part, Offer):
-                [(label, _)] = part.branches
-                following = Behaviour((*reversed(ops), *behaviour.ops), behaviour.last)
-                behaviour, ops = Behaviour((), replace(part, branches=((label, following),))), []
-            elif part is not None:
-                ops.append(part)
-        return Behaviour((*reversed(ops), *behaviour.ops), behaviour.last)
+        following = self.last(chor.last)
+        ops = [op for step in chor.steps if (op := self.step(step)) is not None]
+        return Behaviour((*ops, *following.ops), following.last)
 
-    def step(self, step: Interaction) -> Operation | Offer | None:
+    def step(self, step: Interaction) -> Operation | None:
         match step:
             case Start(channel, session, players):
                 if players[0].thread == self.thread:
@@ -291,7 +148,7 @@ class _Projection:
                 if sender.thread == self.thread:
                     return Choose(session, sender.role, receiver.role, label)
                 if receiver.thread == self.thread:
-                    return Offer(session, receiver.role, sender.role, ((label, Behaviour()),))
+                    return Told(session, receiver.role, sender.role, label)
             case _:
                 assert_never(step)
         return None
@@ -325,21 +182,6 @@ def _repeat(variable: str, body: Behaviour) -> Behaviour:
         outer = [call for call in calls if call != variable]
         return Behaviour((), Again(outer[0])) if outer else Behaviour()
     return Behaviour((), Repeat(variable, body)) if variable in calls else body
-
-
-def parts(behaviour: Behaviour) -> Iterator[Behaviour]:
-    """The behaviour and all behaviours in it, outer ones first."""
-    todo = [behaviour]
-    while todo:
-        part = todo.pop()
-        yield part
-        match part.last:
-            case Offer(_, _, _, branches):
-                todo += [body for _, body in reversed(branches)]
-            case Decide(_, then, otherwise):
-                todo += [otherwise, then]
-            case Repeat(_, body):
-                todo.append(body)
 
 
 # --- Merging ----------------------------------------------------------------------------------------------------------
@@ -390,15 +232,27 @@ class _Names:
 def merged(first: Behaviour, second: Behaviour, names: _Names | None = None) -> Behaviour:
     """One behaviour for both branches; raises _Differ."""
     bound = names.copy() if names else _Names()
-    count = min(len(first.ops), len(second.ops))
+    same = 0
     for one, two in zip(first.ops, second.ops, strict=False):
         if not _same(one, two, bound):
-            raise _Differ(_op_says(one), _op_says(two))
-    if len(first.ops) != len(second.ops):
-        raise _Differ(*(
-            _op_says(b.ops[count]) if len(b.ops) > count else _last_says(b.last) for b in (first, second)
-        ))  # fmt: skip
-    return Behaviour(first.ops, _merged_last(first.last, second.last, bound))
+            break
+        same += 1
+    if len(first.ops) == len(second.ops) == same:
+        return Behaviour(first.ops, _merged_last(first.last, second.last, bound))
+    mine, theirs = _offer(first, same), _offer(second, same)
+    if mine is None or theirs is None:
+        raise _Differ(*(_op_says(b.ops[same]) if len(b.ops) > same else _last_says(b.last) for b in (first, second)))
+    return Behaviour(first.ops[:same], _merged_last(mine, theirs, bound))
+
+
+def _offer(behaviour: Behaviour, at: int) -> Offer | None:
+    """What is offered behind the first `at` operations; None when something else is done there."""
+    if at == len(behaviour.ops):
+        return behaviour.last if isinstance(behaviour.last, Offer) else None
+    match behaviour.ops[at]:
+        case Told(session, role, peer, label):
+            return Offer(session, role, peer, ((label, Behaviour(behaviour.ops[at + 1 :], behaviour.last)),))
+    return None
 
 
 def _same(one: Operation, two: Operation, names: _Names) -> bool:
@@ -412,16 +266,18 @@ def _same(one: Operation, two: Operation, names: _Names) -> bool:
         case Output(), Output():
             return replace(two, session=names.session(two.session), expr=names.expr(two.expr)) == one
         case Input(), Input():
-            same = replace(two, session=names.session(two.session), variable=one.variable) == one
+            # Without a label to tell by, what is received has to be of one sort.
+            sorts = {one.sort, two.sort} - {None}
+            same = replace(two, session=names.session(two.session), variable=one.variable) == one and len(sorts) < 2
             if same:
                 names.bind("variable", one.variable, two.variable)
             return same
-        case Choose(), Choose():
+        case (Choose(), Choose()) | (Told(), Told()):
             return replace(two, session=names.session(two.session)) == one
     return False
 
 
-def _merged_last(one: Final_, two: Final_, names: _Names) -> Final_:
+def _merged_last(one: Ending, two: Ending, names: _Names) -> Ending:
     match one, two:
         case Done(), Done():
             return one
@@ -457,11 +313,11 @@ def _in_names(behaviour: Behaviour, names: _Names) -> Behaviour:
             case Input():
                 ops.append(replace(op, session=bound.session(op.session)))
                 bound.bind("variable", op.variable, op.variable)
-            case Choose():
+            case Choose() | Told():
                 ops.append(replace(op, session=bound.session(op.session)))
     match behaviour.last:
         case Offer(session, _, _, branches) as offer:
-            last: Final_ = replace(
+            last: Ending = replace(
                 offer, session=bound.session(session),
                 branches=tuple((label, _in_names(body, bound)) for label, body in branches),
             )  # fmt: skip
@@ -486,14 +342,16 @@ def _op_says(op: Operation) -> str:
         case Output():
             return f"send {op.expr} to {op.peer}"
         case Input():
-            return f"receive a value from {op.peer}"
+            return f"receive {f'<{op.sort}>' if op.sort else 'a value'} from {op.peer}"
         case Choose():
             return f"tell {op.peer} {op.label}"
+        case Told():
+            return f"receive {op.peer}'s choice"
         case _:
             assert_never(op)
 
 
-def _last_says(last: Final_) -> str:
+def _last_says(last: Ending) -> str:
     match last:
         case Done():
             return "stop"
@@ -507,38 +365,3 @@ def _last_says(last: Final_) -> str:
             return f"start {variable} again"
         case _:
             assert_never(last)
-
-
-# --- Local types ------------------------------------------------------------------------------------------------------
-
-
-def session_type(behaviour: Behaviour, session: str) -> LocalType:
-    """What a behaviour does in one session, when it opens that before any recursion and no other.
-
-    >>> from klorpy.behaviour import parse_gc
-    >>> chor = parse_gc('(start a k (u U) (c C)) (com k (u U) "secret" (c C) x) (sel k (c C) (u U) ok)')
-    >>> print(session_type(endpoint(chor, "u"), "k"))
-    C!<str>; C?ok; end
-    """
-    actions: list[Action] = []
-    for op in behaviour.ops:
-        match op:
-            case Output() if op.session == session:
-                actions.append(Send(op.peer, None, (op.sort or sort_of(op.expr) or "any",)))
-            case Input() if op.session == session:
-                actions.append(Receive(op.peer, None, (op.sort or "any",)))
-            case Choose() if op.session == session:
-                actions.append(Send(op.peer, op.label))
-    match behaviour.last:
-        case Offer(name, _, peer, branches) if name == session:
-            options = tuple(
-                LocalType((Receive(peer, label), *session_type(body, session).actions)) for label, body in branches
-            )
-            actions += options[0].actions if len(options) == 1 else (LocalChoice(peer, options),)
-        case Decide(_, then, otherwise):
-            actions.append(LocalChoice("", (session_type(then, session), session_type(otherwise, session))))
-        case Repeat(variable, body):
-            actions.append(LocalRec(variable, session_type(body, session)))
-        case Again(variable):
-            actions.append(LocalContinue(variable))
-    return LocalType(tuple(actions))

@@ -172,7 +172,8 @@ def composed(
         system = System((("nobody", chor),))
     if buffer is None:
         return Composition(system, labels, mode="patient", limit=limit)
-    return Composition(system, labels, mode="async", buffer=buffer, bound=bound or 1, view=view, settle=True, limit=limit)
+    most = 1 if bound is None else bound
+    return Composition(system, labels, mode="async", buffer=buffer, bound=most, view=view, settle=True, limit=limit)
 
 
 # --- Fair trace equality ----------------------------------------------------------------------------------------------

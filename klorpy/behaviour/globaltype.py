@@ -331,7 +331,8 @@ def word(text: str) -> str:
 def sexpr_content(content: Content) -> str:
     if content.label is None and len(content.payload) == 1:
         return word(content.payload[0])
-    return f"({' '.join(map(word, (content.label or '_', *content.payload)))})"
+    label = "_" if content.label is None else word(content.label)
+    return f"({' '.join((label, *map(word, content.payload)))})"
 
 
 def _sexpr_branch(branch: GlobalType) -> str:

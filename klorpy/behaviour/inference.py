@@ -34,7 +34,7 @@ from klorpy.behaviour.globalcalculus import (
     text_of,
 )
 from klorpy.behaviour.globaltype import Content, GlobalType
-from klorpy.behaviour.regular import Communication, End, Node, Tree, type_of
+from klorpy.behaviour.regular import Communication, End, Node, Tree, require_size, type_of
 from klorpy.behaviour.sessiontyping import sort_of
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.spans import Source
@@ -154,6 +154,7 @@ class _Extraction:
         number(starts)
         nodes: list[Node] = []
         for place, passed in places:
+            require_size(len(places))
             branches = self.agreed(place, passed)
             if branches is None:
                 nodes.append(End())

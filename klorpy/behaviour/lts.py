@@ -28,6 +28,9 @@ Edge: TypeAlias = tuple[int, int]
 #: States that an exploration builds before it gives up.
 LIMIT: Final = 1_000_000
 
+#: Transitions for each state of the limit that are stored before an exploration gives up.
+FAN: Final = 5
+
 
 @dataclass(slots=True)
 class Lts:
@@ -44,10 +47,11 @@ class Lts:
         return sum(map(len, self.edges))
 
 
-def too_many(what: str, limit: int) -> KlorError:
+def too_many(what: str, limit: int, *, transitions: bool = False) -> KlorError:
     """The error that an exploration has met its limit."""
+    amount = f"{FAN * limit:,} transitions" if transitions else f"{limit:,} states"
     return KlorError(
-        f"{what} has more than {limit:,} states", slug="state-limit",
+        f"{what} has more than {amount}", slug="state-limit",
         help="pass a larger limit=…, or a smaller bound=… if buffers are what grows",
     )  # fmt: skip
 
@@ -221,6 +225,7 @@ def bisimulation(edges: Sequence[Iterable[Edge]], initial: Sequence[Hashable]) -
         own = todo.popleft()
         touched, dirty[own] = dirty[own], set()
         groups: dict[frozenset[tuple[int, int]] | None, list[int]] = {}
+        signature: frozenset[tuple[int, int]] | None
         for state in touched:
             signature = frozenset([(label, block[target]) for label, target in edges[state]])
             groups.setdefault(signature, []).append(state)

@@ -43,7 +43,7 @@ from klorpy.behaviour.globalcalculus import (
 )
 from klorpy.behaviour.globaltype import GlobalType, Protocol, Sort
 from klorpy.behaviour.inference import extract_tree
-from klorpy.behaviour.mesh import COPIES, Membership, RoleNames, member
+from klorpy.behaviour.mesh import Membership, RoleNames, member
 from klorpy.behaviour.notification import notified
 from klorpy.behaviour.regular import Tree, type_of
 from klorpy.behaviour.sessiontyping import Typing, typecheck
@@ -118,9 +118,9 @@ class Merged:
         Copies are as many as sessions were open at once, unless told otherwise. Labels that were qualified, and
         notifications, are of no protocol.
         """
-        types = [self.channels[step.channel] for step in interactions(self.original) if isinstance(step, Start)]
-        return member(self.tree, list({p.name: p for p in types}.values()),
-                      copies=copies or max(self.typing.open_sessions, 1, min(COPIES, len(types))), roles=roles)  # fmt: skip
+        used = {step.channel for step in interactions(self.original) if isinstance(step, Start)}
+        open_ = max(self.typing.open_sessions, 1)
+        return member(self.tree, [self.channels[channel] for channel in sorted(used)], copies=copies or open_, roles=roles)
 
     def __str__(self) -> str:
         lines = [str(self.chor), "", f"type: {self.type}"]

@@ -8,8 +8,9 @@ injectively: to any roles, or, when roles of G read `p@t`, only p to such a role
 
 The check follows G with the set of ways in which its actions may be dealt out to copies. At most `copies` are open at
 once: unbounded interleaving is no longer a regular property. A yes is right. A no is right, since it is given only when no
-copy was missing for want of room. Otherwise, or when there are too many ways, the answer is unknown. On an infinite path
-every finite beginning has to be possible.
+copy was missing for want of room. Otherwise, or when there are too many ways, the answer is unknown. For a type without
+recursion as many copies as it has actions are enough, so that there the answer is exact. On an infinite path every finite
+beginning has to be possible.
 
 Source: M. Carbone, F. Montesi, "Merging multiparty protocols in multiparty choreographies" (2012), section 2.2.
 """
@@ -26,8 +27,9 @@ from klorpy.behaviour.regular import Action, Communication, End, Tree, tree
 from klorpy.behaviour.wellformed import tree_of
 from klorpy.core.types import Role
 
-#: Open copies at once, unless the caller says how many.
+#: Open copies at once for a type with recursion, unless the caller says how many: this many first, then more.
 COPIES: Final = 3
+MOST_COPIES: Final = 6
 #: How many ways of dealing out are followed before the answer is unknown.
 MAX_WAYS: Final = 50_000
 
@@ -64,10 +66,10 @@ def member(
     type_: GlobalType | Tree | Protocol,
     of: Sequence[GlobalType | Tree | Protocol],
     *,
-    copies: int = COPIES,
+    copies: int | None = None,
     roles: RoleNames = "any",
 ) -> Membership:
-    """Whether `type_` is in the mesh of the types `of`, with at most `copies` open at once.
+    """Whether `type_` is in the mesh of the types `of`, with at most `copies` open at once, or as many as are needed.
 
     >>> from klorpy.behaviour import parse_global
     >>> login, fetch = parse_global("(-> U C str)"), parse_global("(-> C F str) (branch F C (ok (-> C F file)) (quit))")
@@ -76,7 +78,38 @@ def member(
     >>> str(member(parse_global("(-> u c int)"), [login, fetch]))
     'no'
     """
-    return _Check([_tree(t) for t in of], copies, roles).run(_tree(type_))
+    root, types = _tree(type_), [_tree(t) for t in of]
+    if copies is not None:
+        return _Check(types, copies, roles).run(root)
+    longest = _longest(root)
+    answer = Membership.UNKNOWN
+    for count in range(COPIES, MOST_COPIES + 1) if longest is None else (longest,):
+        answer = _Check(types, count, roles).run(root)
+        if answer is not Membership.UNKNOWN:
+            break
+    return answer
+
+
+def _longest(root: Tree) -> int | None:
+    """How many actions the longest path has; None when there are infinite ones."""
+    lengths: dict[int, int] = {}
+    open_: set[int] = set()
+    todo = [root.root]
+    while todo:
+        at = todo[-1]
+        node = root.nodes[at]
+        targets = [] if isinstance(node, End) else [target for _, target in node.branches]
+        missing = [target for target in targets if target not in lengths]
+        if missing:
+            open_.add(at)
+            if any(target in open_ for target in missing):
+                return None
+            todo.append(missing[0])
+        else:
+            lengths[at] = max((1 + lengths[target] for target in targets), default=0)
+            open_.discard(at)
+            todo.pop()
+    return lengths[root.root]
 
 
 def _tree(type_: GlobalType | Tree | Protocol) -> Tree:

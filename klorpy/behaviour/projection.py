@@ -46,7 +46,7 @@ from klorpy.behaviour.localtype import (
     Send,
     actions_of,
 )
-from klorpy.behaviour.regular import Communication, End, Node, Tree, drafts, heads, tree, type_of
+from klorpy.behaviour.regular import Communication, End, Node, Tree, drafts, heads, require_size, tree, type_of
 from klorpy.behaviour.wellformed import written
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.spans import Source
@@ -292,6 +292,7 @@ class _Full:
         number([self.root.root])
         nodes: list[Node] = []
         for place in places:
+            require_size(len(places))
             steps = self.agreed(place)
             if steps is None:
                 nodes.append(End())

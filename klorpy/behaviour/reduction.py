@@ -36,6 +36,8 @@ from klorpy.behaviour.globalcalculus import (
     free_sessions,
     unfold,
 )
+from klorpy.behaviour.globaltype import MAX_DEPTH
+from klorpy.core.diagnostics import KlorError
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +81,22 @@ def erase(act: Act) -> Erased:
 
 
 def state(chor: Chor) -> Chor:
-    """The choreography that stands for all that are equal up to unfolding and restriction: no `new`, no `rec` in front."""
-    while not chor.steps:
+    """The choreography that stands for all that are equal up to unfolding and restriction: no `new`, no `rec` in front.
+
+    Raises KlorError `unguarded-recursion` for a recursion that does nothing.
+    """
+    for _ in range(2 * MAX_DEPTH):
+        if chor.steps:
+            return chor
         match chor.last:
             case New(_, body):
                 chor = body
             case Rec() as rec:
                 chor = unfold(rec)
             case _:
-                break
-    return chor
+                return chor
+    raise KlorError("a recursion starts again before anything is sent", slug="unguarded-recursion",
+                    help="let something be sent between the rec and the call")  # fmt: skip
 
 
 def in_order(chor: Chor) -> list[tuple[Act, Chor]]:

@@ -100,7 +100,7 @@ def proves(new: Contract, old: Contract, *, strict: bool = False, limit: int = P
 
 def contract_lts(contract: Contract, labels: Labels, limit: int = LIMIT) -> Lts:
     """The small transition system of a contract with committed outputs."""
-    return reduce(lts_of(contract, labels, committed=True, limit=limit))[0]
+    return reduce(lts_of(contract, labels, committed=True, limit=limit, what="the contract"))[0]
 
 
 class _Side:

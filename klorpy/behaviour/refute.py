@@ -19,7 +19,7 @@ from klorpy.behaviour.terms import ONE, ZERO, Alt, Contract, Par, Recv, Send, Se
 Partner = System
 
 #: Pairs of partners that are tried at most.
-_PAIRS = 3_000
+_PAIRS = 1_500
 #: Names of the operation by which two partners talk to each other.
 _TALK = "sync"
 

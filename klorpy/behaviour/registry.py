@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from klorpy.behaviour.canonical import projection
+from klorpy.behaviour.canonical import project_role
 from klorpy.behaviour.lts import Labels, Lts
 from klorpy.behaviour.refine import POSITIONS, Check, contract_lts
 from klorpy.behaviour.refute import refutation
@@ -94,7 +94,7 @@ class Registry:
                 f"{role} is not a role of the choreography", slug="unknown-role",
                 help=f"its roles are {', '.join(roles_of(chor)) or 'none'}",
             )  # fmt: skip
-        return self.refining(projection(chor, role), role, strict=strict, size=size, limit=limit)
+        return self.refining(project_role(chor, role), role, strict=strict, size=size, limit=limit)
 
     def refining(
         self, contract: Contract, role: str = "r", *, strict: bool = False, size: int = 4, limit: int = POSITIONS

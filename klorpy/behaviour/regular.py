@@ -146,6 +146,13 @@ def refine(shape: Sequence[Hashable], following: Sequence[Mapping[Step, int]]) -
     return [first.setdefault(group, len(first)) for group in classes]
 
 
+def require_size(count: int) -> None:
+    """Raise KlorError `too-large` when there are more than `MAX_ITEMS` states."""
+    if count > MAX_ITEMS:
+        raise KlorError(f"there are more than {MAX_ITEMS} states", slug="too-large",
+                        help="split the protocol, or tell roles of choices earlier")  # fmt: skip
+
+
 # --- From types to trees ----------------------------------------------------------------------------------------------
 
 
@@ -338,10 +345,13 @@ class _Reading:
         return frame.depth + 1
 
     def variable(self, place: int) -> str:
-        """A variable for the binder at this depth: t, t1, …; not the name of a role."""
-        name = f"t{place or ''}"
+        """A variable for the binder at this depth: t, t1, …, or X, X1, … where that is a role."""
+        for letter in ("t", "X", "Y"):
+            name = f"{letter}{place or ''}"
+            if name not in self.roles:
+                return name
         while name in self.roles:
-            name += "'"
+            name = f"_{name}"
         return name
 
 

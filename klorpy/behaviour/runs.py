@@ -1,7 +1,7 @@
 """Runs of a choreography, and what is ordered in them:  before(i, j),  ordered(f, m).
 
-A *run* resolves every choice and repeats every loop 0 to n times; what remains is interactions under `;` and `|`. In
-a run, each occurrence of an interaction has an event at its sender and one at its receiver. One event is *before* another
+A *run* resolves every choice and repeats every loop 0 to n times; what remains is interactions under `;` and `|`. 0 ends
+no run: what happened before it has happened. In a run, each occurrence of an interaction has an event at its sender and one at its receiver. One event is *before* another
 by this alone: an interaction is sent before it is received, and of occurrences on both sides of a `;` the events *at one
 role* happen in the order of the text.
 
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
-from klorpy.behaviour.terms import Alt, Chor, Com, One, Par, Recv, Scope, Send, Seq, Star, Tau, Zero
+from klorpy.behaviour.terms import Alt, Chor, Com, One, Par, Recv, Scope, Send, Seq, Star, Tau, Zero, is_zero
 
 #: Runs of one term that are looked at.
 CAP = 300
@@ -44,27 +44,30 @@ _EMPTY = Steps(())
 def count_runs(chor: Chor, rounds: int) -> int:
     """How many runs a term has; equal ones count as often as they occur."""
     match chor:
-        case One() | Com() | Send() | Recv() | Tau():
+        case One() | Zero() | Com() | Send() | Recv() | Tau():
             return 1
-        case Zero():
-            return 0
         case Seq(items) | Par(items):
             total = 1
             for item in items:
-                total *= count_runs(item, rounds)
-                if total == 0:
-                    return 0
-                total = min(total, CAP + 1)
+                total = min(total * count_runs(item, rounds), CAP + 1)
             return total
-        case Alt(items):
-            return min(sum(count_runs(item, rounds) for item in items), CAP + 1)
+        case Alt():
+            return min(sum(count_runs(item, rounds) for item in branches(chor)), CAP + 1)
         case Star(body):
-            one = count_runs(body, rounds)
-            return min(sum(one**n for n in range(rounds + 1)), CAP + 1)
+            once, ways, total = count_runs(body, rounds), 1, 1
+            for _ in range(rounds):
+                ways = min(ways * once, CAP + 1)
+                total += ways
+            return min(total, CAP + 1)
         case Scope(_, _, body):
             return count_runs(body, rounds)
         case _:
             assert_never(chor)
+
+
+def branches(chor: Alt) -> tuple[Chor, ...]:
+    """The branches of a choice; 0 is one only if there is no other."""
+    return tuple(item for item in chor.items if not is_zero(item)) or (Zero(),)
 
 
 def runs(chor: Chor, rounds: int) -> list[Run]:
@@ -76,18 +79,16 @@ def runs(chor: Chor, rounds: int) -> list[Run]:
 
 def _runs(chor: Chor, rounds: int) -> Iterator[Run]:
     match chor:
-        case One():
+        case One() | Zero() | Send() | Recv() | Tau():
             yield _EMPTY
-        case Zero() | Send() | Recv() | Tau():
-            return
         case Com():
             yield chor
         case Seq(items) | Par(items):
             together = isinstance(chor, Par)
             for chosen in _product([list(_runs(item, rounds)) for item in items]):
                 yield Steps(tuple(chosen), together)
-        case Alt(items):
-            for item in items:
+        case Alt():
+            for item in branches(chor):
                 yield from _runs(item, rounds)
         case Star(body):
             once = list(_runs(body, rounds))
@@ -135,68 +136,61 @@ class Order:
 
 def order_of(run: Run, *, sync: bool, marked: Iterable[tuple[str, str]], watched: str | None = None) -> Order:
     """The order of a run. Occurrences are marked by their (receiver, operation), and the first ones of `watched`."""
-    wanted = frozenset(marked)
-    order = Order([], {}, [], [])
-    known: dict[str, int] = {}
-    # The roles whose first occurrence is behind.
-    started = False
-    #: What is left to do, innermost last: a run, or the joining of parallel ones.
-    todo: list[tuple[str, object]] = [("run", run)]
-    while todo:
-        word, what = todo.pop()
-        if word == "branch":
-            # The next of several runs that start from the same past.
-            items, at, past, began, ends = what  # type: ignore[misc]
-            if at:
-                ends.append((known, started))
-            if at == len(items):
-                known = {}
-                for end, _ in ends:
-                    for role, events in end.items():
-                        known[role] = known.get(role, 0) | events
-                started = began or any(flag for _, flag in ends)
-                continue
-            known, started = dict(past), began
-            todo += [("branch", (items, at + 1, past, began, ends)), ("run", items[at])]
-            continue
-        if isinstance(what, Steps):
-            if what.together:
-                todo.append(("branch", (what.items, 0, dict(known), started, [])))
-            else:
-                todo += [("run", item) for item in reversed(what.items)]
-            continue
-        assert isinstance(what, Com)
-        started = _occur(order, what, known, wanted, watched, started, sync)
-    return order
+    ordering = _Ordering(Order([], {}, [], []), sync, frozenset(marked), watched)
+    ordering.add(run)
+    return ordering.order
 
 
-def _occur(
-    order: Order, com: Com, known: dict[str, int], wanted: frozenset[tuple[str, str]], watched: str | None,
-    started: bool, sync: bool,
-) -> bool:  # fmt: skip
-    """Add an occurrence; whether one of the watched role has been there."""
-    at = len(order.coms)
-    order.coms.append(com)
-    mine = watched in com.roles
-    if mine and not started:
-        order.first.append(at)
-    bits = 0
-    if (com.receiver, com.operation) in wanted or (mine and not started):
-        order.bit[at] = 2 * len(order.bit)
-        bits = 1 << order.bit[at]
-    before_sent = known.get(com.sender, 0)
-    if sync:
+@dataclass(slots=True)
+class _Ordering:
+    order: Order
+    sync: bool
+    marked: frozenset[tuple[str, str]]
+    watched: str | None
+    #: The marked events that each role knows to be past.
+    known: dict[str, int] = field(default_factory=dict)
+    #: Whether an occurrence of the watched role is behind.
+    started: bool = False
+
+    def add(self, run: Run) -> None:
+        if isinstance(run, Com):
+            self.occur(run)
+        elif not run.together:
+            for item in run.items:
+                self.add(item)
+        else:
+            past, began = self.known, self.started
+            together, started = dict(past), began
+            for item in run.items:
+                self.known, self.started = dict(past), began
+                self.add(item)
+                for role, events in self.known.items():
+                    together[role] = together.get(role, 0) | events
+                started = started or self.started
+            self.known, self.started = together, started
+
+    def occur(self, com: Com) -> None:
+        order, known = self.order, self.known
+        at = len(order.coms)
+        order.coms.append(com)
+        first = self.watched in com.roles and not self.started
+        if first:
+            order.first.append(at)
+            self.started = True
+        bits = 0
+        if first or (com.receiver, com.operation) in self.marked:
+            order.bit[at] = 2 * len(order.bit)
+            bits = 1 << order.bit[at]
+        before_sent = known.get(com.sender, 0)
         before = before_sent | known.get(com.receiver, 0)
         order.sent.append(before_sent)
-        order.received.append(before)
-        known[com.sender] = known[com.receiver] = before | bits | bits << 1
-    else:
-        before = known.get(com.receiver, 0) | before_sent | bits
-        order.sent.append(before_sent)
-        order.received.append(before)
-        known[com.sender] = before_sent | bits
-        known[com.receiver] = before | bits << 1
-    return started or mine
+        if self.sync:
+            order.received.append(before)
+            known[com.sender] = known[com.receiver] = before | bits | bits << 1
+        else:
+            order.received.append(before | bits)
+            known[com.sender] = before_sent | bits
+            known[com.receiver] = before | bits | bits << 1
 
 
 def ordered(order: Order, f: int, m: int, *, sync: bool, buffer: str) -> bool:

@@ -15,17 +15,22 @@ Source: the papers' calculus; a predicate ✓ replaces their tick, after which n
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from bisect import insort
+from typing import Final, TypeAlias, assert_never
 
-from klorpy.behaviour.lts import LIMIT, TAU, Edge, Labels, Lts, bisimilar, too_many
+from klorpy.behaviour.lts import FAN, LIMIT, TAU, Edge, Labels, Lts, bisimilar, too_many
 from klorpy.behaviour.terms import Alt, Com, One, Par, Recv, Scope, Send, Seq, Star, Tau, Term, Zero
+from klorpy.core.diagnostics import KlorError
 
 _ONE, _ZERO, _LEAF, _PENDING, _SEQ, _ALT, _PAR, _STAR = range(8)
 #: The numbers of the constants.
 ONE: Final = 0
 ZERO: Final = 1
 
-_Node = tuple[int, *tuple[int, ...]]
+#: Parts of all terms of a table together: some hundred megabytes.
+_WEIGHT: Final = 30_000_000
+
+_Node: TypeAlias = tuple[int, ...]
 
 
 class Terms:
@@ -38,6 +43,9 @@ class Terms:
         self.ok: list[bool] = [True, False]
         self._numbers: dict[_Node, int] = {(_ONE,): ONE, (_ZERO,): ZERO}
         self._steps: dict[int, tuple[Edge, ...]] = {ONE: (), ZERO: ()}
+        self._weight = 0
+        #: What is explored, for errors.
+        self.what = "the term"
 
     # --- Building ---
 
@@ -47,6 +55,12 @@ class Terms:
             number = self._numbers[node] = len(self.nodes)
             self.nodes.append(node)
             self.ok.append(ok)
+            self._weight += len(node)
+            if self._weight > _WEIGHT:
+                raise KlorError(
+                    f"the terms that {self.what} turns into are too large together", slug="state-limit",
+                    help="put less in parallel: every part multiplies the states",
+                )  # fmt: skip
         return number
 
     def number(self, term: Term) -> int:
@@ -81,8 +95,8 @@ class Terms:
         heads = []
         node = self.nodes[first]
         while node[0] == _SEQ:
-            heads.append(node[1])
-            first = node[2]
+            _, head, first = node
+            heads.append(head)
             node = self.nodes[first]
         heads.append(first)
         for head in reversed(heads):
@@ -159,20 +173,35 @@ class Terms:
         if kind == _ALT:
             return [step for item in below for step in memo[item]]
         if kind == _PAR:
-            out = []
-            for at, item in enumerate(below):
-                others = below[:at] + below[at + 1 :]
-                out += [(label, self.par([*others, target])) for label, target in memo[item]]
-            return out
+            return self._interleave(below)
         return [(label, self.seq(target, number)) for label, target in memo[below[0]]]
+
+    def _interleave(self, items: list[int]) -> list[Edge]:
+        """The steps of a `|`, whose parts are sorted."""
+        memo = self._steps
+        waiting = sum(not self.ok[item] for item in items)
+        out: list[Edge] = []
+        for at, item in enumerate(items):
+            for label, target in memo[item]:
+                others = items[:at] + items[at + 1 :]
+                if self.nodes[target][0] == _PAR or len(others) < 2:
+                    out.append((label, self.par([*others, target])))
+                    continue
+                if target != ONE:
+                    insort(others, target)
+                ok = self.ok[target] and waiting == (not self.ok[item])
+                out.append((label, self._node((_PAR, *others), ok)))
+        return out
 
     # --- Exploring ---
 
     def explore(self, root: int, limit: int = LIMIT, what: str = "the term") -> tuple[Lts, list[int]]:
         """The transition system of a term, and the term of each state. Raises KlorError `state-limit`."""
+        self.what = what
         states = {root: 0}
         order = [root]
         edges: list[tuple[Edge, ...]] = []
+        transitions = 0
         for term in order:
             row = []
             for label, target in self.steps(term):
@@ -184,6 +213,11 @@ class Terms:
                         raise too_many(what, limit)
                 row.append((label, state))
             edges.append(tuple(row))
+            transitions += len(row)
+            if transitions > FAN * limit:
+                raise too_many(what, limit, transitions=True)
+            if self.nodes[term][0] == _PAR:
+                del self._steps[term]  # large, and hardly ever a part of something else
         return Lts(edges, [self.ok[term] for term in order]), order
 
     def text(self, number: int) -> str:
@@ -195,7 +229,7 @@ class Terms:
             return str(self.labels.known[below[0]] or "tau")
         if kind == _PENDING:
             return f"<{self.labels.known[below[0]]}>"
-        parts = []
+        parts: list[str] = []
         if kind == _SEQ:
             while kind == _SEQ and len(parts) < _SHOWN:
                 parts.append(self.text(below[0]))
@@ -211,7 +245,9 @@ class Terms:
 _SHOWN: Final = 6
 
 
-def lts_of(term: Term, labels: Labels, *, committed: bool = False, limit: int = LIMIT) -> Lts:
+def lts_of(
+    term: Term, labels: Labels, *, committed: bool = False, limit: int = LIMIT, what: str = "the choreography"
+) -> Lts:
     """The transition system of a term over a table of labels.
 
     >>> labels = Labels()
@@ -220,7 +256,7 @@ def lts_of(term: Term, labels: Labels, *, committed: bool = False, limit: int = 
     ([((1, 1),), ((2, 1),)], [False, True])
     """
     terms = Terms(labels, committed=committed)
-    return terms.explore(terms.number(term), limit)[0]
+    return terms.explore(terms.number(term), limit, what)[0]
 
 
 def same_behaviour(left: Term, right: Term, *, limit: int = LIMIT) -> bool:

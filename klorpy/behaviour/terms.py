@@ -279,6 +279,43 @@ def roles_of(chor: Chor) -> tuple[str, ...]:
     return tuple(dict.fromkeys(role for leaf in interactions(chor) for role in leaf.roles))
 
 
+def is_zero(chor: Chor) -> bool:
+    """Whether a choreography is 0 by the laws of units."""
+    match chor:
+        case Zero():
+            return True
+        case One() | Com() | Send() | Recv() | Tau() | Star():
+            return False
+        case Seq(items):
+            return is_zero(next((item for item in items if not is_one(item)), One()))
+        case Alt(items):
+            return all(map(is_zero, items))
+        case Par(items):
+            kept = [item for item in items if not is_one(item)]
+            return len(kept) == 1 and is_zero(kept[0])
+        case Scope(_, _, body):
+            return is_zero(body)
+        case _:
+            assert_never(chor)
+
+
+def is_one(chor: Chor) -> bool:
+    """Whether a choreography is 1 by the laws of units."""
+    match chor:
+        case One():
+            return True
+        case Seq(items) | Par(items):
+            return all(map(is_one, items))
+        case Scope(_, _, body):
+            return is_one(body)
+        case Star(body):
+            return is_one(body) or is_zero(body)
+        case Zero() | Com() | Send() | Recv() | Tau() | Alt():
+            return False
+        case _:
+            assert_never(chor)
+
+
 def plain(chor: Chor) -> Chor:
     """The choreography with what stands in its scopes in their place."""
     match chor:

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from klorpy.behaviour.canonical import projection
-from klorpy.behaviour.conditions import Violation, well_formed
+from klorpy.behaviour.canonical import project_role
+from klorpy.behaviour.conditions import Violation, checker_for, well_formed
 from klorpy.behaviour.notation import interaction
 from klorpy.behaviour.refine import POSITIONS, proves
 from klorpy.behaviour.terms import (
@@ -40,6 +40,8 @@ from klorpy.behaviour.terms import (
     Zero,
     alt,
     interactions,
+    par,
+    plain,
     roles_of,
     seq,
 )
@@ -66,7 +68,7 @@ class UpdateVerdict:
         alone = f"; {', '.join(self.independent)} may change alone" if self.independent else ""
         match self.verdict:
             case "refused":
-                return "\n".join([f"the update of {self.scope} is refused{alone}", *(f"  {reason}" for reason in self.reasons)])
+                return "\n".join([f"the update of {self.scope} is refused", *(f"  {reason}" for reason in self.reasons)])
             case "coordinated":
                 return f"the update of {self.scope} is safe when it is coordinated{alone}"
             case "independent":
@@ -79,8 +81,8 @@ def judge_update(
 ) -> UpdateVerdict:  # fmt: skip
     """Whether the body of a scope may be replaced, and who needs to be told.
 
-    Without a barrier the choreography with the new body has to be well-formed; with one, the new body by itself. Raises
-    KlorError `unknown-scope`.
+    Without a barrier the choreography with the new body has to be well-formed; with one, the new body between the
+    messages at entry and exit, which connect it with the rest. Raises KlorError `unknown-scope`.
 
     >>> from klorpy.behaviour.notation import parse_choreography
     >>> shop = parse_choreography("(seq (scope ask (roles r s) (alt (com r s a) (com r s a2))) (com r s b))")
@@ -90,19 +92,19 @@ def judge_update(
     region = find_scope(chor, scope)
     reasons = list(strangers(region, body))
     if barrier:
-        reasons += well_formed(body, criterion, buffer)
+        reasons += bracketed(region, body, criterion, buffer)
         reasons += alongside(chor, scope, body)
     else:
         reasons += well_formed(updated(chor, scope, body), criterion, buffer)
     independent = tuple(
-        role for role in region.roles if proves(projection(body, role), projection(region.body, role), limit=limit)
+        role for role in region.roles if proves(project_role(body, role), project_role(region.body, role), limit=limit)
     )
     verdict: Literal["refused", "coordinated", "independent"] = "coordinated"
     if reasons:
         verdict = "refused"
     elif independent == region.roles:
         verdict = "independent"
-    return UpdateVerdict(scope, verdict, tuple(reasons), independent, region.roles)
+    return UpdateVerdict(scope, verdict, tuple(dict.fromkeys(reasons)), independent, region.roles)
 
 
 def strangers(region: Scope, body: Chor) -> Iterator[Violation]:
@@ -114,6 +116,20 @@ def strangers(region: Scope, body: Chor) -> Iterator[Violation]:
                 "roles-outside-scope", f"{role} takes part in {interaction(com)}, and {region.name} does not declare it", (com,),
                 f"declare {role} in the scope, or leave it out of the update",
             )  # fmt: skip
+
+
+def bracketed(region: Scope, body: Chor, criterion: str, buffer: str) -> list[Violation]:
+    """What a body violates between the messages at the entry and at the exit of a scope.
+
+    These connect it with the rest. But they come after it: who leaves a loop at its end is to be known to all who then
+    send that they are done; and a body that cannot succeed must not be chosen unseen.
+    """
+    leader, *others = region.roles
+    done: Chor = par(*(Com(role, leader, f"done_{region.name}_{role}") for role in others))
+    checker = checker_for(plain(body), criterion, buffer)
+    checker.check((done, None))
+    checker.dead_end(Seq((done, body)))
+    return checker.found
 
 
 def alongside(chor: Chor, scope: str, body: Chor) -> Iterator[Violation]:
@@ -199,9 +215,9 @@ def compiled(chor: Chor, versions: Mapping[str, tuple[Chor, ...]] | None = None,
         branches = []
         for version, body in enumerate((region.body, *known.get(region.name, ()))):
             leader, *others = region.roles
-            enter = [Com(leader, role, f"enter_{region.name}_{version}") for role in others]
-            done = [Com(role, leader, f"done_{region.name}_{version}") for role in others] if barrier else []
-            branches.append(seq(*enter, compiled_body(body), *done))
+            enter = par(*(Com(leader, role, f"enter_{region.name}_{version}") for role in others))
+            done = par(*(Com(role, leader, f"done_{region.name}_{version}_{role}") for role in others))
+            branches.append(seq(enter, compiled_body(body), done) if barrier else seq(enter, compiled_body(body)))
         return alt(*branches)
 
     def compiled_body(body: Chor) -> Chor:

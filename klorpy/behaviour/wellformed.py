@@ -144,7 +144,8 @@ def scoping(type_: GlobalType, roles: Sequence[Role] | None) -> Iterator[Violati
                     yield Violation("unbound-recursion", f"nothing binds {variable}",
                                     f"put it inside a (mu {variable} …)", variable, item.span)  # fmt: skip
                 case Continue(variable) if variable in within.behind:
-                    yield Violation("non-tail-recursion", f"there is more to do behind the recursive call of {variable}",
+                    what = "the use of itself" if variable.startswith("__") else f"the recursive call of {variable}"
+                    yield Violation("non-tail-recursion", f"there is more to do behind {what}",
                                     "let the recursive call be the last thing that is done", variable, item.span)  # fmt: skip
             for role in dict.fromkeys(_named(item)):
                 if roles is not None and role not in roles:

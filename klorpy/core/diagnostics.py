@@ -99,7 +99,7 @@ TITLES: Final[dict[str, str]] = {
     "not-copyable": "the value cannot be given to another role",
     "not-sendable": "the value cannot be sent to another process",
     "wire-error": "bytes that are not a value",
-    "peer-closed": "a role has left",
+    "transport-closed": "the transport was closed",
     "peer-lost": "a role was lost",
     "session-failed": "the session failed",
     "roles-missing": "the cast is not complete",
@@ -140,6 +140,12 @@ TITLES: Final[dict[str, str]] = {
     "unbound-variable": "a thread does not have this variable",
     "unknown-function": "a function that nobody defines",
     "unannounced-choice": "branches differ before anybody is told",
+    # The calculus of choreographies, and contracts.
+    "bad-term": "not a term of this notation",
+    "self-communication": "a role cannot communicate with itself",
+    "unknown-scope": "unknown scope",
+    "unknown-contract": "unknown contract",
+    "state-limit": "too many states",
     # Protocols of choreographies.
     "no-protocol": "the choreography has no protocol",
     "protocol-deviation": "the choreography does not keep to the protocol",

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.events import describe_error
 from klorpy.core.types import Role
+
+#: What a role did that is not just to fail.
+_DID: Final = {"peer-lost": "was lost", "roles-missing": "gave up", "unknown-session": "gave up"}
+
+#: Failures that are nobody's own: every role reports them under their own slug.
+_SHARED: Final = frozenset(("different-choreography", "protocol-error"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Verdict:
     def __str__(self) -> str:
         step = f" at step {self.step}" if self.step is not None else ""
         place = f", at {self.place}" if self.place else ""
-        return f"{self.role} failed{step} ({self.cause}{place})"
+        return f"{self.role} {_DID.get(self.slug, 'failed')}{step} ({self.cause}{place})"
 
     @classmethod
     def of(cls, role: Role, error: BaseException, step: int | None = None, place: str = "") -> Verdict:
@@ -43,6 +50,8 @@ class Verdict:
         """
         if isinstance(error, SessionFailed) and error.verdict is not None:
             return error.verdict
+        if not isinstance(error, Exception):  # a cancelled task, Ctrl-C, an exit
+            return cls(role, "it was cancelled", step, place)
         if not isinstance(error, KlorError):
             return cls(role, describe_error(error), step, place)
         source = error.diagnostic.source
@@ -82,17 +91,45 @@ class RolesMissing(SessionFailed):
         self.missing = tuple(missing)
 
 
-def session_failed(session: str, name: str, verdict: Verdict, me: Role, peer: Role | None, site: Site | None) -> SessionFailed:
-    """The error for the role `me` of session `session` of the choreography `name`, which is at `site` with `peer`.
+def session_failed(what: str, verdict: Verdict, me: Role, peer: Role | None, site: Site | None) -> SessionFailed:
+    """The error for the role `me` of `what`, which is at `site` with `peer`.
 
     It is a PeerLost when the peer itself is the one who failed.
     """
     kind = PeerLost if peer == verdict.role else SessionFailed
-    slug = verdict.slug if verdict.role == me else kind.default_slug
+    slug = verdict.slug if verdict.role == me or verdict.slug in _SHARED else kind.default_slug
     notes = (f"{me} was at {site}",) if site is not None else ()
-    message = f"session {session} of {name} failed: {verdict}"
-    named = verdict.slug not in (SessionFailed.default_slug, PeerLost.default_slug)
-    help = f"look at {verdict.role}" + (f": its error is {verdict.slug}" if named else "")
+    message = f"{what} failed: {verdict}"
+    help = _advice(verdict, me)
     if site is None:
         return kind(Diagnostic(slug, message, notes=notes, help=help), verdict)
     return kind(site.diagnostic(slug, message, help, notes), verdict)
+
+
+def _advice(verdict: Verdict, me: Role) -> str:
+    match verdict.slug:
+        case "peer-lost":
+            return f"look at how {verdict.role} ended: it may have crashed, or cannot be reached any more"
+        case "different-choreography":
+            return "give all roles the same file"
+        case "protocol-error":
+            return f"do {verdict.role} and {me} run the same version of klorpy?"
+        case "role-taken":
+            return "give every run a session name of its own; is an older run still there?"
+        case "not-certified":
+            return "give the process a certificate for all roles that it plays, see klorpy certificates"
+        case "session-failed":
+            return f"look at {verdict.role}"
+        case slug:
+            return f"look at {verdict.role}: its error is {slug}"
+
+
+def transport_closed(me: Role, what: str, site: Site) -> KlorError:
+    """The error for the role `me`, which has left `what` and is at `site` nevertheless."""
+    return KlorError(
+        site.diagnostic(
+            "transport-closed",
+            f"{me} has left {what}, but is at {site}",
+            "the transport of a role is used up when it has been closed: make one for each run",
+        )
+    )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from klorpy.core.diagnostics import KlorError
-from klorpy.runtime.transports.tls import PREFIX
+from klorpy.runtime.transports.tls import role_uri
 
 try:
     from cryptography import x509
@@ -45,7 +45,7 @@ def make_certificates(folder: str | os.PathLike[str], roles: Sequence[str], days
         builder = (
             _builder("+".join(names), authority.subject, start, end, key.public_key())
             .add_extension(
-                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(PREFIX + name) for name in names]), critical=False
+                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(role_uri(name)) for name in names]), critical=False
             )
             .add_extension(
                 x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False

@@ -7,7 +7,9 @@
     klorpy signature FILE            the types of a file's choreographies
     klorpy graph FILE CHOR           who talks to whom, without running it
     klorpy protocol FILE CHOR        what is communicated, as a global type and each role's part of it
+    klorpy launch FILE CHOR [ARG …]  play all roles, each in a process of its own
     klorpy play FILE CHOR --role R   play a role with other processes
+    klorpy trace --connect ADDR …    look on at roles in other processes
     klorpy certificates DIR ROLE …   certificates for roles
 """
 
@@ -15,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import shutil
 import sys
@@ -26,11 +27,13 @@ from typing import IO, Any
 
 import klorpy
 from klorpy.core.choreography import Choreography
-from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning, render
+from klorpy.core.diagnostics import Diagnostic, KlorWarning, render
+from klorpy.environment.arguments import choreographies, find_choreography, read_argument
 from klorpy.environment.distributed import add_play
+from klorpy.environment.launch import add_launch
 from klorpy.environment.present import Palette, error_text, event_lines, exploration_lines, result_lines, wants_colour
+from klorpy.environment.tracing import add_trace
 from klorpy.language.check import check
-from klorpy.language.hy_adapter import literal_value, mangle, read_forms
 from klorpy.language.options import alter_opts
 
 
@@ -110,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     protocol.add_argument("--output", metavar="PATH", help="write each role's automaton to a file: .svg, .txt or .mmd")
     protocol.set_defaults(command=_protocol)
 
-    add_play(commands, lambda file, name: _find(klorpy.load(file), name, file), _argument)
+    add_launch(commands)
+    add_play(commands, find_choreography, read_argument)
+    add_trace(commands)
 
     signature = commands.add_parser("signature", help="show types", description="Show the types of choreographies.")
     signature.add_argument("file", metavar="FILE")
@@ -148,7 +153,7 @@ def _graph(arguments: argparse.Namespace) -> int:
 
     if arguments.output is not None:
         check_path(arguments.output)
-    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
+    chor = find_choreography(arguments.file, arguments.chor)
     graph = role_graph(chor)
     if arguments.output is None:
         print(graph.text(shutil.get_terminal_size().columns, Palette(chor.roles, wants_colour(sys.stdout))))
@@ -164,10 +169,9 @@ def _protocol(arguments: argparse.Namespace) -> int:
 
     if arguments.output is not None:
         check_path(arguments.output)
-    namespace = klorpy.load(arguments.file)
-    chor = _find(namespace, arguments.chor, arguments.file)
+    chor = find_choreography(arguments.file, arguments.chor)
     if arguments.keeps_to is not None:
-        verdict = klorpy.conforms(chor, protocol_named(vars(namespace), arguments.keeps_to))
+        verdict = klorpy.conforms(chor, protocol_named(chor.defined().namespace, arguments.keeps_to))
         print(verdict, file=sys.stdout if verdict else sys.stderr)
         return 0 if verdict else 1
     protocol = klorpy.protocol_of(chor)
@@ -179,8 +183,8 @@ def _protocol(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
-    args = [_argument(text) for text in arguments.args]
+    chor = find_choreography(arguments.file, arguments.chor)
+    args = [read_argument(text) for text in arguments.args]
     palette = Palette(chor.roles, wants_colour(sys.stdout))
     if not arguments.quiet:
         print(f"{palette.strong(chor.name)}  {chor.signature}\n")
@@ -252,7 +256,7 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 def _project(arguments: argparse.Namespace) -> int:
-    chor = _find(klorpy.load(arguments.file), arguments.chor, arguments.file)
+    chor = find_choreography(arguments.file, arguments.chor)
     roles = chor.roles if arguments.role is None else (arguments.role,)
     if arguments.role is not None:
         print(klorpy.project(chor, arguments.role))
@@ -267,51 +271,11 @@ def _print_projections(chor: Choreography, roles: Sequence[str], palette: Palett
 
 
 def _signature(arguments: argparse.Namespace) -> int:
-    chors = _choreographies(klorpy.load(arguments.file))
+    chors = choreographies(klorpy.load(arguments.file))
     width = max((len(chor.name) for chor in chors), default=0)
     for chor in chors:
         print(f"{chor.name.ljust(width)}  {chor.signature}")
     return 0
-
-
-# --- Files and arguments ----------------------------------------------------------------------------------------------
-
-
-def _choreographies(namespace: Any) -> list[Choreography]:
-    return [value for value in vars(namespace).values() if isinstance(value, Choreography)]
-
-
-def _find(namespace: Any, name: str, file: str) -> Choreography:
-    found = getattr(namespace, mangle(name), None)
-    if isinstance(found, Choreography):
-        return found
-    names = ", ".join(chor.name for chor in _choreographies(namespace)) or "none"
-    what = "no choreography called" if found is None else "something that is no choreography under the name"
-    raise KlorError(f"{file} has {what} {name}", slug="not-a-chor", help=f"its choreographies are: {names}")
-
-
-def _argument(text: str) -> Any:
-    """A Hy literal, or the contents of a JSON file when it starts with @."""
-    if text.startswith("@"):
-        try:
-            with open(text[1:], encoding="utf-8") as file:
-                return json.load(file)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise _bad_argument(f"cannot read {text[1:]}: {reason}", "give a file with one JSON value") from None
-    forms = list(read_forms(text, "<argument>"))
-    try:
-        (form,) = forms
-        return literal_value(form)
-    except (ValueError, TypeError):
-        raise _bad_argument(
-            f"{text!r} is not a literal",
-            f"write a Hy literal, a text in quotes ('\"{text}\"'), or @file.json",
-        ) from None
-
-
-def _bad_argument(message: str, help: str) -> KlorError:
-    return KlorError(message, slug="bad-argument", help=help)
 
 
 @contextmanager

@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import anyio
@@ -49,6 +52,8 @@ def add_play(commands: Any, find: Callable[[str, str], Choreography], read: Read
     play.add_argument("--timeout", type=float, metavar="SECONDS", help="for the run")
     play.add_argument("--heartbeat", type=float, default=10.0, metavar="SECONDS", help="of silence that are borne (default 10)")
     play.add_argument("--grace", type=float, default=0.5, metavar="SECONDS", help="for a connection to come back (default 0.5)")
+    play.add_argument("--observe", action="store_true", help="let klorpy trace look on, where --listen says")
+    play.add_argument("--telemetry", action="store_true", help="make OpenTelemetry spans, with the provider that is set up")
     play.add_argument("--quiet", action="store_true", help="show the result only")
     play.set_defaults(command=lambda arguments: _play(arguments, find, read))
 
@@ -75,13 +80,13 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
         raise KlorError("the session has no name", slug="bad-argument", help="add --session ID, the same for all roles")
     identity = Identity.of(arguments.tls, roles) if arguments.tls else None
     palette = Palette(definition.roles, wants_colour(sys.stdout))
-    show_record = None if arguments.quiet else _shower(palette)
+    show_record = None if arguments.quiet else _shower(palette, roles)
 
     async def run() -> None:
         async with klorpy.host(
             listen=arguments.listen, peers=_peers(arguments.connect), nats=arguments.nats, tls=identity,
             heartbeat=arguments.heartbeat, grace=arguments.grace,
-            sessions=None if arguments.serve else [arguments.session],
+            sessions=None if arguments.serve else [arguments.session], observers=arguments.observe,
         ) as node:  # fmt: skip
             if show_record is not None:
                 node.observe(show_record)
@@ -90,8 +95,35 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
             else:
                 await _play_all(node, chor, given, arguments, palette)
 
-    anyio.run(run)
+    with _ended_by(signal.SIGTERM) as ended:
+        try:
+            anyio.run(run)
+        except KeyboardInterrupt:
+            if not ended():
+                raise
+            print("terminated", file=sys.stderr)
+            return 128 + signal.SIGTERM
     return 0
+
+
+@contextlib.contextmanager
+def _ended_by(number: signal.Signals) -> Iterator[Callable[[], bool]]:
+    """Let a signal end the run as Ctrl-C does, so that the others are told; gives whether it came."""
+    came = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal came
+        came = True
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
+        yield lambda: False
+        return
+    before = signal.signal(number, interrupt)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(number, before)
 
 
 async def _play_all(
@@ -125,7 +157,8 @@ async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any]
 
 
 def _config(seat: Seat, arguments: argparse.Namespace) -> klorpy.RoleConfig:
-    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout)
+    instrument = klorpy.telemetry() if arguments.telemetry else None
+    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout, instrument=instrument)
 
 
 def _distribute(chor: Choreography, roles: Sequence[Role], args: Sequence[Any]) -> dict[Role, list[Any]]:
@@ -161,10 +194,12 @@ def _peers(given: Sequence[str]) -> dict[Role, str]:
     return peers
 
 
-def _shower(palette: Palette) -> Callable[[Record], None]:
+def _shower(palette: Palette, roles: Sequence[Role]) -> Callable[[Record], None]:
+    """What shows messages: between roles that are played here when they are received, others when they come or go."""
+
     def show_record(record: Record) -> None:
         source, target = (record.role, record.peer) if record.kind == "sent" else (record.peer, record.role)
-        if record.kind in ("sent", "received"):
+        if record.kind == "received" or (record.kind == "sent" and target not in roles):
             print(f"{palette.role(source)} --> {palette.role(target)}: {record.text}", flush=True)
 
     return show_record

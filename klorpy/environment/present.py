@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import traceback
 from collections.abc import Sequence
+from itertools import dropwhile
 from typing import IO
 
+import anyio
 import hy
 from pygments.console import colorize
 
@@ -20,8 +23,11 @@ from klorpy.language.hy_adapter import unmangled
 from klorpy.simulator import ChoreographyFailed, Exploration, Simulation
 
 COLOURS = ("brightblue", "brightgreen", "brightmagenta", "brightcyan", "brightyellow", "brightred")
-#: Frames of files below these folders are no frames of the user's.
-_OURS = tuple(os.path.dirname(os.path.abspath(str(module.__file__))) for module in (klorpy, hy))
+#: Frames of files below the first folders are no frames of the user's; below the others, not before the first of those.
+_OURS, _LOOPS = (
+    tuple(os.path.dirname(os.path.abspath(str(module.__file__))) for module in modules)
+    for modules in ((klorpy, hy), (anyio, asyncio))
+)
 
 
 def wants_colour(file: IO[str] | None) -> bool:
@@ -64,10 +70,14 @@ def exception_text(error: BaseException) -> str:
     pending = [shown]
     while pending:
         current = pending.pop()
-        frames = [frame for frame in current.stack if not _is_ours(frame.filename)]
+        frames = list(dropwhile(_is_of_a_loop, (f for f in current.stack if not _is_ours(f.filename))))
         current.stack = traceback.StackSummary.from_list(frames)
         pending += [part for part in (current.__cause__, current.__context__) if part is not None]
     return re.sub(r"\bhyx_\w+", lambda found: unmangled(found[0]), "".join(shown.format()).rstrip())
+
+
+def _is_of_a_loop(frame: traceback.FrameSummary) -> bool:
+    return any(frame.filename.startswith(folder + os.sep) for folder in _LOOPS)
 
 
 def _is_ours(filename: str) -> bool:

@@ -55,3 +55,13 @@ class Instance:
 
 #: A choreography as a value: an instance, or the program of a `chor` as a function of its (erased) arguments.
 Closure: TypeAlias = Instance | Callable[..., Program]
+
+
+def callee_of(command: Command) -> tuple[str, tuple[Role, ...]]:
+    """The name of the choreography that a CALL or an APPLY starts, and its cast: () when only the callee knows it."""
+    callee = command[1]
+    if isinstance(callee, Choreography):
+        return callee.name, tuple(command[3][0])
+    if isinstance(callee, Instance):
+        return callee.choreography.name, callee.cast
+    return callee.__name__, ()

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from klorpy.core.choreography import Definition, Site
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
+from klorpy.core.values import show
 
 
 class Transport(Protocol):
@@ -41,6 +42,28 @@ class Session(Protocol):
     def error(self) -> BaseException: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A choreography that a role begins: from outside, or in another one at `site`.
+
+    `role` is the one that is played, `cast` who plays the choreography's roles, () when only the choreography knows;
+    `session` is the transport's, "" when it has none.
+    """
+
+    choreography: str
+    role: Role
+    cast: tuple[Role, ...]
+    session: str = ""
+    site: Site | None = None
+
+
+class Instrument(Protocol):
+    """What looks on while a role is played, such as `klorpy.telemetry()`."""
+
+    def began(self, call: Call) -> Callable[[BaseException | None], object]:
+        """A call begins. What is given back is called when it has ended, with the error that ended it, if one did."""
+
+
 Send: TypeAlias = Callable[[Any, Any], Awaitable[Any] | Any]
 Receive: TypeAlias = Callable[[Any], Awaitable[Any] | Any]
 
@@ -51,7 +74,7 @@ class RoleConfig:
 
     `send(locator, value)` and `recv(locator)` may be coroutine functions; what `send` returns is ignored. `locators`
     says what stands for each other role; it may leave out roles that are never met. After `timeout` seconds the role
-    fails, wherever it is (None: never).
+    fails, wherever it is (None: never). `instrument` is told of every choreography that the role begins and ends.
     """
 
     role: Role
@@ -60,6 +83,7 @@ class RoleConfig:
     locators: Mapping[Role, Any] = field(default_factory=dict)
     transport: Transport | None = None
     timeout: float | None = None
+    instrument: Instrument | None = None
 
     @classmethod
     def of(cls, config: RoleConfig | Mapping[Any, Any]) -> RoleConfig:
@@ -82,6 +106,9 @@ class RoleConfig:
         transport = given.get("transport")
         if transport is not None and not all(hasattr(transport, verb) for verb in ("send", "receive", "close")):
             raise _bad(f"a transport has the methods send, receive and close, which {type(transport).__name__} has not")
+        instrument = given.get("instrument")
+        if instrument is not None and not callable(getattr(instrument, "began", None)):
+            raise _bad(f"an instrument, such as klorpy.telemetry(), has the method began; {show(instrument, 40)} has not")
         timeout = given.get("timeout")
         if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
             raise _bad(f"timeout is a number of seconds, not {timeout!r}")

@@ -19,8 +19,9 @@ from klorpy.core.choreography import Choreography, Site, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role, Type
 from klorpy.runtime.commands import APPLY, AWAIT, CALLS, RECEIVE, SEND, Closure, Command, Program
-from klorpy.runtime.config import RoleConfig, Session, Transport
+from klorpy.runtime.config import Call, RoleConfig, Session, Transport
 from klorpy.runtime.erasure import check_count, check_erased, check_playable, result_at
+from klorpy.runtime.instrumented import InstrumentedMachine
 from klorpy.runtime.machine import DONE, Machine, first_cause
 from klorpy.runtime.places import find_place
 
@@ -72,11 +73,31 @@ class _Play:
         self.role = found.role
         self.transport = found.transport or _Functions(found)
         self.timeout = found.timeout
+        self.instrument = found.instrument
         self.pinned = reachable(chor)
         self.args = args
         self.blocking = blocking
 
     async def run(self) -> Any:
+        if self.instrument is None:
+            return await self._run()
+        definition = self.definition
+        ended = self.instrument.began(Call(definition.name, self.role, definition.roles, self._session))
+        try:
+            result = await self._run()
+        except BaseException as error:
+            ended(error)
+            raise
+        ended(None)
+        return result
+
+    @property
+    def _session(self) -> str:
+        """The name of the session that the transport belongs to."""
+        name = getattr(self.transport, "session", "")
+        return name if isinstance(name, str) else ""
+
+    async def _run(self) -> Any:
         roles = self.definition.roles
         program = self.definition.projections[roles.index(self.role)](roles, *self.args)
         session = self.transport if isinstance(self.transport, Session) else None
@@ -109,7 +130,10 @@ class _Play:
         )
 
     async def _drive(self, program: Program, type_: Type) -> Any:
-        machine = Machine(self.pinned)
+        if self.instrument is None:
+            machine = Machine(self.pinned)
+        else:
+            machine = InstrumentedMachine(self.pinned, self.instrument, self.role, self._session)
         machine.start(program)
         return result_at(type_, await _drive(machine, self.transport), self.role, self._function)
 

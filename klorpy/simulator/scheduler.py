@@ -26,7 +26,7 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import Entered, Event, Exited, Failed, Left
 from klorpy.core.types import Role
 from klorpy.core.values import ATOMS, NotCopyable, isolate
-from klorpy.runtime.commands import AWAIT, CALLS, CHECK, PAUSE, TAIL_CALL, Command, Instance, Program
+from klorpy.runtime.commands import AWAIT, CALLS, CHECK, PAUSE, TAIL_CALL, Command, Program, callee_of
 from klorpy.runtime.copying import not_copyable
 from klorpy.runtime.loop import LoopThread
 from klorpy.runtime.machine import DONE, Machine, first_cause
@@ -378,14 +378,8 @@ def _thrown(task: Task, error: BaseException) -> BaseException:
 
 
 def _entered(role: Role, command: Command) -> Entered:
-    word, callee, site = command[0], command[1], command[-1]
-    if isinstance(callee, Choreography):
-        name, cast = callee.name, command[3][0]
-    elif isinstance(callee, Instance):
-        name, cast = callee.choreography.name, callee.cast
-    else:
-        name, cast = callee.__name__, ()
-    return Entered(role, name, tuple(cast), site, word >= TAIL_CALL)
+    name, cast = callee_of(command)
+    return Entered(role, name, cast, command[-1], command[0] >= TAIL_CALL)
 
 
 def _mismatch(source: Role, receiver: Task, message: Command) -> KlorError:

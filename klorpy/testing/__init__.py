@@ -5,6 +5,8 @@
     klorpy.testing.evaluate(program)       # what it means, without projection
     klorpy.testing.laws.agrees(program)    # AssertionError unless every role does its part of that
 
+    from klorpy.testing import conformance  # what a transport promises, as checks for authors of transports
+
 `klorpy.testing.strategies` (not imported here) needs Hypothesis.
 """
 

@@ -76,7 +76,7 @@ class _Maker:
         receiver = self.source.choice([role for role in self.roles if role != chooser])
         before = list(self.recent)
         first = self.source.randint(1, size - 1)
-        branches = []
+        branches: list[Chor] = []
         for part in (first, size - first):
             self.recent = list(before)
             if self.source.random() < 0.85:
@@ -113,11 +113,12 @@ def contract_of(source: random.Random, role: str, size: int = 5, roles: tuple[st
                 return Send(source.choice(others), source.choice(letters))
             if kind in ("recv", "send"):
                 return Recv(source.choice(letters))
-            return {"one": One(), "zero": Zero(), "tau": Tau()}[kind]
+            return One() if kind == "one" else Zero() if kind == "zero" else Tau()
         if size == 2 or source.random() < 0.1:
             return Star(term(size - 1))
         left = source.randint(1, size - 2)
-        return source.choice((Seq, Seq, Alt, Par))((term(left), term(size - 1 - left)))
+        items = (term(left), term(size - 1 - left))
+        return source.choice((Seq(items), Seq(items), Alt(items), Par(items)))
 
     return term(source.randint(1, size))
 

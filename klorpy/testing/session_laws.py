@@ -15,16 +15,28 @@ from collections.abc import Mapping
 from typing import Final
 
 from klorpy.behaviour import automaton, enact, endpoints, local_type, merge, parse_gc, parse_global, typecheck
+from klorpy.behaviour.behaviours import session_type
 from klorpy.behaviour.enactment import Enactment
-from klorpy.behaviour.endpoint import session_type, unaware
+from klorpy.behaviour.endpoint import unaware
 from klorpy.behaviour.expansion import distribute
-from klorpy.behaviour.globalcalculus import Chor, Com, Cond, Rec, Sel, Start, bodies, distinct_sessions, interactions
+from klorpy.behaviour.globalcalculus import (
+    Chor,
+    Com,
+    Cond,
+    Rec,
+    Sel,
+    Start,
+    bodies,
+    distinct_sessions,
+    interactions,
+    threads_of,
+)
 from klorpy.behaviour.globaltype import Content, GlobalType, Protocol
 from klorpy.behaviour.inference import extract_tree, infer
 from klorpy.behaviour.merge import Merged, merged_body
 from klorpy.behaviour.mesh import Membership, member
 from klorpy.behaviour.projection import local_of, project_plain
-from klorpy.behaviour.reduction import Act, Erased, erase, in_order, out_of_order, reachable, state
+from klorpy.behaviour.reduction import Act, Branched, Erased, erase, in_order, out_of_order, reachable, state
 from klorpy.behaviour.regular import Communication, End, Tree, tree, type_of
 from klorpy.behaviour.sessiontyping import Session
 from klorpy.behaviour.wellformed import tree_of
@@ -73,6 +85,37 @@ def complete_out_of_order(program: SessionProgram) -> None:
             if not isinstance(act, Start):
                 step = (erase(act), state(merged_body(after, M)))
                 assert step in theirs, f"the merge cannot do {step[0]} of\n{chor}"
+
+
+def swaps_to_in_order(program: SessionProgram, source: random.Random, steps: int = 60) -> str:
+    """What is left of the other half: every run of ⟨C⟩m with swaps is one in order, up to swaps. That is, every thread does in it
+    what it does in the run in order in which threads decide alike.
+    """
+    chor = merged_body(distinct_sessions(program.chor), M)
+    ran: list[Act] = []
+    current = chor
+    for _ in range(steps):
+        options = out_of_order(current)
+        if not options:
+            break
+        act, current = source.choice(options)
+        ran.append(act)
+    else:
+        return "endless"
+    decisions = [act for act in ran if isinstance(act, Branched)]
+    straight: list[Act] = []
+    current = chor
+    while options := in_order(current):
+        act, current = options[0]
+        if isinstance(act, Branched):
+            mine = next(decision for decision in decisions if decision.thread == act.thread)
+            decisions.remove(mine)
+            act, current = options[0] if mine.value else options[1]
+        straight.append(act)
+    for thread in threads_of(chor):
+        _same([erase(act) for act in ran if thread in act.threads], [erase(act) for act in straight if thread in act.threads],
+              f"what {thread} does")  # fmt: skip
+    return "alike"
 
 
 # --- Typing -----------------------------------------------------------------------------------------------------------
@@ -322,6 +365,42 @@ def full_extends_plain(type_: GlobalType, roles: tuple[str, ...]) -> Counter[str
             _same(str(full), str(plain), f"the automaton of {role} in {type_}")
         found["both" if plain else "full" if full else "neither"] += 1
     return found
+
+
+def projections_fit(type_: GlobalType, roles: tuple[str, ...], source: random.Random, steps: int = 200) -> str:
+    """The local types of a protocol fit together: run as automata over queues, in a random schedule, no role receives what it
+    does not expect, none waits for ever while nothing is under way, and no message is left when all are done.
+    """
+    try:
+        machines = {role: automaton(local_of(type_, role)) for role in roles}
+    except KlorError:
+        return "not projectable"
+    states = dict.fromkeys(roles, 0)
+    queues: dict[tuple[str, str], list[Content]] = {}
+    for _ in range(steps):
+        moves: list[tuple[str, str, Content, bool, int]] = []
+        for role, machine in machines.items():
+            expected = {(a.peer, a.content) for a in machine.outgoing[states[role]] if not a.sends}
+            for peer in {peer for peer, _ in expected}:
+                waiting = queues.get((peer, role))
+                if waiting:
+                    assert (peer, waiting[0]) in expected, f"{role} does not expect {waiting[0]} from {peer} in {type_}"
+            for action, target in machine.outgoing[states[role]].items():
+                key = (role, action.peer) if action.sends else (action.peer, role)
+                if action.sends or queues.get(key, [])[:1] == [action.content]:
+                    moves.append((role, action.peer, action.content, action.sends, target))
+        if not moves:
+            assert not any(queues.values()), f"messages are left in {type_}: {queues}"
+            for role, machine in machines.items():
+                assert states[role] in machine.final, f"{role} waits for ever in {type_}"
+            return "done"
+        role, peer, content, sends, target = source.choice(moves)
+        states[role] = target
+        if sends:
+            queues.setdefault((role, peer), []).append(content)
+        else:
+            queues[peer, role].pop(0)
+    return "endless"
 
 
 def extracts(program: SessionProgram) -> None:

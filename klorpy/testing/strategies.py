@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from klorpy.behaviour.globaltype import GlobalType
 from klorpy.testing.generators import generate
+from klorpy.testing.sessions import SessionProgram, global_type, session_program
 from klorpy.testing.terms import Program
 
 
 def programs(size: int = 6) -> st.SearchStrategy[Program]:
     """Well-typed choreographies with arguments, of about `size` forms a definition."""
     return st.randoms(use_true_random=False).map(lambda source: generate(source, size))
+
+
+def global_types(size: int = 6) -> st.SearchStrategy[GlobalType]:
+    """Well-formed global types of at most three roles, of about `size` messages."""
+    return st.randoms(use_true_random=False).map(lambda source: global_type(source, size=size))
+
+
+def session_programs(size: int = 8) -> st.SearchStrategy[SessionProgram]:
+    """Well-typed choreographies of the global calculus with the protocols of their channels."""
+    return st.randoms(use_true_random=False).map(lambda source: session_program(source, size))
 
 
 def schedules(length: int = 60) -> st.SearchStrategy[str]:

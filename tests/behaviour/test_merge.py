@@ -16,7 +16,8 @@ from klorpy.behaviour import (
     parse_protocols,
     typecheck,
 )
-from klorpy.behaviour.endpoint import endpoints, session_type, unaware
+from klorpy.behaviour.behaviours import session_type
+from klorpy.behaviour.endpoint import endpoints, unaware
 from klorpy.behaviour.expansion import expand
 from klorpy.behaviour.globalcalculus import Sel, Start, interactions
 from klorpy.behaviour.globaltype import Protocol
@@ -203,6 +204,13 @@ def test_membership_is_unknown_where_there_was_no_room() -> None:
     type_ = parse_global("(-> a b int) (-> a b int) (-> a b int) (-> a b int) (-> b a str) (-> b a str) (-> b a str) (-> b a str)")
     assert member(type_, [call], copies=3) is Membership.UNKNOWN
     assert member(type_, [call], copies=4) is Membership.YES
+    # A type without recursion is given as many copies as it has actions.
+    assert member(type_, [call]) is Membership.YES
+    seven = parse_global("(mu t (branch c d (more " + "(-> a b int) " * 7 + "(-> b a str) " * 7 + "t) (stop)))")
+    more = parse_protocols("(defprotocol M [A B] (branch A B (more) (stop)))")["M"]
+    assert member(seven, [call, more]) is Membership.UNKNOWN
+    assert member(seven, [call, more], copies=7) is Membership.YES
+    assert member(parse_global("(mu t (-> a b int) (-> a b str) t)"), [call]) is Membership.NO
 
 
 def test_annotated_roles_are_renamed_only_to_their_own() -> None:

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import klorpy
 from klorpy.environment.session import Session
 from klorpy.language import pipeline
-from tests.benchmarks import by_hand, codec, programs, repl, tcp
+from tests.benchmarks import behaviour, by_hand, codec, merging, programs, repl, tcp
 from tests.benchmarks.measure import Contest, Run, timed
 
 #: A ratio of two measurements that should be 1, with what a shared machine adds.
@@ -356,5 +356,11 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "redefine": redefinition,
     "codec": lambda scale: codec.contests(max(scale.messages // 40, 3), scale.repeats),
     "tcp": over_tcp,
+    "merging": lambda scale: [
+        contest for rounds in (1, 10, 100, 1000) if rounds <= scale.messages for contest in merging.saved(rounds, scale.repeats)
+    ],
+    "compliance": lambda scale: behaviour.compliance(3 if scale is FULL else 1, min(scale.repeats, 2)),
+    "equivalence": lambda scale: behaviour.equivalence(5 if scale is FULL else 2, min(scale.repeats, 2)),
+    "refinement": lambda scale: behaviour.refinement(scale.repeats),
     "repl": lambda scale: [repl.keypress(200, 20, scale.repeats), repl.starting(scale.repeats)],
 }

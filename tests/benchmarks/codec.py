@@ -14,9 +14,9 @@ from tests.benchmarks.measure import Contest, Run
 #: Each message with how it may compare, and how much it is of a small one; None is for information.
 MESSAGES: Final[dict[str, tuple[Any, float | None, int]]] = {
     "an int": (5, 1.2, 1),
-    "a larger int": (123_456_789, 1.3, 1),
-    "a text": ("hello, world", 1.3, 1),
-    "a small dict": ({"op": "put", "key": "k1", "val": 12345, "ts": 1700000000.5, "ok": True}, 1.3, 1),
+    "a larger int": (123_456_789, 1.0, 1),
+    "a text": ("hello, world", 1.0, 1),
+    "a small dict": ({"op": "put", "key": "k1", "val": 12345, "ts": 1700000000.5, "ok": True}, 1.0, 1),
     "a small tuple": ((1, "a", 2.5), None, 1),
     "a list of lists": ([[1, 2], [3, 4], [5, 6]], None, 2),
     "10 records with tuples": ([{"id": i, "name": f"n{i}", "pos": (i, i + 1.5), "tags": ("a", "b")} for i in range(10)], None, 30),

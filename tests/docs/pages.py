@@ -7,7 +7,10 @@ page itself. What a fenced block means is said by its word:
                  that it raises. A block whose first line is a comment with a file's name is that file instead.
     repl         a session at the prompt, one for each page
     ipython      a cell of an IPython notebook
-    console      commands after `$ `, with what they print; a line `…` stands for any lines
+    console      commands after `$ `, with what they print; a line `…` stands for any lines. Commands after `name$ ` are
+                 in terminals of their own, and run at the same time; what serves is interrupted when the others have
+                 ended. A port such as :4000 is some free one. Where roles of a launch end may differ, and whether one
+                 terminal waits for another.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ import io
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
 import types
@@ -32,6 +37,9 @@ from klorpy.environment.session import Session, Status, render
 
 FENCE = re.compile(r"^```([\w-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED_FILE = re.compile(r"(?:;|#) ([\w/-]+\.(?:hy|py|toml|ini))\n")
+#: The prompt of a terminal that has a name.
+TERMINAL = re.compile(r"^(?=\w+\$ )", re.MULTILINE)
+PORT = re.compile(r":4\d{3}\b")
 PROMPT = "=> "
 INDENT = " " * len(PROMPT)
 
@@ -145,6 +153,8 @@ class _Page:
         return "" if result.result is None else f"{result.result}\n"
 
     def console(self, body: str) -> str:
+        if TERMINAL.match(body):
+            return self.terminals(body)
         out = []
         for part in re.split(r"^(?=\$ )", body, flags=re.MULTILINE):
             command, _, said = part.partition("\n")
@@ -171,15 +181,60 @@ class _Page:
         )  # fmt: skip
         return re.sub(r" in \d+\.\d+s$", "", done.stdout, flags=re.MULTILINE)
 
+    def terminals(self, body: str) -> str:
+        """Commands in several terminals, started from the top to the bottom."""
+        parts = [part.partition("\n") for part in TERMINAL.split(body) if part]
+        commands = [command for command, _, _ in parts]
+        ports: dict[str, str] = {}
+        processes = []
+        for command in commands:
+            text = PORT.sub(lambda found: ports.setdefault(found[0], _free_port()), command.partition("$ ")[2])
+            words = shlex.split(text, comments=True)
+            assert words[0] == "klorpy", command
+            processes.append(subprocess.Popen(
+                [sys.executable, "-m", *words], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                env=_plain_environment(),
+            ))  # fmt: skip
+        said: dict[int, str] = {}
+        try:
+            for serves in (False, True):
+                for i, process in enumerate(processes):
+                    if ("--serve" in commands[i]) == serves:
+                        if serves:
+                            process.send_signal(signal.SIGINT)
+                        said[i] = process.communicate(timeout=60)[0]
+        finally:
+            for process in processes:
+                process.kill()
+        out = []
+        for i, (_, _, shown) in enumerate(parts):
+            actual = re.sub(r"^waiting for .*\n", "", said[i], flags=re.MULTILINE)
+            for port, free in ports.items():
+                actual = actual.replace(free, port)
+            out.append(commands[i] + "\n" + (shown if _fits(shown, actual) else actual))
+        return "".join(out)
+
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
 
 
+def _free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return f":{sock.getsockname()[1]}"
+
+
 def _fits(said: str, actual: str) -> bool:
     """Whether `said`, where a line `…` stands for any lines, is what was printed."""
     pattern = "".join(r"(?:.*\n)*?" if line == "…\n" else re.escape(line) for line in said.splitlines(keepends=True))
-    return re.fullmatch(pattern, actual) is not None
+    return re.fullmatch(pattern, actual) is not None or _without_ends(said) == _without_ends(actual)
+
+
+def _without_ends(text: str) -> tuple[list[str], list[str]]:
+    """What a launch shows, and how its roles ended: that is concurrent with what the others do."""
+    lines = text.splitlines()
+    ends = [line for line in lines if line.endswith(" exited normally")]
+    return [line for line in lines if line not in ends], sorted(ends)
 
 
 def _plain_environment() -> dict[str, str]:

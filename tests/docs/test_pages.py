@@ -22,7 +22,7 @@ from klorpy.language.check import check
 from tests.docs.pages import FENCE, play
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-PAGES = sorted([DOCS / "index.md", *(DOCS / "tutorial").glob("*.md"), *(DOCS / "how-to").glob("*.md"), DOCS / "reference" / "command-line.md"])
+PAGES = sorted([DOCS / "index.md", *(DOCS / "tutorial").glob("*.md"), *(DOCS / "how-to").glob("*.md"), *(DOCS / "theory").glob("*.md"), DOCS / "reference" / "command-line.md"])
 ALL = sorted(DOCS.rglob("*.md"))
 
 

@@ -303,9 +303,10 @@ def test_a_role_that_fails_lets_the_others_know() -> None:
     chor = define("(defchor f [A B C] (-> A C) [x] (B->C (A->B (A (/ 1 x)))))")
     results = play_all(chor, {"A": (0,)})
     assert isinstance(results["A"], ZeroDivisionError)
-    assert isinstance(results["B"], klorpy.PeerClosed)
-    assert isinstance(results["C"], klorpy.PeerClosed)
-    assert "A has left" in results["B"].message
+    assert isinstance(results["B"], klorpy.PeerLost)
+    assert isinstance(results["C"], klorpy.SessionFailed)
+    assert results["B"].verdict == results["C"].verdict
+    assert results["C"].message.startswith("the run failed: A failed at step 0 (ZeroDivisionError: division by zero, at <klorpy")
     assert results["B"].span is not None
 
 
@@ -331,7 +332,7 @@ def test_host_code_may_await() -> None:
     assert play_all(ns.m, {"A": (4,)}) == {"A": 8, "B": 8}
     failed = play_all(ns.g, {"A": ("boo",)})
     assert isinstance(failed["A"], ValueError)
-    assert isinstance(failed["B"], klorpy.PeerClosed)
+    assert isinstance(failed["B"], klorpy.PeerLost)
 
 
 @pytest.mark.parametrize("value", [5, None, [1]])

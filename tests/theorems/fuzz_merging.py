@@ -49,12 +49,14 @@ def try_seed(seed: int) -> tuple[Counter[str], list[str]]:
     type_ = global_type(source, ROLES[: source.randint(2, 4)], source.randint(1, 14))
     attempt("reads_back", partial(laws.reads_back, type_), str(type_))
     attempt("full_extends_plain", partial(laws.full_extends_plain, type_, ROLES), str(type_))
+    attempt("projections_fit", partial(laws.projections_fit, type_, ROLES, source), str(type_))
     program = session_program_of(seed, source.choice((4, 8, 12, 20)))
     if all(isinstance(step, Start) for step in interactions(program.chor)):
         answers["nothing to merge"] += 1
         return answers, failures
     for law in LAWS:
         attempt(law.__name__, partial(law, program), program.text)
+    attempt("swaps_to_in_order", partial(laws.swaps_to_in_order, program, source), program.text)
     attempt("mesh_rejects", partial(laws.mesh_rejects, program, source), program.text)
     return answers, failures
 
@@ -81,15 +83,20 @@ def main(arguments: list[str] | None = None) -> int:
     chunks = [seeds[i : i + CHUNK] for i in range(0, len(seeds), CHUNK)]
     answers: Counter[str] = Counter()
     failures: list[str] = []
-    start = time.monotonic()
+    start, shown, done = time.monotonic(), 0.0, 0
     with multiprocessing.get_context("spawn").Pool(min(options.jobs, len(chunks))) as pool:
         for found, wrong in pool.imap_unordered(try_chunk, chunks):
             answers += found
             failures += wrong
+            for failure in wrong:
+                print(f"\n{'=' * 100}\n{failure}", flush=True)
+            done += CHUNK
+            took = time.monotonic() - start
+            if took - shown >= 30:
+                shown = took
+                print(f"{done} of {len(seeds)}, {len(failures)} failures, {done / took:.0f} a second", flush=True)
     for answer, count in sorted(answers.items()):
         print(f"  {count:8} {answer}")
-    for failure in sorted(failures, key=len):
-        print(f"\n{'=' * 100}\n{failure}")
     print(f"{len(seeds)} choreographies, {len(failures)} failures, {time.monotonic() - start:.0f} s")
     return 1 if failures else 0
 

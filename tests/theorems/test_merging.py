@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from klorpy.behaviour import merge, parse_gc, parse_protocols
 from klorpy.behaviour.globalcalculus import Rec, bodies, interactions
+from klorpy.behaviour.globaltype import GlobalType
 from klorpy.behaviour.merge import merged_body
 from klorpy.behaviour.reduction import erase, out_of_order
 from klorpy.testing import session_laws as laws
-from klorpy.testing.sessions import ROLES, SessionProgram, global_type, session_program, session_program_of
+from klorpy.testing.sessions import ROLES, SessionProgram, global_type, session_program_of
+from klorpy.testing.strategies import global_types, session_programs
 from tests.behaviour import worked
 
 CHUNK = 100
@@ -57,6 +58,11 @@ def test_a_choreography_and_its_merge_do_the_same_in_order(seeds: range) -> None
 @chunks(1_000, 200)
 def test_what_a_choreography_can_do_out_of_order_its_merge_can_do(seeds: range) -> None:
     holds(laws.complete_out_of_order, seeds)
+
+
+@chunks(12_000, 200)
+def test_a_run_of_a_merge_with_swaps_is_one_in_order_up_to_swaps(seeds: range) -> None:
+    assert holds(lambda program: laws.swaps_to_in_order(program, random.Random(program.text)), seeds)["alike"] > 50
 
 
 def test_out_of_order_a_merge_can_do_more() -> None:
@@ -142,13 +148,31 @@ def test_full_merging_finds_what_plain_merging_finds_and_more() -> None:
     assert found["full"] > 0
 
 
+def test_local_types_fit_together() -> None:
+    """What full merging finds is right: the local types of a protocol neither deadlock nor mismatch, whatever the schedule."""
+    found: Counter[str] = Counter()
+    for seed in range(500):
+        source = random.Random(seed)
+        roles = ROLES[: source.randint(2, 4)]
+        found[laws.projections_fit(global_type(source, roles, source.randint(3, 10)), roles, source)] += 1
+    assert found["done"] > 250
+
+
 @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-@given(st.randoms(use_true_random=False).map(lambda source: session_program(source, 8)))
+@given(session_programs())
 def test_merging_shrunk(program: SessionProgram) -> None:
     """The same theorems, with choreographies that Hypothesis makes as small as it can when they fail."""
     if any(type(step).__name__ != "Start" for step in interactions(program.chor)):
         for law in (laws.correct, laws.typed, laws.preserved, laws.runs_alike):
             law(program)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(global_types())
+def test_types_shrunk(type_: GlobalType) -> None:
+    """What holds of types, with types that Hypothesis makes as small as it can when they fail."""
+    laws.reads_back(type_)
+    laws.full_extends_plain(type_, ROLES[:3])
 
 
 def test_what_is_generated() -> None:

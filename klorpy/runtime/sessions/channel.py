@@ -9,7 +9,8 @@
 Whatever carries the frames may lose, repeat and reorder them: what comes out is every frame once, in order. A sender
 that is told that something is missing sends it again; a sender whose window is full waits, so that the memory of both
 ends is bounded. (The window is what the sender may have on its way; it is the receiver's consumption that opens it,
-not its reading of a socket.)
+not its reading of a socket.) Both ends use one window, which they agree on when they join: a receiver that tells the
+sender after half of a larger one would wait for a sender that waits for it. A sender that does not keep to it is refused.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from klorpy.core.diagnostics import KlorError
+from klorpy.runtime.limits import LIMITS
 
 #: What the frames of a channel are about. JOIN is the first and LEAVE the last of its direction.
 JOIN: Final = 1
@@ -47,10 +49,25 @@ class ProtocolError(KlorError):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How much may be on its way from one role to another: messages, and bytes of their values."""
+    """How much may be on its way from one role to another: messages, and bytes of their values. One is always allowed.
+
+    >>> Window(frames=8).smaller(Window(size=1000))
+    Window(frames=8, size=1000)
+    """
 
     frames: int = 1024
     size: int = 4 << 20
+
+    def smaller(self, other: Window) -> Window:
+        """What fits into both windows."""
+        return Window(min(self.frames, other.frames), min(self.size, other.size))
+
+
+#: The window of a sender that does not know the receiver's yet.
+CLOSED: Final = Window(0, 0)
+
+#: Bytes by which frames that come too early may exceed the window: those of the longest value.
+_EXCESS: Final = LIMITS.frame
 
 
 class Outgoing:
@@ -105,50 +122,69 @@ class Outgoing:
 class Incoming:
     """The receiver's end."""
 
-    __slots__ = ("_told", "consumed", "duplicates", "early", "expected", "window")
+    __slots__ = ("_size", "_told", "consumed", "duplicates", "early", "expected", "limit", "room", "window")
 
     def __init__(self, window: Window) -> None:
-        self.window = window
         #: All frames below this number have arrived.
         self.expected = 0
         self.consumed = 0
         self.duplicates = 0
         self._told = 0
+        #: Bytes that were consumed since the sender was told.
+        self._size = 0
         #: Frames that came before one that is missing, by number.
         self.early: dict[int, Frame] = {}
+        self.window = window
+        #: Bytes that the sender may still put on the way, and the largest number of a frame. JOIN and LEAVE do not count
+        #: against the window.
+        self.room = window.size
+        self.limit = window.frames + 1
+
+    def agree(self, window: Window) -> None:
+        """Use the window that both ends have agreed on."""
+        self.room += window.size - self.window.size
+        self.limit += window.frames - self.window.frames
+        self.window = window
 
     def arrived(self, frame: Frame) -> list[Frame]:
-        """The frames that are in order now. Raises ProtocolError for one beyond every window."""
+        """The frames that are in order now. Raises ProtocolError for one beyond the window."""
         number = frame.number
-        if number != self.expected or self.early:
-            return self._out_of_order(frame)
-        self.expected = number + 1
-        return [frame]
-
-    def _out_of_order(self, frame: Frame) -> list[Frame]:
-        if frame.number < self.expected or frame.number in self.early:
+        if number < self.expected or number in self.early:
             self.duplicates += 1
             return []
-        # JOIN and LEAVE do not count against the window, so there can be two more.
-        if frame.number > self.consumed + self.window.frames + 2:
-            raise ProtocolError(f"frame {frame.number} came, but only {self.consumed} were consumed")
-        self.early[frame.number] = frame
+        in_order = number == self.expected and not self.early
+        if frame.kind == DATA:
+            # Of frames out of order it is not known which of them made the window full.
+            if number > self.limit or self.room <= (0 if in_order else -_EXCESS):
+                raise ProtocolError(f"frame {number} is beyond the window of {self.window.frames} frames, {self.window.size} bytes")
+            self.room -= len(frame.body)
+        elif number > self.limit:
+            raise ProtocolError(f"frame {number} is beyond the window of {self.window.frames} frames")
+        if in_order:
+            self.expected = number + 1
+            return [frame]
+        self.early[number] = frame
         ready = []
         while (following := self.early.pop(self.expected, None)) is not None:
             ready.append(following)
             self.expected += 1
         return ready
 
-    def consume(self) -> bool:
-        """Count a frame as consumed; whether the sender is to be told now."""
+    def consume(self, size: int) -> bool:
+        """Count a frame of `size` bytes as consumed; whether the sender is to be told now."""
         self.consumed += 1
-        return self.consumed - self._told >= self.window.frames // 2
+        self._size += size
+        return self.consumed - self._told >= self.window.frames // 2 or self._size >= self.window.size // 2
 
     def drop(self) -> None:
         """Count all that has arrived as consumed."""
         self.consumed = self.expected
+        self._size = self.window.size - self.room
 
     def told(self) -> int:
         """What the sender is told: how many frames were consumed."""
         self._told = self.consumed
+        self.limit = self._told + self.window.frames + 1
+        self.room += self._size
+        self._size = 0
         return self.consumed

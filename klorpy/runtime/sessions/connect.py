@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 
@@ -18,16 +19,17 @@ from klorpy.runtime.transports.tls import Identity
 
 @contextlib.asynccontextmanager
 async def host(
-    *, listen: str | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
+    *, listen: str | socket.socket | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
     tls: Identity | None = None, heartbeat: float = 10.0, grace: float = 0.5, window: Window | None = None,
-    sessions: Iterable[str] | None = None,
+    sessions: Iterable[str] | None = None, observers: bool = False,
 ) -> AsyncIterator[Node]:  # fmt: skip
     """This process as a node of sessions: over TCP, or over the NATS server at the URL `nats`.
 
-    Over TCP it listens at `listen` (`host:port`) and connects to `peers`, the addresses of roles; of each two processes
+    Over TCP it listens at `listen` (`host:port`, or a socket that listens) and connects to `peers`, the addresses of roles; of each two processes
     one has to connect to the other. `tls` is its certificate. A connection that is silent for `heartbeat` seconds is
     given up; one that broke may come back within `grace` seconds. `sessions` are all that will be joined, when that is
-    known: others are refused then.
+    known: others are refused then. With `observers`, `klorpy trace` may look on; under TLS with a certificate for the role
+    `observer`.
 
     >>> import anyio, klorpy
     >>> ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
@@ -42,7 +44,7 @@ async def host(
     A noop
     B 5
     """
-    carrier = _carrier(listen, peers, nats, tls, TcpOptions(heartbeat=heartbeat, grace=grace))
+    carrier = _carrier(listen, peers, nats, tls, TcpOptions(heartbeat=heartbeat, grace=grace), observers)
     async with Node(carrier, sessions=sessions, window=window) as node:
         yield node
 
@@ -72,10 +74,11 @@ async def connect(
 
 
 def _carrier(
-    listen: str | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None, options: TcpOptions
-) -> Carrier:
+    listen: str | socket.socket | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None, options: TcpOptions,
+    observers: bool,
+) -> Carrier:  # fmt: skip
     if nats is None:
-        return Tcp(listen=listen, connect=peers, identity=tls, options=options)
+        return Tcp(listen=listen, connect=peers, identity=tls, options=options, observers=observers)
     if listen is not None or peers:
         raise KlorError(
             "a node is reached over NATS, or over TCP, not over both", slug="bad-argument",

@@ -1,7 +1,7 @@
 """What identifies the text of a choreography: two roles that play different texts refuse each other.
 
     choreography  ->  fingerprint            fingerprint(chor)
-    mine, theirs  ->  what differs           differences(mine, theirs)
+    two roles'    ->  what differs           differences(marks)
 
 The fingerprint has one digest for each definition that a run can reach: of its signature and of its form without
 comments and layout. The helper functions of the host language are not part of it: roles may well have their own.
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from klorpy.core.choreography import Choreography, Definition, Site, reachable
+from klorpy.core.types import Role
 
 _TOKEN: Final = re.compile(r'''(?P<string>"(?:[^"\\]|\\.)*")|(?P<comment>;[^\n]*)|(?P<space>[\s,]+)|(?P<word>[()\[\]{}]|[^\s,"()\[\]{};]+)''', re.DOTALL)
 
@@ -42,26 +43,27 @@ def fingerprint(chor: Choreography) -> Fingerprint:
     return Fingerprint(chor.name, str(chor.signature), parts)
 
 
-def differences(mine: Fingerprint, theirs: Fingerprint) -> tuple[str, ...]:
-    """What differs between two fingerprints, in sentences; () when they are equal.
+def differences(marks: Mapping[Role, Fingerprint]) -> tuple[str, ...]:
+    """What differs between the fingerprints of two roles, in sentences that both of them find; () when they are equal.
 
-    >>> mine = Fingerprint("f", "(-> A B)", {"f": b"1", "g": b"2"})
-    >>> differences(mine, Fingerprint("f", "(-> A B)", {"f": b"1", "g": b"3", "h": b"4"}))
-    ('h is reached only there', 'the text of g differs')
+    >>> one = Fingerprint("f", "(-> A B)", {"f": b"1", "g": b"2"})
+    >>> differences({"B": Fingerprint("f", "(-> A B)", {"f": b"1", "g": b"3", "h": b"4"}), "A": one})
+    ('h is reached only by B', 'the text of g differs')
     """
-    if mine == theirs:
+    (a, one), (b, other) = sorted(marks.items())
+    if one == other:
         return ()
     found = []
-    if mine.name != theirs.name:
-        found.append(f"here it is {mine.name}, there {theirs.name}")
-    if mine.signature != theirs.signature:
-        found.append(f"the signature is {mine.signature} here, {theirs.signature} there")
-    for name in mine.parts.keys() | theirs.parts.keys():
-        if name not in theirs.parts:
-            found.append(f"{name} is reached only here")
-        elif name not in mine.parts:
-            found.append(f"{name} is reached only there")
-        elif mine.parts[name] != theirs.parts[name] and (name != mine.name or mine.signature == theirs.signature):
+    if one.name != other.name:
+        found.append(f"{a} plays {one.name}, {b} {other.name}")
+    if one.signature != other.signature:
+        found.append(f"the signature is {one.signature} at {a}, {other.signature} at {b}")
+    for name in one.parts.keys() | other.parts.keys():
+        if name not in other.parts:
+            found.append(f"{name} is reached only by {a}")
+        elif name not in one.parts:
+            found.append(f"{name} is reached only by {b}")
+        elif one.parts[name] != other.parts[name] and (name != one.name or one.signature == other.signature):
             found.append(f"the text of {name} differs")
     return tuple(sorted(found))
 

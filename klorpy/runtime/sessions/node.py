@@ -20,7 +20,9 @@ from anyio.abc import TaskGroup
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.events import describe_error
 from klorpy.core.types import Role
+from klorpy.core.verdicts import Verdict
 from klorpy.runtime.erasure import check_playable
 from klorpy.runtime.sessions.channel import Window
 from klorpy.runtime.sessions.fingerprint import fingerprint, site_keys
@@ -34,6 +36,8 @@ DEADLINE: Final = 30.0
 
 #: Sessions that are remembered after their end.
 _ENDED: Final = 100_000
+#: Sessions that are remembered, which others began before anybody here joined them.
+_EARLY: Final = 10_000
 
 
 class Carrier(Protocol):
@@ -78,7 +82,9 @@ class Node:
         self.woken: list[Waiter] | None = None
         self._servers: dict[Role, _Service] = {}
         #: The latest sessions that were left here: what still comes for them is late, and not the beginning of a new one.
-        self._ended: OrderedDict[tuple[str, Role], None] = OrderedDict()
+        self._ended: OrderedDict[tuple[str, Role], Verdict | None] = OrderedDict()
+        #: The sessions that others began before anybody here joined: a server that comes later plays them, too.
+        self._early: OrderedDict[tuple[str, Role], None] = OrderedDict()
         self._stack = contextlib.AsyncExitStack()
         self._tasks: TaskGroup | None = None
 
@@ -150,6 +156,7 @@ class Node:
             )  # fmt: skip
         seat = Seat(session, role, definition.roles, fingerprint(chor), site_keys(chor), self, self.window)
         self.seats[session, role] = seat
+        self._early.pop((session, role), None)
         seat.observer = self._record if self.observers else None
         for peer in seat.peers.values():
             neighbour = self.seats.get((session, peer.role))
@@ -182,6 +189,9 @@ class Node:
                     tasks.start_soon(self._serve, service, session)
 
                 service.start = start
+                for session, target in list(self._early):
+                    if target == role:
+                        self.awaits(ChannelName(session, "", role))
                 await anyio.sleep_forever()
         finally:
             del self._servers[role]
@@ -194,7 +204,7 @@ class Node:
                     await service.play(seat)
             except Exception as error:
                 # The session has this verdict; the server goes on with the others.
-                log.warning("session %s: %s ended: %s", session, service.role, error)
+                log.warning("session %s: %s ended: %s", session, service.role, describe_error(error))
 
     # --- What the carrier reports -------------------------------------------------------------------------------------
 
@@ -206,11 +216,20 @@ class Node:
                 service.begun.add(name.session)
                 service.start(name.session)
             return True
-        return self.sessions is None or name.session in self.sessions
+        if self.sessions is not None and name.session not in self.sessions:
+            return False
+        self._early[name.session, name.target] = None
+        if len(self._early) > _EARLY:
+            self._early.popitem(last=False)
+        return True
 
     def over(self, name: ChannelName) -> bool:
         """Whether the target of a channel has left its session."""
         return (name.session, name.target) in self._ended
+
+    def verdict(self, name: ChannelName) -> Verdict | None:
+        """The verdict of a session that the target of a channel has left; None when it left in good order."""
+        return self._ended[name.session, name.target]
 
     def peer(self, name: ChannelName) -> Peer | None:
         """The source of a channel, as the seat that is its target sees it."""
@@ -234,7 +253,7 @@ class Node:
 
     def closed(self, seat: Seat) -> None:
         if self.seats.pop((seat.session, seat.role), None) is not None:
-            self._ended[seat.session, seat.role] = None
+            self._ended[seat.session, seat.role] = seat.verdict
             if len(self._ended) > _ENDED:
                 self._ended.popitem(last=False)
         self.carrier.released(seat)

@@ -16,7 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -24,17 +24,21 @@ from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.types import Role
 from klorpy.core.values import show
-from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed
+from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
 from klorpy.runtime.limits import WireError
-from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
+from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
 from klorpy.runtime.sessions.fingerprint import Fingerprint, differences
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.wire import decode, encode
 
 log: Final = logging.getLogger("klorpy.session")
 
+#: Characters of a value that observers see.
+SHOWN: Final = 200
+
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_mark: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes]]).decode
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+_decode_join: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes], _Count, _Count]).decode
 _decode_leave: Final = msgspec.msgpack.Decoder(tuple[str, str, int | None, str, str] | None).decode
 
 
@@ -67,8 +71,15 @@ class Post(Protocol):
 class Record:
     """Something that happened at a role, for whoever observes the session.
 
-    `kind` is one of joined, sent, received and left; `stamp` the role's Lamport clock; `peer` the other role; `number`
-    counts the messages of the channel; `text` is the value as it is shown, or why the role left.
+    `kind` says what `peer`, `number` and `text` are; `stamp` is the role's Lamport clock, `key` names the site.
+
+        joined      text: the choreography and its roles, as `ask [A B]`
+        present     to peer, the messages from the number on are reported: somebody began to observe later
+        sent        to peer, the message of that number of the direction; text: the value as it is shown
+        received    from peer, likewise
+        printed     text: a line that host code wrote
+        left        text: why the session failed, at the role peer; both "" in good order
+        missed      so many records are missing here, since the observer did not keep up
     """
 
     session: str
@@ -94,8 +105,6 @@ class Peer:
         self.role = role
         #: The direction in which the seat sends.
         self.name = ChannelName(seat.session, seat.role, role)
-        self.outgoing = Outgoing(window)
-        self.incoming = Incoming(window)
         #: What arrived and was not received yet.
         self.messages: deque[Frame] = deque()
         self.joined = False
@@ -103,12 +112,24 @@ class Peer:
         #: Who waits for a message, and who for room in the window.
         self.waiter: Waiter | None = None
         self.room: asyncio.Future[None] | None = None
+        self.start_again(window)
+
+    def start_again(self, window: Window) -> None:
+        """Nothing has been sent, and there is no way to the peer."""
+        self.outgoing = Outgoing(CLOSED)
+        self.incoming = Incoming(window)
         #: The carrier's own: how to reach the peer; and what sends a frame there, at least once. While there is no way, the
         #: frames are kept, and sent when there is one.
         self.route: Any = None
         self.post: Callable[[Frame], object] = _keep
         #: What senders wait for while too much is on its way to the peer's process.
         self.crowded: asyncio.Future[None] | None = None
+
+    def agree(self, window: Window) -> None:
+        """Use the window that both ends have agreed on."""
+        self.outgoing.window = window
+        self.incoming.agree(window)
+        _wake(self.room)
 
 
 class Seat:
@@ -123,6 +144,7 @@ class Seat:
     ) -> None:  # fmt: skip
         self.session = session
         self.role = role
+        self.roles = tuple(roles)
         self.mark = mark
         self.verdict: Verdict | None = None
         self.closed = False
@@ -132,8 +154,10 @@ class Seat:
         self.clock = 0
         self.observer: Callable[[Record], None] | None = None
         #: What is known about roles that are not there, for the error.
-        self.notes: list[str] = []
-        self.peers = {other: Peer(self, other, window or Window()) for other in roles if other != role}
+        self.notes: dict[Role, str] = {}
+        self.window = window or Window()
+        self.peers = {other: Peer(self, other, self.window) for other in self.roles if other != role}
+        self._introduction = _encode((mark.name, mark.signature, dict(mark.parts), self.window.frames, self.window.size))
         self._keys = keys
         self._post = post
         self._watchers: list[Callable[[], object]] = []
@@ -144,10 +168,11 @@ class Seat:
 
     def join(self) -> None:
         """Tell the others that the role is played here."""
-        body = _encode((self.mark.name, self.mark.signature, dict(self.mark.parts)))
+        log.info("session %s: %s joins, to play %s", self.session, self.role, self.mark.name)
         for peer in self.peers.values():
-            self._push(peer, JOIN, body)
-        self._observe("joined")
+            self._push(peer, JOIN, self._introduction)
+        if self.observer is not None:
+            self.observer(self._record("joined", text=self._title))
 
     async def assembled(self, deadline: float | None) -> None:
         """Wait until all roles have joined, at most `deadline` seconds. Raises RolesMissing, or SessionFailed."""
@@ -164,6 +189,11 @@ class Seat:
             raise self.error()
         if missing := self.missing:
             raise self._missing(missing, deadline)
+        log.info("session %s: %s begins", self.session, self.role)
+
+    @property
+    def _name(self) -> str:
+        return f"session {self.session} of {self.mark.name}"
 
     @property
     def missing(self) -> tuple[Role, ...]:
@@ -180,22 +210,21 @@ class Seat:
             body = encode(value)
         except KlorError as error:
             raise _at_site(error, site) from None
-        if not peer.outgoing.open:
+        if peer.crowded is not None or not peer.outgoing.open:
             await self._room(peer, site)
-        if peer.crowded is not None:
-            await peer.crowded
         self.step += 1
         self.clock += 1
         peer.post(peer.outgoing.push(DATA, self.clock, self._keys.get(site, b""), body))
         if self.observer is not None:
-            self._observe("sent", peer, site, value)
+            number = peer.outgoing.next - 1
+            self.observer(self._record("sent", peer, number, self._keys.get(site, b""), show(value, SHOWN)))
 
     async def receive(self, source: Role, site: Site) -> Any:
         peer = self.peers.get(source) or self._stranger(source, site)
         if self.verdict is not None or not peer.messages:
             await self._message(peer, site)
         frame = peer.messages.popleft()
-        if peer.incoming.consume():
+        if peer.incoming.consume(len(frame.body)):
             self._post.confirm(peer)
         self.step += 1
         self.clock = max(self.clock, frame.stamp) + 1
@@ -206,12 +235,13 @@ class Seat:
         except WireError as error:
             raise _at_site(error, site) from None
         if self.observer is not None:
-            self._observe("received", peer, site, value)
+            self.observer(self._record("received", peer, frame.number, frame.key, show(value, SHOWN)))
         return value
 
     async def close(self) -> None:
         """Leave in good order: the others still receive what was sent."""
         if not self.closed and self.verdict is None:
+            log.info("session %s: %s leaves", self.session, self.role)
             self._leave(None)
 
     def fail(self, error: BaseException, place: str = "") -> None:
@@ -222,12 +252,14 @@ class Seat:
     def watch(self, cancel: Callable[[], object]) -> None:
         """Call `cancel` when the session fails while its role does something else than to wait for a message."""
         self._watchers.append(cancel)
+        if self.verdict is not None:
+            cancel()
 
     def error(self) -> SessionFailed:
         """The error of a session that has failed, for its role."""
         assert self.verdict is not None
         peer, site = self._at or (None, None)
-        return session_failed(self.session, self.mark.name, self.verdict, self.role, peer.role if peer else None, site)
+        return session_failed(self._name, self.verdict, self.role, peer.role if peer else None, site)
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
@@ -248,14 +280,18 @@ class Seat:
         self._at = None
 
     async def _room(self, peer: Peer, site: Site) -> None:
+        """Wait until the window has room for a message, and the connection, too."""
         self._at = (peer, site)
-        while not peer.outgoing.open:
-            peer.room = asyncio.get_running_loop().create_future()
-            try:
-                await peer.room
-            finally:
-                peer.room = None
-            if self.verdict is not None or peer.left:
+        while (crowded := peer.crowded) is not None or not peer.outgoing.open:
+            if crowded is not None:
+                await asyncio.wait((crowded,))
+            else:
+                peer.room = asyncio.get_running_loop().create_future()
+                try:
+                    await peer.room
+                finally:
+                    peer.room = None
+            if self.verdict is not None or self.closed or peer.left:
                 raise self._unable(peer, site)
         self._at = None
 
@@ -264,9 +300,13 @@ class Seat:
     def arrived(self, peer: Peer, frame: Frame) -> None:
         """A frame of the peer arrived, perhaps again, perhaps too early."""
         incoming = peer.incoming
-        if frame[0] == DATA and frame[1] == incoming.expected and peer.joined and not (self.closed or incoming.early):
+        if (
+            frame[0] == DATA and frame[1] == incoming.expected and peer.joined and not (self.closed or incoming.early)
+            and incoming.room > 0 and frame[1] <= incoming.limit
+        ):  # fmt: skip
             # What nearly always happens, without a detour.
             incoming.expected += 1
+            incoming.room -= len(frame[4])
             peer.messages.append(frame)
             if peer.waiter is not None:
                 self._post.wake(peer.waiter)
@@ -286,23 +326,29 @@ class Seat:
             self._fail(Verdict(peer.role, str(error), slug="protocol-error"))
         _wake(peer.room)
 
-    def lost(self, peer: Peer, reason: str) -> None:
-        """There is no way to the peer any more, and there will be none."""
-        if not peer.left:
-            self._fail(Verdict(peer.role, reason, slug="peer-lost"))
-
-    def refused(self, peer: Peer, slug: str, reason: str) -> None:
-        """The peer's process does not let this role in."""
-        if slug == "unknown-session":
-            self.notes.append(reason)
+    def lost(self, peer: Peer, reason: str, slug: str = "peer-lost") -> None:
+        """There is no way to the peer any more, and there will be none to the process that it was in."""
+        if peer.left or self.closed:
+            return
+        if peer.joined:
+            self._fail(Verdict(peer.role, reason, slug=slug))
         else:
-            self._fail(Verdict(self.role, reason, slug=slug))
+            # It may still come, from another process perhaps, which knows of nothing that went there.
+            peer.start_again(self.window)
+            self._push(peer, JOIN, self._introduction)
+
+    def refused(self, peer: Peer, slug: str, reason: str, verdict: Verdict | None = None) -> None:
+        """The peer's process does not let this role in; `verdict` is that of the session if it has ended there."""
+        if slug == "unknown-session":
+            self.notes[peer.role] = reason
+        elif not peer.left:
+            self._fail(verdict or Verdict(peer.role if slug == "peer-lost" else self.role, reason, slug=slug))
 
     def _take(self, peer: Peer, frame: Frame) -> None:
         if self.closed:
             # Nobody will receive it; the sender need not keep it.
             peer.left = peer.left or frame.kind == LEAVE
-            peer.incoming.consume()
+            peer.incoming.consume(len(frame.body) if frame.kind == DATA else 0)
             self._post.confirm(peer)
             return
         if not peer.joined and frame.kind != JOIN:
@@ -313,7 +359,7 @@ class Seat:
                 self._post.wake(peer.waiter)
             return
         self.clock = max(self.clock, frame.stamp)
-        peer.incoming.consume()
+        peer.incoming.consume(0)
         if frame.kind == JOIN:
             self._joined(peer, frame.body)
         else:
@@ -321,11 +367,15 @@ class Seat:
         self._post.confirm(peer)
 
     def _joined(self, peer: Peer, body: bytes) -> None:
-        theirs = Fingerprint(*_decode_mark(body))
+        name, signature, parts, frames, size = _decode_join(body)
+        theirs = Fingerprint(name, signature, parts)
         peer.joined = True
-        if found := differences(self.mark, theirs):
-            cause = f"{peer.role} and {self.role} play different choreographies: {'; '.join(found)}"
-            self._fail(Verdict(peer.role, cause, slug="different-choreography"))
+        peer.agree(self.window.smaller(Window(frames, size)))
+        if found := differences({self.role: self.mark, peer.role: theirs}):
+            # Both sides find the same, in the same words: so there is one verdict.
+            first, second = sorted((self.role, peer.role))
+            cause = f"{first} and {second} play different choreographies: {'; '.join(found)}"
+            self._fail(Verdict(first, cause, slug="different-choreography"))
         elif not self.missing:
             _wake(self._assembled)
 
@@ -344,7 +394,7 @@ class Seat:
         if self.verdict is not None or self.closed:
             return
         self.verdict = verdict
-        log.info("session %s: %s ends: %s", self.session, self.role, verdict)
+        log.info("session %s: %s fails: %s", self.session, self.role, verdict)
         self._leave(verdict)
         if not self._wake_all():
             for cancel in self._watchers:
@@ -362,39 +412,42 @@ class Seat:
 
     def _leave(self, verdict: Verdict | None) -> None:
         self.closed = True
-        body = _encode(
-            None if verdict is None else (verdict.role, verdict.cause, verdict.step, verdict.place, verdict.slug)
-        )
+        body = _encode(verdict and as_tuple(verdict))
         for peer in self.peers.values():
             peer.incoming.drop()
             self._post.confirm(peer)
             self._push(peer, LEAVE, body)
-        self._observe("left", text=str(verdict or ""))
+        if self.observer is not None:
+            role, cause = (verdict.role, verdict.cause) if verdict else ("", "")
+            self.observer(Record(self.session, self.role, self.clock, "left", role, text=cause))
         self._post.closed(self)
 
     def _push(self, peer: Peer, kind: int, body: bytes) -> None:
         self.clock += 1
         peer.post(peer.outgoing.push(kind, self.clock, b"", body))
 
-    def _observe(self, kind: str, peer: Peer | None = None, site: Site | None = None, value: Any = None, text: str = "") -> None:
-        if self.observer is None:
-            return
-        from_peer = kind == "received"
-        number = 0 if peer is None else peer.incoming.consumed - 1 if from_peer else peer.outgoing.next - 1
-        key = b"" if site is None else self._keys.get(site, b"")
-        if peer is not None:
-            text = show(value, 200)
-        self.observer(Record(self.session, self.role, self.clock, kind, peer.role if peer else "", number, key, text))
+    # --- For observers ------------------------------------------------------------------------------------------------
+
+    def present(self) -> list[Record]:
+        """Where the role is, for an observer who was not there from the beginning."""
+        return [
+            self._record("joined", text=self._title),
+            *(self._record("present", peer, peer.outgoing.next) for peer in self.peers.values()),
+        ]
+
+    @property
+    def _title(self) -> str:
+        return f"{self.mark.name} [{' '.join(self.roles)}]"
+
+    def _record(self, kind: str, peer: Peer | None = None, number: int = 0, key: bytes = b"", text: str = "") -> Record:
+        return Record(self.session, self.role, self.clock, kind, peer.role if peer else "", number, key, text)
 
     # --- Errors -------------------------------------------------------------------------------------------------------
 
     def _unable(self, peer: Peer, site: Site) -> KlorError:
         """Why an operation with `peer` cannot be done; makes it the verdict when there is none yet."""
         if self.verdict is None and self.closed:
-            return KlorError(site.diagnostic(
-                "peer-closed", f"{self.role} has left session {self.session}, but is at {site}",
-                "the transport of a role is used up when its session has been closed",
-            ))  # fmt: skip
+            return transport_closed(self.role, self._name, site)
         if self.verdict is None:
             self._fail(Verdict(peer.role, f"it left while {self.role} still needs it", None, str(site), "peer-lost"))
         self._at = (peer, site)
@@ -406,7 +459,7 @@ class Seat:
         return RolesMissing(
             Diagnostic(
                 "roles-missing", f"session {self.session} of {self.mark.name} did not begin: {what} within {deadline:g} s",
-                notes=tuple(self.notes),
+                notes=tuple(self.notes[role] for role in missing if role in self.notes),
                 help="start them with the same session name, and see that of each two processes one connects to the other",
             ),
             missing,
@@ -428,6 +481,11 @@ class Seat:
             f"{self.role} waits at {site}, but {source} sent a message of {sent_at}",
             help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
         )
+
+
+def as_tuple(verdict: Verdict) -> tuple[str, str, int | None, str, str]:
+    """A verdict as it is sent."""
+    return verdict.role, verdict.cause, verdict.step, verdict.place, verdict.slug
 
 
 def _keep(frame: Frame) -> None:

@@ -16,7 +16,11 @@ import anyio.lowlevel
 from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
+from klorpy.core.verdicts import PeerLost, SessionFailed, Verdict, session_failed, transport_closed
 from klorpy.runtime.copying import copied
+
+#: The name of PeerLost before there were sessions.
+PeerClosed = PeerLost
 
 
 class _Channel:
@@ -33,9 +37,13 @@ class _Channel:
     def put(self, site: Site, value: Any) -> None:
         self._change(lambda: self.messages.append((site, value)))
 
-    def close(self) -> None:
+    def close(self, *, drop: bool = False) -> None:
+        """There will be no more messages; those that nobody has received may be dropped."""
+
         def close() -> None:
             self.closed = True
+            if drop:
+                self.messages.clear()
 
         self._change(close)
 
@@ -55,23 +63,25 @@ class _Channel:
                 if self.closed:
                     return None
                 arrived = anyio.Event()
-                self._wake = _waker(arrived)
+                self._wake = _from_any_thread(arrived.set)
             await arrived.wait()
 
 
-def _waker(event: anyio.Event) -> Callable[[], object]:
-    """A function that sets `event` from any thread. To be called in the event's own loop."""
+def _from_any_thread(function: Callable[[], object]) -> Callable[[], object]:
+    """A function that has `function` called in the loop that runs now, from any thread."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # another kind of loop; trio's token does it
-        return partial(anyio.lowlevel.current_token().native_token.run_sync_soon, event.set)  # type: ignore[attr-defined]
-    return partial(_set_soon, loop, event)
+        soon: Callable[..., object] = anyio.lowlevel.current_token().native_token.run_sync_soon  # type: ignore[attr-defined]
+    else:
+        soon = loop.call_soon_threadsafe
+    return partial(_call_soon, soon, function)
 
 
-def _set_soon(loop: asyncio.AbstractEventLoop, event: anyio.Event) -> None:
+def _call_soon(soon: Callable[..., object], function: Callable[[], object]) -> None:
     # A loop that is closed has nobody left who waits.
     with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(event.set)
+        soon(function)
 
 
 class MemoryNetwork:
@@ -100,9 +110,14 @@ class MemoryNetwork:
                 help="give the roles of the choreography: MemoryNetwork(chor.roles)",
             )  # fmt: skip
         self.roles = tuple(roles)
+        #: Why the run failed, for all roles; None while it has not.
+        self.verdict: Verdict | None = None
         self._channels = {
             (source, target): _Channel() for source in self.roles for target in self.roles if source != target
         }
+        self._left: set[Role] = set()
+        self._lock = threading.Lock()
+        self._watchers: list[tuple[Role, Callable[[], object]]] = []
 
     def endpoint(self, role: Role) -> MemoryTransport:
         """The transport of one role. Raises KlorError `role-not-part` for a role that the network does not have."""
@@ -114,33 +129,51 @@ class MemoryNetwork:
             )
         return MemoryTransport(self, role)
 
-
-class PeerClosed(KlorError):
-    """The other role has closed its end, and everything that it sent was received."""
-
-    __module__ = "klorpy"
-
-    default_slug = "peer-closed"
+    def _fail(self, verdict: Verdict) -> None:
+        """End the run everywhere with this verdict, unless there is one already."""
+        with self._lock:
+            if self.verdict is not None:
+                return
+            self.verdict = verdict
+            watchers, self._watchers = self._watchers, []
+        for channel in self._channels.values():
+            channel.close(drop=True)
+        for role, cancel in watchers:
+            # Who fails is about to raise its own error.
+            if role != verdict.role:
+                cancel()
 
 
 class MemoryTransport:
-    """One role's end of a MemoryNetwork."""
+    """One role's end of a MemoryNetwork. The run has one verdict: the first failure ends it for all roles."""
 
     def __init__(self, network: MemoryNetwork, role: Role) -> None:
-        self._channels = network._channels
+        self.network = network
         self.role = role
+        #: Messages sent and received.
+        self.step = 0
+        self._channels = network._channels
+        #: Where the role waits.
+        self._at: tuple[Role, Site] | None = None
+
+    # --- The three verbs ----------------------------------------------------------------------------------------------
 
     async def send(self, target: Role, value: Any, site: Site) -> None:
         channel = self._channel(self.role, target, site)
         if channel.closed:
-            raise self._gone(target, site)
+            raise self._unable(target, site)
         channel.put(site, copied(value, site))
+        self.step += 1
 
     async def receive(self, source: Role, site: Site) -> Any:
-        message = await self._channel(source, self.role, site).take()
+        channel = self._channel(source, self.role, site)
+        self._at = (source, site)
+        message = None if self.role in self.network._left else await channel.take()
         if message is None:
-            raise self._gone(source, site)
+            raise self._unable(source, site)
+        self._at = None
         sent_at, value = message
+        self.step += 1
         if sent_at is not site:
             raise KlorError(
                 site.diagnostic(
@@ -152,9 +185,48 @@ class MemoryTransport:
         return value
 
     async def close(self) -> None:
+        """Leave in good order: the others still receive what was sent."""
+        self._leave()
+
+    # --- A session ----------------------------------------------------------------------------------------------------
+
+    def fail(self, error: BaseException, place: str = "") -> None:
+        """Leave because the role failed, at `place` of the text: the run has failed, for everybody."""
+        if self.role not in self.network._left:
+            self.network._fail(Verdict.of(self.role, error, self.step, place))
+            self._leave()
+
+    def watch(self, cancel: Callable[[], object]) -> None:
+        """Call `cancel`, in the loop that runs now, when the run fails at another role."""
+        with self.network._lock:
+            if self.network.verdict is None:
+                self.network._watchers.append((self.role, _from_any_thread(cancel)))
+                return
+        cancel()
+
+    def error(self) -> SessionFailed:
+        """The error of a run that has failed, for this role."""
+        assert self.network.verdict is not None
+        peer, site = self._at or (None, None)
+        return session_failed("the run", self.network.verdict, self.role, peer, site)
+
+    # --- Leaving ------------------------------------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        with self.network._lock:
+            self.network._left.add(self.role)
+            self.network._watchers = [entry for entry in self.network._watchers if entry[0] != self.role]
         for pair, channel in self._channels.items():
             if self.role in pair:
                 channel.close()
+
+    def _unable(self, other: Role, site: Site) -> KlorError:
+        """Why an operation with `other` cannot be done; makes it the verdict when there is none yet."""
+        if self.network.verdict is None and self.role in self.network._left:
+            return transport_closed(self.role, "the run", site)
+        self._at = (other, site)
+        self.network._fail(Verdict(other, f"it left while {self.role} still needs it", None, str(site), "peer-lost"))
+        return self.error()
 
     def _channel(self, source: Role, target: Role, site: Site) -> _Channel:
         channel = self._channels.get((source, target))
@@ -168,12 +240,3 @@ class MemoryTransport:
                 )
             )
         return channel
-
-    def _gone(self, role: Role, site: Site) -> PeerClosed:
-        return PeerClosed(
-            site.diagnostic(
-                "peer-closed",
-                f"{role} has left, but {self.role} still needs it at {site}",
-                "look at how the other role ended: it may have failed",
-            )
-        )

@@ -1,19 +1,21 @@
 """Sessions over TCP: connections between processes, each of which carries all sessions of the two.
 
 Of each two processes one listens and the other connects; either may come first. A connection begins with a HELLO of each
-side: the version of the protocol, an identity of the process, and how far it has received what the other sent. After
-that each side names the directions of roles that it sends in (OPEN) and sends numbered frames in them. When a connection breaks, it
-is made again within the grace period, and both sides send what the other lacks; after it, the roles of the other process
-are lost.
+side: the version of the protocol and an identity of the process. Then each side says how far it has received what the
+other sent (RESUME), names the directions of roles that it sends in (OPEN) and sends numbered frames in them. When a
+connection breaks, it is made again within the grace period, and both sides send what the other lacks; after it, the
+roles of the other process are lost. They are lost at once when it sends what the protocol does not allow.
 
 A frame is a length of four bytes, the kind, and what belongs to the kind:
 
     JOIN, DATA, LEAVE    direction:4  number:8  stamp:8  length of key:1  key  body
     OPEN                 direction:4  [session, source, target]
     CONSUMED, RESEND     direction:4  count:8
-    REFUSE               direction:4  [slug, reason]
-    HELLO                [version, identity, [[session, source, target, received, consumed], …]]
+    REFUSE               direction:4  [slug, reason, verdict or nil]
+    HELLO                [version, identity]
+    RESUME               [[session, source, target, received, consumed], …]
     PING, BYE, BYE_TOO   nothing
+    OBSERVE, TRACE       see observing.py
 
 With TLS both sides show a certificate, and a process may speak only for the roles that its certificate names.
 """
@@ -25,10 +27,10 @@ import logging
 import secrets
 import socket
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, TypeAlias, cast
 
 import anyio
 import msgspec
@@ -36,10 +38,13 @@ from anyio.abc import TaskGroup
 
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
+from klorpy.core.verdicts import Verdict
+from klorpy.runtime.limits import LIMITS
 from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, ProtocolError
 from klorpy.runtime.sessions.node import Node
-from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat
+from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat, as_tuple
 from klorpy.runtime.sessions.waiting import Waiter
+from klorpy.runtime.transports.observing import OBSERVE, OBSERVER, Observers
 from klorpy.runtime.transports.tls import Identity, certified_roles
 
 log: Final = logging.getLogger("klorpy.tcp")
@@ -54,6 +59,7 @@ HELLO: Final = 8
 PING: Final = 9
 BYE: Final = 10
 BYE_TOO: Final = 11
+RESUME: Final = 12
 
 _NUMBERED: Final = struct.Struct(">IBIQQB")
 _HEADER: Final = _NUMBERED.size
@@ -73,10 +79,13 @@ _PARKED: Final = 10_000
 _LINGER: Final = 5.0
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_hello: Final = msgspec.msgpack.Decoder(tuple[int, bytes, list[tuple[str, str, str, int, int]]]).decode
-_decode_version: Final = msgspec.msgpack.Decoder(list[Any]).decode
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+_decode_hello: Final = msgspec.msgpack.Decoder(tuple[int, Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]]).decode
+_decode_version: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_decode_number: Final = msgspec.msgpack.Decoder(int).decode
+_decode_positions: Final = msgspec.msgpack.Decoder(list[tuple[str, str, str, _Count, _Count]]).decode
 _decode_name: Final = msgspec.msgpack.Decoder(tuple[str, str, str]).decode
-_decode_refusal: Final = msgspec.msgpack.Decoder(tuple[str, str]).decode
+_decode_refusal: Final = msgspec.msgpack.Decoder(tuple[str, str, tuple[str, str, int | None, str, str] | None]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,7 @@ class TcpOptions:
 
     heartbeat: float = 10.0
     grace: float = 0.5
-    frame: int = 16 << 20
+    frame: int = LIMITS.frame + 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -126,7 +135,7 @@ class _Inbound:
 
     name: ChannelName
     peer: Peer | None = None
-    #: Nobody will take what comes: the direction was refused, or its session is over.
+    #: The sender has left, before anybody joined here.
     dead: bool = False
 
 
@@ -164,15 +173,17 @@ class _Remote:
 class Tcp:
     """The carrier over TCP: listens at `listen`, and connects to the processes that play the roles of `connect`.
 
-    `ports` are the ports that it listens on, once it has started.
+    `listen` may be a socket that listens already, for those who must know the port before there is a process. With
+    `observers`, connections may ask to be told what happens here; under TLS, those with a certificate for the role
+    `observer`. `ports` are the ports that it listens on, once it has started.
     """
 
     def __init__(
-        self, *, listen: str | Address | None = None, connect: Mapping[Role, str | Address] | None = None,
-        identity: Identity | None = None, options: TcpOptions | None = None,
+        self, *, listen: str | Address | socket.socket | None = None, connect: Mapping[Role, str | Address] | None = None,
+        identity: Identity | None = None, options: TcpOptions | None = None, observers: bool = False,
     ) -> None:  # fmt: skip
         self.options = options or TcpOptions()
-        self.listen = None if listen is None else Address.parse(listen)
+        self.listen = listen if listen is None or isinstance(listen, socket.socket) else Address.parse(listen)
         self.identity = secrets.token_bytes(16)
         self.ports: tuple[int, ...] = ()
         self.remotes: dict[bytes, _Remote] = {}
@@ -180,21 +191,32 @@ class Tcp:
         for role, address in (connect or {}).items():
             self._targets.setdefault(Address.parse(address), set()).add(str(role))
         self._tls = identity
+        self._observable = observers
+        self._observers: Observers | None = None
         self._links: set[Link] = set()
         self._server: asyncio.Server | None = None
         self._stopping = False
+        self.stopped = False
+        #: What was said of connections that we made and that came to nothing.
+        self._told: set[str] = set()
         self.node: Node
 
     # --- The carrier --------------------------------------------------------------------------------------------------
 
     async def start(self, node: Node, tasks: TaskGroup) -> None:
         self.node = node
+        if self._observable:
+            self._observers = Observers(node)
         if self.listen is not None:
             context = self._tls.server() if self._tls else None
+            loop = asyncio.get_running_loop()
             try:
-                self._server = await asyncio.get_running_loop().create_server(
-                    lambda: Link(self, None), self.listen.host, self.listen.port, ssl=context
-                )
+                if isinstance(self.listen, socket.socket):
+                    self._server = await loop.create_server(lambda: Link(self, None), sock=self.listen, ssl=context)
+                else:
+                    self._server = await loop.create_server(
+                        lambda: Link(self, None), self.listen.host, self.listen.port, ssl=context
+                    )
             except OSError as error:
                 raise KlorError(
                     f"cannot listen at {self.listen}: {error.strerror or error}", slug="bad-argument",
@@ -206,22 +228,29 @@ class Tcp:
         tasks.start_soon(self._beat)
 
     async def stop(self) -> None:
+        if self._observers is not None and self._server is not None:
+            await self._observers.wait()
         self._stopping = True
         if self._server is not None:
             self._server.close()
         loop = asyncio.get_running_loop()
         farewells = []
         for remote in self.remotes.values():
-            if not remote.left:
+            link = remote.link
+            if link is not None and self._observers is not None and link in self._observers:
+                # It is told everything, but nobody waits for it.
+                link.plain(BYE)
+            elif not remote.left:
                 remote.said_bye = loop.create_future()
                 farewells.append(remote.said_bye)
-                if remote.link is not None:
-                    remote.link.plain(BYE)
+                if link is not None:
+                    link.plain(BYE)
         if farewells:
             await asyncio.wait(farewells, timeout=_LINGER)
         for remote in self.remotes.values():
             if remote.expiry is not None:
                 remote.expiry.cancel()
+        self.stopped = True
         links = list(self._links)
         for link in links:
             link.close()
@@ -268,6 +297,7 @@ class Tcp:
                     server_hostname="" if context else None,
                 )  # fmt: skip
             except OSError as error:  # also a refused certificate
+                self._note(roles, f"cannot connect to {address}: {error.strerror or error}")
                 if not told:
                     log.info("cannot connect to %s yet: %s", address, error)
                     told = True
@@ -275,8 +305,15 @@ class Tcp:
                 told = False
                 if await link.closed:
                     pause = 0.02
+                elif link.instead is not None:
+                    await asyncio.shield(link.instead.closed)
             await anyio.sleep(pause)
             pause = min(2 * pause, 1.0)
+
+    def _note(self, roles: frozenset[Role], text: str) -> None:
+        """Remember why `roles` are not there, for the error."""
+        for seat in self.node.seats.values():
+            seat.notes |= dict.fromkeys(roles, text)
 
     async def _beat(self) -> None:
         """Give up connections that are silent, and do not be silent."""
@@ -293,10 +330,10 @@ class Tcp:
 
     def greeted(self, link: Link, body: bytes) -> None:
         """The HELLO of the other side. Raises ProtocolError when we cannot work together."""
-        version = _decode_version(body)[:1]
-        if version != [VERSION]:
-            raise ProtocolError(f"it speaks version {version[0] if version else '?'} of the protocol, not {VERSION}")
-        _, identity, positions = _decode_hello(body)
+        version = next(map(_decode_number, _decode_version(body)), None)
+        if version != VERSION:
+            raise ProtocolError(f"it speaks version {version} of the protocol, not {VERSION}")
+        _, identity = _decode_hello(body)
         if identity == self.identity:
             raise ProtocolError("this process is connected to itself")
         certified = certified_roles(link.certificate) if self._tls else None
@@ -307,44 +344,54 @@ class Tcp:
             remote = self.remotes[identity] = _Remote(identity, certified)
         elif remote.certified != certified:
             raise ProtocolError("it claims the identity of another process")
-        elif remote.link is not None and not self._prefers(link, identity):
-            raise ProtocolError("there is a connection already")
+        elif remote.link is not None and not self._prefers(link, remote.link, identity):
+            # Both connected to each other. This connection goes; whoever made it need not try again while the other lasts.
+            remote.expected |= link.roles or set()
+            link.instead = remote.link
+            link.close()
+            return
         before, remote.link = remote.link, link
         if before is not None:
-            before.close()
+            before.abort("there is a newer connection")
+            self._pause(remote)
         link.remote = remote
         remote.expected |= link.roles or set()
         if remote.expiry is not None:
             remote.expiry.cancel()
             remote.expiry = None
-        self._resume(remote, link, positions)
-        if remote.said_bye is not None:
-            link.plain(BYE)
-
-    def _prefers(self, link: Link, identity: bytes) -> bool:
-        """Of two connections between two processes both keep the one that the smaller identity made."""
-        return (link.roles is not None) == (self.identity < identity)
-
-    def _resume(self, remote: _Remote, link: Link, positions: Iterable[tuple[str, str, str, int, int]]) -> None:
-        """Send what the other side lacks, and find ways for the roles that it is said to play."""
-        reached = {ChannelName(*name): (received, consumed) for *name, received, consumed in positions}
-        for number, peer in list(remote.ways.items()):
-            received, consumed = reached.get(peer.name, (0, 0))
-            peer.seat.consumed(peer, consumed)
-            self._introduce(link, number, peer, received)
+        log.info("%s is made", link)
+        link.body(RESUME, _encode(self._positions(remote)))
         for seat in list(self.node.seats.values()):
             for peer in seat.peers.values():
                 if peer.route is None and peer.role in remote.expected:
                     self._bind(remote, peer)
+        if remote.said_bye is not None:
+            link.plain(BYE)
 
-    def positions(self) -> list[tuple[str, str, str, int, int]]:
-        """How far this process has received, for a HELLO."""
+    def _prefers(self, link: Link, before: Link, identity: bytes) -> bool:
+        """Of two connections between two processes both keep the later one, or the one that the smaller identity made."""
+        if (link.roles is None) == (before.roles is None):
+            return True
+        return (link.roles is not None) == (self.identity < identity)
+
+    def _positions(self, remote: _Remote) -> list[tuple[str, str, str, int, int]]:
+        """How far this process has received what `remote` sent."""
         return [
-            (*inbound.name, inbound.peer.incoming.expected, inbound.peer.incoming.consumed)
-            for remote in self.remotes.values()
+            (*inbound.name, inbound.peer.incoming.expected, inbound.peer.incoming.told())
             for inbound in remote.inbound.values()
             if inbound.peer is not None
         ]
+
+    def resumed(self, link: Link, remote: _Remote, body: bytes) -> None:
+        """The other side has said how far it has received: send it what it lacks."""
+        reached = {ChannelName(*name): (received, consumed) for *name, received, consumed in _decode_positions(body)}
+        for number, peer in list(remote.ways.items()):
+            if peer.post is not _keep:
+                continue  # it was opened after the connection was made
+            received, consumed = reached.get(peer.name, (0, 0))
+            peer.seat.consumed(peer, consumed)
+            self._introduce(link, number, peer, received)
+            self._tidy(peer)
 
     def _bind(self, remote: _Remote, peer: Peer) -> None:
         """Reach a peer through `remote` from now on."""
@@ -378,29 +425,67 @@ class Tcp:
     def broke(self, link: Link, reason: str) -> None:
         """A connection has ended."""
         self._links.discard(link)
+        if self._observers is not None:
+            self._observers.remove(link)
         remote = link.remote
         if remote is None or remote.link is not link:
             return
         remote.link = None
+        self._pause(remote)
+        grace = self.options.grace
+        log.info("%s has ended: %s", link, reason)
+        if remote.left or remote.said_bye is not None or grace <= 0:
+            self._lose(remote, reason)
+        else:
+            # What the operating system calls it differs from process to process; the verdict should not.
+            if not link.given_up:
+                reason = f"the connection broke, and did not come back within {grace:g} s"
+            remote.expiry = asyncio.get_running_loop().call_later(grace, self._lose, remote, reason)
+
+    def _pause(self, remote: _Remote) -> None:
+        """There is no way to the other process at the moment."""
         for peer in remote.ways.values():
             peer.post = _keep
             peer.crowded = None
-        if remote.left or self.options.grace <= 0 or remote.said_bye is not None:
-            self._lose(remote, reason)
-        else:
-            log.info("%s; waiting %g s for it to come back", reason, self.options.grace)
-            remote.expiry = asyncio.get_running_loop().call_later(self.options.grace, self._lose, remote, reason)
 
-    def _lose(self, remote: _Remote, reason: str) -> None:
+    def _lose(self, remote: _Remote, reason: str, slug: str = "peer-lost") -> None:
         self.remotes.pop(remote.identity, None)
+        remote.link = None
         if remote.said_bye is not None and not remote.said_bye.done():
             remote.said_bye.set_result(None)
-        for peer in list(remote.ways.values()):
-            if not peer.seat.closed:
-                peer.seat.lost(peer, reason)
+        peers = list(remote.ways.values())
         remote.ways.clear()
+        for peer in peers:
+            peer.post = _keep
+            peer.crowded = None
+            peer.seat.lost(peer, reason, slug)
+
+    def misbehaved(self, link: Link, error: Exception) -> None:
+        """A connection on which came what the protocol does not allow. Its process is not listened to any more."""
+        remote, text = link.remote, str(error)
+        if link.roles is not None and remote is None:
+            # We try again, as the process there may be replaced by a better one; once is enough to say so.
+            self._note(link.roles, f"{link}: {text}")
+            if text in self._told:
+                return
+            self._told.add(text)
+        log.warning("%s is given up: %s", link, text)
+        if remote is not None and remote.link is link:
+            self._lose(remote, f"it sent what is not allowed: {text}", "protocol-error")
 
     # --- Frames -------------------------------------------------------------------------------------------------------
+
+    def observed(self, link: Link, remote: _Remote, body: bytes) -> None:
+        """Somebody asks to observe."""
+        if self._observers is None:
+            refusal = ("bad-argument", "this process does not let itself be observed", None)
+        elif remote.certified is not None and OBSERVER not in remote.certified:
+            refusal = ("not-certified", f"the certificate is not for the role {OBSERVER}", None)
+        else:
+            self._observers.add(link, body)
+            return
+        log.warning("%s is refused: %s", link, refusal[1])
+        link.directed(REFUSE, 0, _encode(refusal))
 
     def directed(self, link: Link, remote: _Remote, kind: int, number: int, body: bytes) -> None:
         """A frame about a direction. Raises ProtocolError."""
@@ -408,10 +493,10 @@ class Tcp:
             self._open(link, remote, number, ChannelName(*_decode_name(body)))
         elif kind == REFUSE:
             peer = remote.ways.get(number)
-            slug, reason = _decode_refusal(body)
-            log.warning("refused: %s", reason)
-            if peer is not None:
-                peer.seat.refused(peer, slug, reason)
+            slug, reason, verdict = _decode_refusal(body)
+            if peer is not None and not (peer.seat.closed or peer.left):
+                log.info("refused: %s", reason)
+                peer.seat.refused(peer, slug, reason, verdict and Verdict(*verdict))
         elif kind in (CONSUMED, RESEND) and len(body) == 8:
             peer = remote.ways.get(number)
             count = int.from_bytes(body, "big")
@@ -435,19 +520,26 @@ class Tcp:
         inbound = remote.inbound[number] = _Inbound(name)
         remote.opened = max(remote.opened, number)
         if remote.certified is not None and name.source not in remote.certified:
-            self._refuse(link, inbound, number, "not-certified", f"the certificate is not for the role {name.source}")
+            log.warning("%s is refused: its certificate is not for the role %s", link, name.source)
+            self._refuse(link, remote, number, "not-certified", f"its certificate is not for the role {name.source}")
         elif (peer := self.node.peer(name)) is not None:
             self._claim(link, remote, number, inbound, peer)
         elif self.node.over(name):
-            inbound.dead = True
+            self._refuse(link, remote, number, "peer-lost", "it has left the session", self.node.verdict(name))
         elif not self.node.awaits(name):
-            self._refuse(
-                link, inbound, number, "unknown-session", f"{name.target} is not played in session {name.session!r} here"
-            )
-        elif len(remote.parked) >= _PARKED:
-            raise ProtocolError(f"it began more than {_PARKED} sessions that nobody joined")
+            text = f"the process that it connects to does not play {name.target} in session {name.session!r}"
+            self._refuse(link, remote, number, "unknown-session", text)
         else:
-            remote.parked[name] = number
+            self._park(remote, name, number)
+
+    def _park(self, remote: _Remote, name: ChannelName, number: int) -> None:
+        """Remember a direction until somebody joins here. Those whose sender has left again make room when it is scarce."""
+        if len(remote.parked) >= _PARKED:
+            other = next((other for other, at in remote.parked.items() if remote.inbound[at].dead), None)
+            if other is None:
+                raise ProtocolError(f"it began more than {_PARKED} sessions that nobody joined")
+            del remote.inbound[remote.parked.pop(other)]
+        remote.parked[name] = number
 
     def _claim(self, link: Link, remote: _Remote, number: int, inbound: _Inbound, peer: Peer) -> None:
         """The other process says that it plays `peer`."""
@@ -460,29 +552,32 @@ class Tcp:
             way.back = number
             self.confirm(peer)
         else:
-            self._refuse(
-                link, inbound, number, "role-taken",
-                f"{inbound.name.source} of session {inbound.name.session!r} is played by another process",
-            )  # fmt: skip
+            text = f"{inbound.name.source} of session {inbound.name.session!r} is played by another process"
+            log.warning("%s is refused: %s", link, text)
+            self._refuse(link, remote, number, "role-taken", text)
 
-    def _refuse(self, link: Link, inbound: _Inbound, number: int, slug: str, reason: str) -> None:
-        log.warning("%s is refused: %s", link, reason)
-        inbound.dead = True
-        link.directed(REFUSE, number, _encode((slug, reason)))
+    def _refuse(
+        self, link: Link, remote: _Remote, number: int, slug: str, reason: str, verdict: Verdict | None = None
+    ) -> None:
+        """Nobody will take what comes in a direction: it is forgotten."""
+        remote.inbound.pop(number, None)
+        link.directed(REFUSE, number, _encode((slug, reason, verdict and as_tuple(verdict))))
 
     def numbered(self, link: Link, remote: _Remote, number: int, frame: Frame) -> None:
         """A frame of a direction. Raises ProtocolError."""
         inbound = remote.inbound.get(number)
-        if inbound is not None and inbound.peer is not None:
+        if inbound is None:
+            if number > remote.opened:
+                raise ProtocolError(f"direction {number} was never opened")
+            # The session is over here, or never was: the sender need not keep it.
+            link.count(CONSUMED, number, frame.number + 1)
+        elif inbound.peer is not None:
             peer = inbound.peer
             peer.seat.arrived(peer, frame)
             if frame[0] == LEAVE:
                 self._tidy(peer)
-        elif inbound is None and number > remote.opened:
-            raise ProtocolError(f"direction {number} was never opened")
-        elif inbound is None or inbound.dead:
-            # The session is over here: the sender need not keep it.
-            link.count(CONSUMED, number, frame.number + 1)
+        elif frame.kind == LEAVE:
+            inbound.dead = True
 
     def said_bye(self, link: Link, remote: _Remote, kind: int) -> None:
         """The other process ends in good order, or has heard that this one does."""
@@ -509,6 +604,8 @@ class Link(asyncio.BufferedProtocol):
         self.silence = 0.0
         #: Done when the connection has ended; whether the two sides had come to terms.
         self.closed: asyncio.Future[bool] = loop.create_future()
+        #: The connection with the same process that is used in the place of this one.
+        self.instead: Link | None = None
         #: What senders wait for while too much is on its way.
         self.full: asyncio.Future[None] | None = None
         self.name = "a connection"
@@ -517,6 +614,8 @@ class Link(asyncio.BufferedProtocol):
         self._view = memoryview(self._buffer)
         self._end = 0
         self._reason = "the connection was closed"
+        #: Whether it was this side that ended it.
+        self.given_up = False
         self._transport: asyncio.Transport
         self._write: Callable[[bytes], None]
 
@@ -533,18 +632,23 @@ class Link(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # other loops have classes of their own
         self._write = self._transport.write
+        if self.tcp.stopped:  # it was on its way when this process ended
+            self._transport.abort()
+            return
         self.tcp._links.add(self)
         address = transport.get_extra_info("peername")
         self.name = f"the connection with {address[0]}:{address[1]}" if isinstance(address, tuple) else "a connection"
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport.set_write_buffer_limits(1 << 20)
-        body = _encode((VERSION, self.tcp.identity, self.tcp.positions()))
-        self._write(_PLAIN.pack(1 + len(body), HELLO) + body)
+        self.body(HELLO, _encode((VERSION, self.tcp.identity)))
 
     def connection_lost(self, error: Exception | None) -> None:
         self.resume_writing()
         if not self.closed.done():
             self.closed.set_result(self.remote is not None)
+        if self.remote is None and self.roles is not None and self.instead is None and not self.given_up:
+            why = error or "does one side use TLS, and the other not?"
+            self.tcp._note(self.roles, f"{self} ended before the other side had introduced itself: {why}")
         self.tcp.broke(self, self._reason if error is None else f"{self._reason} ({error})")
 
     def pause_writing(self) -> None:
@@ -575,8 +679,8 @@ class Link(asyncio.BufferedProtocol):
         node.woken = woken
         try:
             self._read()
-        except (ProtocolError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.warning("%s is given up: %s", self, error)
+        except (ProtocolError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self.tcp.misbehaved(self, error)
             self.abort(f"{error}")
         finally:
             node.woken = None
@@ -641,8 +745,12 @@ class Link(asyncio.BufferedProtocol):
             self.tcp.greeted(self, body)
         elif remote is None:
             raise ProtocolError("it did not introduce itself")
+        elif kind == RESUME:
+            self.tcp.resumed(self, remote, body)
         elif kind in (BYE, BYE_TOO):
             self.tcp.said_bye(self, remote, kind)
+        elif kind == OBSERVE:
+            self.tcp.observed(self, remote, body)
         elif kind != PING:
             if len(body) < 4:
                 raise ProtocolError("a frame is too short")
@@ -660,8 +768,14 @@ class Link(asyncio.BufferedProtocol):
     def directed(self, kind: int, direction: int, body: bytes) -> None:
         self._write(_DIRECTED.pack(_DIRECTED.size - 4 + len(body), kind, direction) + body)
 
+    def body(self, kind: int, body: bytes) -> None:
+        self._write(_PLAIN.pack(1 + len(body), kind) + body)
+
     def plain(self, kind: int) -> None:
         self._write(_PLAIN.pack(1, kind))
+
+    def crowded(self, limit: int) -> bool:
+        return self._transport.get_write_buffer_size() > limit
 
     def close(self) -> None:
         """End the connection when everything has been written."""
@@ -670,4 +784,5 @@ class Link(asyncio.BufferedProtocol):
     def abort(self, reason: str) -> None:
         """End the connection at once."""
         self._reason = reason
+        self.given_up = True
         self._transport.abort()

@@ -3,9 +3,9 @@
     folder  ->  identity             Identity.of(folder, roles)
     certificate  ->  roles           certified_roles(certificate)
 
-A certificate names its roles as URIs `klorpy:role:NAME` among its subject alternative names. A process speaks only for
-the roles of its certificate, and connects only to one whose certificate has the roles that it expects there. Host names are not looked
-at: it is the role that is authenticated, wherever it runs.
+A certificate names its roles as URIs `klorpy:role:NAME` (percent-encoded where need be) among its subject alternative
+names. A process speaks only for the roles of its certificate, and connects only to one whose certificate has the roles
+that it expects there. Host names are not looked at: it is the role that is authenticated, wherever it runs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
@@ -78,4 +79,13 @@ def certified_roles(certificate: Mapping[str, Any] | None) -> frozenset[Role]:
     ['B']
     """
     names = (certificate or {}).get("subjectAltName", ())
-    return frozenset(value[len(PREFIX) :] for kind, value in names if kind == "URI" and value.startswith(PREFIX))
+    return frozenset(unquote(value[len(PREFIX) :]) for kind, value in names if kind == "URI" and value.startswith(PREFIX))
+
+
+def role_uri(role: Role) -> str:
+    """How a certificate names a role: what a URI does not take as it is, is percent-encoded.
+
+    >>> role_uri("Käufer")
+    'klorpy:role:K%C3%A4ufer'
+    """
+    return PREFIX + quote(role, safe="")

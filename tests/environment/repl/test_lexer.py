@@ -155,3 +155,12 @@ def test_formatters_of_pygments_know_the_roles() -> None:
     assert highlight(ROLE_TEXT, KlorLexer(), NullFormatter()).strip() == ROLE_TEXT
     assert "\x1b[" in highlight(ROLE_TEXT, KlorLexer(), Terminal256Formatter())
     assert KlorLexer.analyse_text("(require klorpy *)\n(defchor f [A])") > 0.5 > KlorLexer.analyse_text("(defn f [])")
+
+
+def test_a_protocol_has_the_colours_of_its_roles() -> None:
+    tokens = [(str(part.kind).removeprefix("Token."), part.text) for part in parts("(defprotocol Login [U C] (-> U C str))")]
+    kinds = {text: kind for kind, text in tokens if text.strip()}
+    assert kinds["defprotocol"] == "Keyword"
+    assert kinds["Login"] == "Name.Class"
+    assert (kinds["U"], kinds["C"]) == ("Name.Class.Role0", "Name.Class.Role1")
+    assert kinds["str"] == "Name"

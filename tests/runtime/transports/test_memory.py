@@ -99,12 +99,12 @@ def test_what_was_sent_before_closing_still_arrives() -> None:
         await a.send("B", 1, HERE)
         await a.close()
         assert await b.receive("A", HERE) == 1
-        with pytest.raises(klorpy.PeerClosed) as caught:
+        with pytest.raises(klorpy.PeerLost) as caught:
             await b.receive("A", HERE)
-        assert caught.value.slug == "peer-closed"
-        assert "A has left" in caught.value.message
+        assert caught.value.slug == "peer-lost"
+        assert "A was lost (it left while B still needs it" in caught.value.message
         assert "(A->B x)" in caught.value.message
-        with pytest.raises(klorpy.PeerClosed):
+        with pytest.raises(klorpy.PeerLost):
             await b.send("A", 1, HERE)
 
     run(main)
@@ -116,7 +116,7 @@ def test_closing_wakes_who_waits() -> None:
         async with anyio.create_task_group() as group:
 
             async def wait() -> None:
-                with pytest.raises(klorpy.PeerClosed):
+                with pytest.raises(klorpy.PeerLost):
                     await b.receive("A", HERE)
 
             group.start_soon(wait)

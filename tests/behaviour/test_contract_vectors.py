@@ -1,0 +1,97 @@
+"""The vectors of the calculus and of contracts, by the public runner."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from klorpy import KlorError
+from klorpy.behaviour import parse_contract, parse_system
+from klorpy.behaviour.refute import tells
+from klorpy.testing.vectors import answer_contract, explain_contract
+
+DATA = json.loads((Path(__file__).parents[1] / "vectors" / "contracts.json").read_text(encoding="utf-8"))
+VECTORS = DATA["vectors"]
+
+
+@cache
+def explained(id: str) -> dict[str, Any]:
+    return explain_contract(next(vector for vector in VECTORS if vector["id"] == id))
+
+
+def named(kind: str) -> pytest.MarkDecorator:
+    chosen = [vector for vector in VECTORS if vector["kind"] == kind]
+    assert chosen
+    return pytest.mark.parametrize("vector", chosen, ids=lambda vector: vector["id"])
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
+def test_the_answer_is_the_expected_one(vector: dict[str, Any]) -> None:
+    assert answer_contract(vector) == vector["expected"]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
+def test_what_else_a_vector_records_is_right_too(vector: dict[str, Any]) -> None:
+    answer = explained(vector["id"])
+    for name in ("witness", "bisimilar", "check", "one_at_a_time", "per_role_independent"):
+        if name in vector:
+            assert answer[name] == vector[name], name
+
+
+@named("refines")
+def test_the_recorded_partner_can_tell(vector: dict[str, Any]) -> None:
+    new, old = parse_contract(vector["input"]["new"]), parse_contract(vector["input"]["old"])
+    if "partner" in vector:
+        partner = parse_system(vector["partner"])
+        assert tells(new, old, vector["input"]["location"], list(partner.contracts))
+    found = explained(vector["id"]).get("partner")
+    if found is not None:
+        assert not vector["expected"]
+        assert tells(new, old, vector["input"]["location"], list(parse_system(found).contracts))
+
+
+@named("project")
+def test_a_projection_is_given_as_klorpy_writes_it_when_nothing_is_expected(vector: dict[str, Any]) -> None:
+    plain = {name: value for name, value in vector.items() if name != "expected"}
+    contract = parse_contract(answer_contract(plain))
+    assert answer_contract({**vector, "expected": str(contract)}) == str(contract)
+    assert answer_contract({**vector, "expected": "(recv other)"}) == str(contract)
+
+
+def test_every_kind_has_a_vector() -> None:
+    assert set(Counter(vector["kind"] for vector in VECTORS)) == set(DATA["meta"]["kinds"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "question", "expected"),
+    [
+        ("traces", "(star (com r s a))", "completed traces of length at most 2", ["", "a", "a a"]),
+        ("equiv", "(seq (star (com r s a)) (com r s b))", "equivalent? criterion=sr buffer=pair bound=3", True),
+        ("compliant", "(sys (r (star (send s a))) (s (star (recv a))))", "compliant? mode=async buffer=mailbox bound=1", True),
+        ("compliant", "(sys (r (send s a)))", "compliant? mode=committed", False),
+        ("wf", "(star (com r s a))", "violated conditions for criterion=sender buffer=bag", ["bag-loop", "causality"]),
+    ],
+)
+def test_options_of_questions(kind: str, text: str, question: str, expected: Any) -> None:
+    assert answer_contract({"kind": kind, "input": text, "question": question}) == expected
+
+
+def test_barriers_and_names_of_scopes() -> None:
+    chor = "(seq (scope one (roles r s) (com r s a)) (scope two (roles r s) (com r s b)))"
+    vector = {
+        "kind": "update", "input": {"choreography": chor, "update": "(com s r c)", "scope": "two"},
+        "question": "reasons to refuse; criterion=sr; entry/exit barrier=yes",
+    }  # fmt: skip
+    assert answer_contract(vector) == []
+    assert explain_contract(vector)["per_role_independent"] == {"r": False, "s": False}
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(KlorError) as caught:
+        answer_contract({"kind": "poem", "input": "1", "question": ""})
+    assert caught.value.slug == "bad-argument"

@@ -1,0 +1,201 @@
+"""`klorpy launch`: every role in a process of its own, shown as one run, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import klorpy
+from klorpy.environment.cli import main
+
+EXAMPLES = Path(klorpy.__file__).parent / "examples"
+BOOKSELLER = [
+    str(EXAMPLES / "bookseller.hy"), "buy-book", f"@{EXAMPLES}/data/order.json", f"@{EXAMPLES}/data/catalogue.json",
+]  # fmt: skip
+
+SHOP = """\
+(require klorpy *)
+(import os signal sys threading helper)
+
+(print "loaded")
+
+(defn process [] (os.getpid))
+(defn die [] (os.kill (os.getpid) signal.SIGKILL))
+
+(defchor different [A B C] (-> [A B C]) []
+  (pack (A (process)) (B (process)) (C (process))))
+
+(defchor crash [A B C] (-> A C) [x]
+  (let [y (B (/ 1 (A->B x)))]
+    (B->C y)))
+
+(defchor killed [A B C] (-> A C) [x]
+  (let [y (B (do (A->B x) (C->B (C "here")) (die)))]
+    (B->C y)))
+
+(defchor quits [A B] (-> A B) [x]
+  (A (os._exit 3))
+  (A->B x))
+
+(defchor loud [A B] (-> A B) [x]
+  (A (print "one\\ntwo" :end " "))
+  (A (print "three"))
+  (let [y (A->B (A (helper.double x)))]
+    (B (.write sys.stdout "no newline"))
+    y))
+
+(defchor stuck [A B] (-> A B) [x]
+  (A (print "at" (os.getpid)))
+  (B (print "at" (os.getpid)))
+  (A (.wait (threading.Event)))
+  (A->B x))
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.hy").write_text(SHOP)
+    (tmp_path / "helper.py").write_text("def double(x): return 2 * x")
+    return "shop.hy"
+
+
+def test_a_launch_shows_what_a_simulation_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", *BOOKSELLER]) == 0
+    simulated = capsys.readouterr().out.splitlines()
+    assert main(["launch", *BOOKSELLER]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    launched = out.splitlines()
+    assert launched[:2] == simulated[:2]
+    assert launched[-3:] == simulated[-3:]
+    # Messages take the same turns; how roles end is concurrent with what others do.
+    ends = {"B exited normally", "S exited normally"}
+    assert [line for line in launched if line not in ends] == [line for line in simulated if line not in ends]
+    assert sorted(launched) == sorted(simulated)
+
+
+def test_each_role_is_a_process(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["launch", shop, "different", "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # The file is loaded by every process; what it prints is shown once.
+    assert lines[0] == "loaded"
+    found = {line.split()[1].strip("#()") for line in lines[1:]}
+    assert len(found) == 3
+    assert str(os.getpid()) not in found
+
+
+def test_what_roles_print_is_part_of_the_run(shop: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["launch", shop, "loud", "4", "--chart", "run.svg"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("A: ")] == ["A: one", "A: two three"]
+    assert lines.index("A: two three") < lines.index("A --> B: 8") < lines.index("B: no newline")
+    assert lines[-2:] == ["A  noop", "B  8"]
+    # The chart knows the places of messages.
+    assert "(A-&gt;B (A (helper.double x)))" in (tmp_path / "run.svg").read_text()
+
+
+def test_the_failure_of_a_role_is_the_verdict(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["launch", shop, "crash", "0"]) == 1
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines.index("A --> B: 0") < lines.index("B exited abruptly: ZeroDivisionError: division by zero")
+    assert lines[-3:] == ["A  noop", "B  failed", "C  was stopped"]
+    assert "C exited abruptly" not in out
+    assert err.lstrip().startswith("error[choreography-failed]: crash failed at B: ZeroDivisionError: division by zero\n")
+    assert "^ B failed here" in err
+    assert err.count("Traceback") == 1
+    assert "anyio" not in err
+
+
+@pytest.mark.parametrize(
+    ("chor", "fate"),
+    [("killed", "B exited abruptly: its process was ended by SIGKILL"), ("quits", "A exited abruptly: its process ended with status 3")],
+)  # fmt: skip
+def test_a_process_that_dies_is_the_verdict(
+    shop: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, chor: str, fate: str
+) -> None:
+    assert main(["launch", shop, chor, "1", "--chart", "run.txt"]) == 1
+    out, err = capsys.readouterr()
+    role, _, what = fate.partition(" exited abruptly: ")
+    assert fate in out.splitlines()
+    assert err.lstrip().startswith(f"error[choreography-failed]: {chor} failed at {role}: {what}\n")
+    assert f"{chor} failed at {role}: {what}" in " ".join((tmp_path / "run.txt").read_text().split())
+    if chor == "killed":
+        assert "note: C was at (B->C y) (shop.hy:18:5)" in err
+
+
+def test_a_run_that_takes_too_long_is_ended(shop: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["launch", shop, "stuck", "1", "--timeout", "0.01"]) == 1
+    _, err = capfd.readouterr()
+    assert err.lstrip().startswith("error[timeout]: stuck did not end in time\n")
+    assert "note: A has not ended" in err
+    assert "note: B has not ended" in err
+    assert "Traceback" not in err
+
+
+def start(shop: str) -> tuple[subprocess.Popen[str], list[int]]:
+    """A launch that is stuck; and its processes."""
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "klorpy", "launch", shop, "stuck", "1"], text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert launcher.stdout is not None
+    found: list[int] = []
+    while len(found) < 2:
+        line = launcher.stdout.readline()
+        assert line, launcher.communicate()[1]
+        if " at " in line:
+            found.append(int(line.split()[-1]))
+    return launcher, found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_behind(shop: str, number: signal.Signals) -> None:
+    launcher, processes = start(shop)
+    launcher.send_signal(number)
+    # The processes share the launcher's output: its end is theirs.
+    _, err = launcher.communicate(timeout=60)
+    if number == signal.SIGKILL:
+        assert launcher.returncode == -signal.SIGKILL
+    else:
+        assert (launcher.returncode, err) == (128 + number, "interrupted\n")
+        for process in processes:
+            with pytest.raises(ProcessLookupError):
+                os.kill(process, 0)
+
+
+def test_it_speaks_tls_and_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "run.svg"
+    assert main(["launch", *BOOKSELLER, "--tls", "--quiet", "--chart", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [line.split()[0] for line in out.splitlines()] == ["B", "S"]
+    drawn = path.read_text()
+    assert "A Tour of Two Harbours" in drawn
+    assert "The book arrives on" in drawn
+
+
+@pytest.mark.parametrize(
+    ("arguments", "slug"),
+    [
+        (["shop.hy", "crash"], "sim-arity"),
+        (["shop.hy", "crash", "1", "2"], "sim-arity"),
+        (["shop.hy", "crash", "word"], "bad-argument"),
+        (["shop.hy", "nothing", "1"], "not-a-chor"),
+        (["missing.hy", "ask", "1"], "read-error"),
+        (["shop.hy", "crash", "1", "--timeout", "0"], "bad-argument"),
+        (["shop.hy", "crash", "1", "--chart", "run.gif"], "bad-argument"),
+    ],
+)
+def test_what_cannot_be_launched_is_an_error_and_no_process(
+    shop: str, capsys: pytest.CaptureFixture[str], arguments: list[str], slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    assert main(["launch", *arguments]) == 1
+    assert capsys.readouterr().err.startswith(f"error[{slug}]: ")

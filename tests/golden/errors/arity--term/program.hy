@@ -1,0 +1,2 @@
+(import klorpy.behaviour [parse-contract])
+(parse-contract "(seq (recv order) (send buyer))")

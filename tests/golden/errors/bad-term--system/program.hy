@@ -1,0 +1,2 @@
+(import klorpy.behaviour [parse-system])
+(parse-system "(system (buyer (send seller order)))")

@@ -1,0 +1,2 @@
+(import klorpy.behaviour [parse-choreography])
+(parse-choreography "(seq (com buyer seller order) (com seller seller check))")
