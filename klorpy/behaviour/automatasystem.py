@@ -78,19 +78,24 @@ def _steps(
                 continue
             waits.setdefault(peer, []).append(action.content)
             queue = queues.get((peer, i), ())
-            if queue and queue[0] == action.content:
+            if queue and _fits(queue[0], action.content):
                 after = {**queues, (peer, i): queue[1:]}
                 steps.append((f"{role} receives {action.content} from {action.peer}",
                               (moved, _frozen(after))))  # fmt: skip
         for peer, contents in waits.items():
             queue = queues.get((peer, i), ())
-            if queue and queue[0] not in contents:
+            if queue and not any(_fits(queue[0], content) for content in contents):
                 wanted = " or ".join(map(str, contents))
                 refused = f"{role} receives {queue[0]} from {roles[peer]}, and waits for {wanted}"
         for (source, target_), queue in queues.items():
             if target_ == i and states[i] in system[role].final and not system[role].outgoing[states[i]] and queue:
                 refused = f"{role} is done, and {roles[source]} has sent it {queue[0]}"
     return steps, refused, full
+
+
+def _fits(sent: Content, wanted: Content) -> bool:
+    """Who waits for any bare value takes a labelled one, too: labels of choreographies are values."""
+    return sent == wanted or (wanted.label is None and wanted.payload == ("any",))
 
 
 def _frozen(queues: Mapping[tuple[int, int], tuple[Content, ...]]) -> tuple[tuple[tuple[int, int], tuple[Content, ...]], ...]:

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from klorpy.behaviour.extraction.graph import Labelled, Said
-from klorpy.behaviour.extraction.machine import OTHERWISE
 from klorpy.behaviour.extraction.programs import head_of, itself, source_of
 from klorpy.behaviour.extraction.protocol import extracted
+from klorpy.behaviour.extraction.states import OTHERWISE
 from klorpy.behaviour.globaltype import Content, GlobalType, Message, Protocol
 from klorpy.behaviour.regular import Communication, Draft, drafts, heads
 from klorpy.behaviour.wellformed import written
@@ -259,9 +259,9 @@ class _Comparison:
         """The pair at which it goes wrong, and the message that does not fit."""
         told: Content | None = None
         while not self.ends(pair):
-            for content, candidates in self.moves[pair]:
-                if not any(there not in self.removed for _, there in candidates):
-                    break
+            content, candidates = next(
+                move for move in self.moves[pair] if all(there in self.removed for _, there in move[1])
+            )
             if not candidates:
                 return pair, content, told
             node = self.mine.tree.nodes[pair[0]]

@@ -122,7 +122,9 @@ def _definition(what: Choreography | Definition) -> Definition:
 
 
 def _automata(definition: Definition) -> dict[Role, Automaton]:
-    protocol = Protocol(definition.name, definition.roles, type_of(extracted_from(definition).tree))
+    # With every label, also where it makes no difference yet: another version may make one.
+    tree = extracted_from(definition, every=True).tree
+    protocol = Protocol(definition.name, definition.roles, type_of(tree))
     return {role: automaton(local_type(protocol, role)) for role in definition.roles}
 
 

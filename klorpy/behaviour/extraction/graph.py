@@ -14,7 +14,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from klorpy.behaviour.extraction.machine import (
+from klorpy.behaviour.extraction.machine import Machine
+from klorpy.behaviour.extraction.programs import Context, Locals
+from klorpy.behaviour.extraction.states import (
     OTHERWISE,
     Dead,
     Decision,
@@ -22,14 +24,12 @@ from klorpy.behaviour.extraction.machine import (
     Event,
     Irregular,
     Labels,
-    Machine,
     Message,
     Plan,
     Split,
     State,
     Wanted,
 )
-from klorpy.behaviour.extraction.programs import Context, Locals
 from klorpy.behaviour.extraction.values import HOLE
 from klorpy.behaviour.globaltype import Content
 from klorpy.behaviour.lts import bisimulation
@@ -183,15 +183,16 @@ class Labelled:
     places: tuple[Said | None, ...]
 
 
-def labelled(graph: Graph) -> Labelled:
-    """The tree with the labels that make a difference. Raises Irregular where nobody announces one that does."""
-    return _Labelling(graph).whole()
+def labelled(graph: Graph, *, every: bool = False) -> Labelled:
+    """The tree with the labels that make a difference, or with every one. Raises Irregular where nobody announces a decision
+    that makes a difference."""
+    return _Labelling(graph, every).whole()
 
 
 class _Labelling:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, every: bool) -> None:
         self.graph = graph
-        self.active: set[Decision] = set()
+        self.active: set[Decision] = set(graph.plan.texts) if every else set()
         self.order = {decision: i for i, decision in enumerate(graph.plan.texts)}
         self.ahead = [graph.ahead(at) for at in range(len(graph.nodes))]
 

@@ -14,18 +14,21 @@ work behind without end, or when it calls a choreography that only its user has.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 from klorpy.behaviour.extraction.graph import Labelled, explore, labelled
-from klorpy.behaviour.extraction.machine import Instance, Irregular
 from klorpy.behaviour.extraction.programs import head_of, itself, source_of
+from klorpy.behaviour.extraction.states import Instance, Irregular
 from klorpy.behaviour.globaltype import Protocol
 from klorpy.behaviour.regular import type_of
 from klorpy.core.choreography import Choreography, Definition, reachable
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.types import Arrow
 
-_found: WeakKeyDictionary[Definition, tuple[dict[Choreography, Definition], Labelled]] = WeakKeyDictionary()
+#: What was found for a definition, with the definitions that it could reach.
+_Entry: TypeAlias = "tuple[dict[Choreography, Definition], dict[bool, Labelled]]"
+_found: WeakKeyDictionary[Definition, _Entry] = WeakKeyDictionary()
 
 
 def protocol_of(chor: Choreography, *choreographies: Choreography) -> Protocol:
@@ -47,21 +50,23 @@ def extracted(chor: Choreography, *choreographies: Choreography) -> Labelled:
     return extracted_from(chor.defined(), choreographies)
 
 
-def extracted_from(definition: Definition, choreographies: tuple[Choreography, ...] = ()) -> Labelled:
-    """As `extracted`, for one definition, which need not be the current one."""
+def extracted_from(
+    definition: Definition, choreographies: tuple[Choreography, ...] = (), *, every: bool = False
+) -> Labelled:
+    """As `extracted`, for one definition, which need not be the current one; with `every` label that could be told."""
+    if choreographies:
+        return _extracted(definition, choreographies, every)
     pinned = {chor: found for callee in definition.called() for chor, found in reachable(callee).items()}
-    if not choreographies:
-        before = _found.get(definition)
-        # What it calls may have been defined anew.
-        if before is not None and before[0] == pinned:
-            return before[1]
-    found = _extracted(definition, choreographies)
-    if not choreographies:
-        _found[definition] = pinned, found
-    return found
+    before = _found.get(definition)
+    # What it calls may have been defined anew.
+    known = before[1] if before is not None and before[0] == pinned else {}
+    if every not in known:
+        known[every] = _extracted(definition, (), every)
+        _found[definition] = pinned, known
+    return known[every]
 
 
-def _extracted(definition: Definition, choreographies: tuple[Choreography, ...]) -> Labelled:
+def _extracted(definition: Definition, choreographies: tuple[Choreography, ...], every: bool) -> Labelled:
     chor = itself(definition)
     wanted = [i for i, param in enumerate(definition.signature.arrow.params) if isinstance(param, Arrow)]
     if len(choreographies) > len(wanted):
@@ -69,7 +74,7 @@ def _extracted(definition: Definition, choreographies: tuple[Choreography, ...])
                         slug="bad-argument", help="give one for each parameter that is a choreography")  # fmt: skip
     given = {place: _instance(chor, place, value) for place, value in zip(wanted, choreographies, strict=False)}
     try:
-        return labelled(explore(chor, chor.roles, given))
+        return labelled(explore(chor, chor.roles, given), every=every)
     except Irregular as found:
         raise KlorError(_titled(found.diagnostic, definition)) from None
 

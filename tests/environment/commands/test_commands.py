@@ -41,7 +41,7 @@ def test_every_command_has_help(session: Session) -> None:
 def test_all_commands_that_were_promised() -> None:
     promised = (
         "help type project expand sim step trace msc graph explore doc source opts seed time save load reload "
-        "recompile deps roles errors tour clear quit"
+        "recompile deps roles errors tour clear quit protocol update"
     )
     assert set(commands.COMMANDS) == set(promised.split())
 
