@@ -69,6 +69,7 @@ TITLES: Final[dict[str, str]] = {
     "recur-arg-type": "an argument of recur does not have the parameter's type",
     "recur-arity": "wrong number of arguments to recur",
     "recur-not-tail": "recur has to be the last thing that is done",
+    "bad-scope": "not a scope",
     # Host forms.
     "homogeneous-fn": "a function belongs to one place",
     "homogeneous-try": "a try belongs to one place",
@@ -96,6 +97,7 @@ TITLES: Final[dict[str, str]] = {
     "stale-bytecode": "compiled against another signature",
     "agreement-violated": "values of an agreement differ",
     "no-match": "no clause matches",
+    "update-missing": "a version that is not here",
     "not-copyable": "the value cannot be given to another role",
     "not-sendable": "the value cannot be sent to another process",
     "wire-error": "bytes that are not a value",

@@ -20,8 +20,9 @@ from klorpy.core.types import Signature, parse_signature
 from klorpy.core.values import noop
 from klorpy.runtime.agreement import no_match, verify
 from klorpy.runtime.commands import APPLY, AWAIT, CALL, CHECK, PAUSE, RECEIVE, SEND, TAIL_APPLY, TAIL_CALL, Instance
+from klorpy.runtime.scopes import enter, noted
 
-_KIT: Final = (SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, Instance, noop, verify, no_match)
+_KIT: Final = (SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, Instance, noop, verify, no_match, enter)
 
 
 def declare(
@@ -105,6 +106,8 @@ def _define(
     # A declaration counts too: callers were compiled against it.
     old = choreography.signature
     if choreography.definition is not None:
+        # Others may still be told to run the old one.
+        noted(choreography)
         for callee in choreography.definition.called():
             callee.callers.discard(choreography)
     choreography.definition = definition

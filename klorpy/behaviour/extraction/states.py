@@ -105,7 +105,7 @@ Labels: TypeAlias = tuple[tuple[Decision, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    node: typed.Copy
+    node: Typed
     context: Context
     sender: Role
     receiver: Role

@@ -254,6 +254,19 @@ class Here:
 
     # --- Messages ---
 
+    def entry(self, node: typed.Call) -> None:
+        """The entry of a scope: its leader tells each of the others which version it is, one after the other."""
+        callee, told = node.callee, len(self.done) - len(node.args) - 1
+        if not node.updatable or not isinstance(callee, typed.Inst):
+            return
+        leader, *others = [self.context.role(role) for role in callee.roles if role in node.arrow.roles]
+        if told == len(others):
+            return
+        machine = self.machine
+        frame = Frame(node, self.done, machine.frozen(self.env, machine.locals.free(node)), self.block, self.context)
+        machine.frames.append(frame)
+        raise Pause(Message(node, self.context, leader, others[told], (((), machine.now(Give(Const("version", "version", None)))),)))
+
     def copy(self, node: typed.Copy) -> Eval | Give:
         machine, value = self.machine, self.done[0]
         sender, receiver = self.context.role(node.source), self.context.role(node.target)
