@@ -79,7 +79,6 @@ TITLES: Final[dict[str, str]] = {
     "missing-require": "a file that only klorpy can run",
     "unused-role": "a role is never used",
     "signature-changed": "a signature changed",
-    "behaviour-changed": "what is communicated changed",
     "nondeterministic-agreement": "an agreement on a nondeterministic value",
     "functions-not-compared": "functions cannot be compared",
     # Running.
@@ -316,5 +315,5 @@ def _indented(text: str, width: int) -> str:
 
 
 WARNINGS: Final = frozenset(
-    ("unknown-name", "missing-require", "unused-role", "signature-changed", "behaviour-changed", "nondeterministic-agreement", "functions-not-compared")
+    ("unknown-name", "missing-require", "unused-role", "signature-changed", "nondeterministic-agreement", "functions-not-compared")
 )

@@ -44,6 +44,8 @@ class Changes:
 
     defined: tuple[str, ...] = ()
     warnings: tuple[Note, ...] = ()
+    #: Which roles new definitions let be updated alone, in sentences.
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Registry:
         """Look at the namespace again, and give what changed since."""
         defined: list[str] = []
         changed: list[tuple[Choreography, Signature]] = []
-        notes: list[Note] = []
+        notes: list[str] = []
         for choreography in self.all():
             now = (choreography.definition, choreography.signature)
             before = self._known.get(choreography)
@@ -102,9 +104,9 @@ class Registry:
                     notes += self._told(before[0], now[0])
             if before is not None and not before[1].equivalent(now[1]):
                 changed.append((choreography, before[1]))
-        return Changes(tuple(defined), (*(self._changed(*change) for change in changed), *notes))
+        return Changes(tuple(defined), tuple(self._changed(*change) for change in changed), tuple(notes))
 
-    def _told(self, old: Definition, new: Definition | None) -> list[Note]:
+    def _told(self, old: Definition, new: Definition | None) -> list[str]:
         """What there is to say of a new definition whose roles communicate differently."""
         if not self.tells or new is None or not old.signature.equivalent(new.signature):
             return []
@@ -115,9 +117,7 @@ class Registry:
         found = compare(old, new)
         if found.verdict == "same" or found.reason:
             return []
-        return [Note(Diagnostic(
-            "behaviour-changed", f"{new.name} communicates differently: {found.summary}", help=f"type ,update {new.name} to see why"
-        ))]  # fmt: skip
+        return [f"{new.name} communicates differently: {found.summary} (,update {new.name} says why)"]
 
     def all(self) -> list[Choreography]:
         """Every choreography that is known: those of the namespace and of the modules it imported, and all that
