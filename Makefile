@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
   $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: demo repl test check bench fuzz golden docs screenshots clean
+.PHONY: demo repl test check bench bench-order fuzz golden docs screenshots clean
 
 BOOKSELLER := klorpy/examples/bookseller.hy buy-book @klorpy/examples/data/order.json @klorpy/examples/data/catalogue.json
 
@@ -23,14 +23,19 @@ test: .venv/.installed ## all tests, types and style
 
 check: test
 
+bench-order: .venv/.installed ## what order buys, in virtual time, beside the closed forms
+	$(BIN)/python -m tests.benchmarks.order
+
 bench: .venv/.installed ## ratios against named baselines, side by side
 	$(BIN)/python -m tests.benchmarks
 
-fuzz: .venv/.installed ## the theorems on 50,000 generated programs, on terms of the theories, and 100,000 damaged frames
+fuzz: .venv/.installed ## the theorems on generated programs and terms, damaged frames and damaged exchanges
 	$(BIN)/python tests/theorems/fuzz.py --programs 50000 --seed 1 --jobs 2
+	KLORPY_FUZZ=50 $(BIN)/pytest -q -n 2 tests/conversations/test_reference.py tests/conversations/test_properties.py
 	$(BIN)/python tests/theorems/fuzz_merging.py --programs 40000 --seed 1 --jobs 2
 	$(BIN)/python -m tests.theorems.fuzz_contracts --terms 20000 --seed 1 --jobs 2
 	PYTHONPATH=. $(BIN)/python tests/runtime/fuzz_codec.py --inputs 100000 --seed 1
+	$(BIN)/python -m tests.runtime.sessions.fuzz_tcp --sequences 10000 --seed 1
 
 golden: .venv/.installed ## rewrite the golden files from what the compiler says now
 	$(BIN)/pytest -q tests/golden tests/docs tests/environment --refresh-golden

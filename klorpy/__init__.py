@@ -20,6 +20,7 @@ import hy.macros
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError, KlorWarning
 from klorpy.core.events import Message
+from klorpy.core.ordering import after, barrier, independent, pure, touches
 from klorpy.core.types import Signature
 from klorpy.core.values import noop
 from klorpy.core.verdicts import PeerLost, RolesMissing, SessionFailed, Verdict
@@ -41,20 +42,27 @@ from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explor
 
 if TYPE_CHECKING:
     from klorpy.behaviour import Protocol, protocol
-    from klorpy.behaviour.extraction import compare, conforms, protocol_of
+    from klorpy.outoforder.explain import explain_order
     from klorpy.runtime.sessions import Identity, Node, connect, host
     from klorpy.runtime.telemetry import telemetry
+    from klorpy.simulator.clock import Clock
+    from klorpy.simulator.violations import Violations, count_violations
 
 __all__ = [
-    "AgreementViolated", "Choreography", "ChoreographyFailed", "Exploration", "Identity", "KlorError",
+    "AgreementViolated", "Choreography", "ChoreographyFailed", "Clock", "Exploration", "Identity", "KlorError",
     "KlorSyntaxError", "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed",
     "PeerLost", "Protocol", "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport",
-    "Verdict", "WireError", "alter_opts", "compare", "conforms", "connect", "evaluate", "explore", "host", "load", "noop", "play_role",
-    "project", "protocol", "protocol_of", "register", "run_role", "signature", "simulate_chor", "telemetry",
+    "Verdict", "Violations", "WireError", "after", "alter_opts", "barrier", "compare", "conforms", "connect", "count_violations", "evaluate",
+    "explain_order", "explore", "host", "independent", "load", "noop", "play_role", "project", "protocol", "protocol_of", "pure",
+    "register", "run_role", "signature", "simulate_chor", "telemetry", "touches",
 ]  # fmt: skip
 
 #: Public names whose modules are imported when they are first asked for.
 _LATE = {
+    "Clock": "klorpy.simulator.clock",
+    "Violations": "klorpy.simulator.violations",
+    "count_violations": "klorpy.simulator.violations",
+    "explain_order": "klorpy.outoforder.explain",
     "Protocol": "klorpy.behaviour",
     "compare": "klorpy.behaviour.extraction",
     "conforms": "klorpy.behaviour.extraction",

@@ -26,16 +26,19 @@ ALLOWED: dict[str, frozenset[str]] = {
     "core": frozenset(),
     "language": frozenset({"core"}),
     "runtime": frozenset({"core"}),
-    "simulator": frozenset({"core", "runtime"}),
+    "outoforder": frozenset({"core", "language", "runtime"}),
+    "simulator": frozenset({"core", "runtime", "outoforder"}),
     # The theory of behaviour stands alone.
     "behaviour": frozenset({"core"}),
+    # Only the bridge and the drivers may know the runtime; `KERNEL` says what is pure.
+    "conversations": frozenset({"core", "runtime"}),
     # Macros of the user's surface, and programs: they stand on the facade (macros may raise KlorError).
     "stdlib": frozenset({"klorpy", "core"}),
-    "examples": frozenset({"klorpy", "stdlib"}),
-    "environment": frozenset({"klorpy", "core", "behaviour", "language", "runtime", "simulator"}),
-    "testing": frozenset({"klorpy", "core", "behaviour", "language", "runtime", "simulator"}),
+    "examples": frozenset({"klorpy", "stdlib", "conversations"}),
+    "environment": frozenset({"klorpy", "core", "behaviour", "language", "runtime", "simulator", "conversations", "outoforder"}),
+    "testing": frozenset({"klorpy", "core", "behaviour", "language", "runtime", "simulator", "conversations"}),
     # The facade.
-    "klorpy": frozenset({"core", "behaviour", "language", "runtime", "simulator", "stdlib"}),
+    "klorpy": frozenset({"core", "behaviour", "language", "runtime", "simulator", "outoforder", "stdlib"}),
     "__main__": frozenset({"environment"}),
 }
 
@@ -149,11 +152,32 @@ def test_imports_go_one_way(path: Path) -> None:
             assert target in ALLOWED[room] | also, f"{name(path)}:{line} imports {module}"
 
 
-#: What is imported when it is first needed, so that `import klorpy` stays quick: the compiler, and macros in Hy; what
+#: The modules of the conversations' kernel, which import nothing but each other, the core and pure parts of Python.
+KERNEL = {"actions", "kernel", "log", "meta", "pattern", "routing", "table", "vm"}
+PURE = {"__future__", "collections", "copy", "dataclasses", "enum", "functools", "heapq", "operator", "typing"}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room_of(p) == "conversations"], ids=name)
+def test_the_kernel_is_pure_and_only_the_bridge_and_the_drivers_know_the_runtime(path: Path) -> None:
+    inside = path.relative_to(ROOT / "conversations")
+    for module, line, _ in imports(path):
+        if target_room(module) == "runtime":
+            assert inside.parts[0] in ("bridge.py", "drivers"), f"{inside}:{line} imports {module}"
+        if inside.stem in KERNEL and len(inside.parts) == 1:
+            allowed = {f"klorpy.conversations.{each}" for each in KERNEL}
+            assert module in allowed or module.startswith("klorpy.core.") or module.split(".")[0] in PURE, (
+                f"{inside}:{line} imports {module}"
+            )
+
+
+#: What is imported when it is first needed, so that `import klorpy` stays quick: the compiler, roles out of order, and
+#: macros in Hy; what
 #: IPython asks the facade for; and numpy, when one of its values arrives.
 LAZY = {
+    "simulator/run.py": "klorpy.simulator.lenient", "runtime/play.py": "klorpy.outoforder.play",
     "language/compiler.py": "klorpy.language.pipeline", "stdlib/__init__.py": "klorpy.stdlib.macros",
     "__init__.py": "klorpy.environment.jupyter", "runtime/wire/arrays.py": "numpy",
+    "runtime/transports/nats_link.py": "nats.aio.client",
 }  # fmt: skip
 
 

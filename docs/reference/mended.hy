@@ -385,6 +385,20 @@
   (A->B (A (.locked (threading.Lock)))))
 (simulate-chor share)
 
+;;; no-server: Over NATS everything goes through a server, so nothing can begin without one.
+(import anyio klorpy)
+(defn :async main []
+  ; Over TCP processes need no server.
+  (with [:async _ (klorpy.host :listen "127.0.0.1:0")]))
+(anyio.run main)
+
+;;; not-permitted: The server knows users, and what each may do; the user, the password or the permissions are not right.
+(import klorpy.environment.nats-server [permission-lines])
+(import klorpy.runtime.transports.nats-names [Names])
+(defchor tell [Buyer Seller] (-> Buyer Seller) [x] (Buyer->Seller x))
+; What goes into the configuration of the server.
+(list (permission-lines tell (Names)))
+
 ;;; not-sendable: What goes to another process arrives exactly as it is, or is not sent: a type that the wire does not know would arrive as another.
 (import klorpy.runtime.wire [encode])
 (import pathlib [PurePosixPath])
@@ -394,7 +408,17 @@
 (import klorpy.runtime.wire [decode encode])
 (decode (encode {"name" "tea"}))
 
-;;; peer-closed: The other role has ended, or failed, before it sent what this one waits for.
+;;; transport-closed: A transport is for one run. When its role has left, there is nobody to talk to any more.
+(import klorpy anyio)
+(defchor order [Buyer Shop] (-> Buyer Shop) [price]
+  (Buyer->Shop price))
+(defn :async main []
+  (setv transport (.endpoint (klorpy.MemoryNetwork order.roles) "Buyer"))
+  (await (klorpy.play-role {"role" "Buyer"  "transport" transport} order 12))
+  (await (.close transport)))
+(anyio.run main)
+
+;;; peer-lost: The role that this one needs has left, has crashed, or cannot be reached any more.
 (import klorpy)
 (import anyio)
 (defchor greet [Client Server] (-> Client Server) [name]
@@ -404,6 +428,94 @@
   (await (klorpy.play-role {"role" "Client" "transport" (.endpoint network "Client")} greet "Ada"))
   (await (klorpy.play-role {"role" "Server" "transport" (.endpoint network "Server")} greet)))
 (anyio.run serve)
+
+;;; session-failed: A role has failed, and with it the session, for everybody. The error says which role, where, and why.
+(import klorpy anyio)
+(defchor order [Buyer Shop Bank] (-> Buyer Bank) [price]
+  (Shop->Bank (Buyer->Shop (Buyer (if (> price 0) (/ 100 price) 0)))))
+(defn :async main []
+  (setv network (klorpy.MemoryNetwork order.roles)
+        play (fn [role #* args] (klorpy.play-role {"role" role  "transport" (.endpoint network role)} order #* args)))
+  (with [:async tasks (anyio.create-task-group)]
+    (.start-soon tasks play "Buyer" 0)
+    (.start-soon tasks play "Shop")
+    (.start-soon tasks play "Bank")))
+(anyio.run main)
+
+;;; roles-missing: A session begins when all its roles have joined. Somebody waited for the others as long as it was told to.
+(import klorpy anyio)
+(defchor order [Buyer Shop Bank] (-> Buyer Bank) [price]
+  (Shop->Bank (Buyer->Shop price)))
+(defn :async play [node role #* args]
+  (with [:async transport (.join node order role "order 7" :deadline 10)]
+    (await (klorpy.play-role {"role" role  "transport" transport} order #* args))))
+(defn :async main []
+  (with [:async node (klorpy.host)  :async tasks (anyio.create-task-group)]
+    (.start-soon tasks play node "Buyer" 12)
+    (.start-soon tasks play node "Shop")
+    (.start-soon tasks play node "Bank")))
+(anyio.run main)
+
+;;; protocol-error: A process speaks another version of klorpy's protocol, or is no klorpy at all. Its sessions end, others do not.
+(import klorpy.runtime.sessions.channel [DATA Frame Incoming Window])
+(setv frames (Incoming (Window :frames 4)))
+(.arrived frames (Frame DATA 0 0 b"" b"a value"))
+
+;;; unknown-session: Roles meet in a session by its name. The process that was asked plays sessions of other names only.
+(import klorpy anyio)
+(defchor order [Buyer Shop] (-> Buyer Shop) [price]
+  (Buyer->Shop price))
+(defn :async sell [shop]
+  (with [:async transport (.join shop order "Shop" "order 7")]
+    (await (klorpy.play-role {"role" "Shop"  "transport" transport} order))))
+(defn :async main []
+  (with [:async shop (klorpy.host :listen "127.0.0.1:0" :sessions ["order 7"])
+         :async tasks (anyio.create-task-group)]
+    (.start-soon tasks sell shop)
+    (setv address f"127.0.0.1:{(get shop.carrier.ports 0)}")
+    (with [:async transport (klorpy.connect order "Buyer" :session "order 7" :peers {"Shop" address})]
+      (await (klorpy.play-role {"role" "Buyer"  "transport" transport} order 12)))))
+(anyio.run main)
+
+;;; not-certified: With TLS a process plays the roles that its certificate names, and no others.
+(import klorpy anyio tempfile)
+(import klorpy.environment.certificates [make-certificates])
+(defchor order [Buyer Shop] (-> Buyer Shop) [price]
+  (Buyer->Shop price))
+(defn :async sell [shop]
+  (with [:async transport (.join shop order "Shop" "order 7")]
+    (await (klorpy.play-role {"role" "Shop"  "transport" transport} order))))
+(defn :async main [folder]
+  (list (make-certificates folder ["Shop" "Buyer"] 1))
+  (with [:async shop (klorpy.host :listen "127.0.0.1:0" :tls (klorpy.Identity.of folder ["Shop"]))
+         :async tasks (anyio.create-task-group)]
+    (.start-soon tasks sell shop)
+    (setv address f"127.0.0.1:{(get shop.carrier.ports 0)}")
+    (with [:async transport (klorpy.connect order "Buyer" :session "order 7" :peers {"Shop" address} :tls folder)]
+      (await (klorpy.play-role {"role" "Buyer"  "transport" transport} order 12)))))
+(with [folder (tempfile.TemporaryDirectory)]
+  (anyio.run main folder))
+
+;;; different-choreography: The roles of a session have to play the same text. Comments and layout may differ, and the functions that it calls.
+(import klorpy anyio)
+(defchor order [Buyer Shop] (-> Buyer Shop) [price]
+  (Buyer->Shop (Buyer (* 2 price))))
+(defn :async main []
+  (with [:async node (klorpy.host)]
+    (.seat node order "Shop" "order 7")
+    (with [:async transport (.join node order "Buyer" "order 7")]
+      (await (klorpy.play-role {"role" "Buyer"  "transport" transport} order 12)))))
+(anyio.run main)
+
+;;; role-taken: In a session every role is played once. A further run is a further session.
+(import klorpy anyio)
+(defchor order [Buyer Shop] (-> Buyer Shop) [price]
+  (Buyer->Shop price))
+(defn :async main []
+  (with [:async node (klorpy.host)]
+    (for [price [12 15]]
+      (.seat node order "Buyer" f"order at {price}"))))
+(anyio.run main)
 
 ;;; protocol-mismatch: Two roles are at different places of the choreography. Either they run different versions of it, or an `agree!` did not hold.
 (import klorpy [simulate-chor])
@@ -586,20 +698,6 @@ sim.messages
                  (sel i (t A) (c B) known))")
   {"a" Login  "h" Hello})
 
-;;; no-protocol: Roles go different ways, and no message tells which: a protocol shows choices that are made in the protocol.
-(import klorpy [protocol-of])
-(defchor pay [Buyer Seller] (-> Buyer Seller) [price]
-  (if (Buyer=>Seller (Buyer (> price 100)))
-    (Buyer->Seller (Buyer "a cheque"))
-    (Seller None)))
-(protocol-of pay)
-
-;;; protocol-deviation: The option :protocol holds a definition to a protocol; the first message that does not fit is shown in both.
-(defprotocol Ask [A B] (-> A B question) (-> B A answer))
-(with-opts {:protocol Ask}
-  (defchor ask [A B] (-> A A) [x]
-    (B->A (B (str (A->B x))))))
-
 ;;; bad-term: Choreographies, contracts and systems have few forms each; a send, for instance, is a form of contracts.
 (import klorpy.behaviour [parse-choreography])
 (parse-choreography "(seq (com buyer seller order) (com seller buyer offer))")
@@ -621,6 +719,50 @@ sim.messages
 ;;; state-limit: What is asked needs more states than are allowed, and more memory than you may want to spend.
 (import klorpy.behaviour [equivalent parse-choreography])
 (equivalent (parse-choreography "(par (com r s a) (com s t b) (com t r c))") "sync" :limit 10)
+
+;;; no-protocol: Roles go different ways, and no message tells which: a protocol shows choices that are made in the protocol.
+(import klorpy [protocol-of])
+(defchor pay [Buyer Seller] (-> Buyer Seller) [price]
+  (if (Buyer=>Seller (Buyer (> price 100)))
+    (Buyer->Seller (Buyer "a cheque"))
+    (Seller None)))
+(protocol-of pay)
+
+;;; protocol-deviation: The option :protocol holds a definition to a protocol; the first message that does not fit is shown in both.
+(defprotocol Ask [A B] (-> A B question) (-> B A answer))
+(with-opts {:protocol Ask}
+  (defchor ask [A B] (-> A A) [x]
+    (B->A (B (str (A->B x))))))
+
+;;; topic-too-deep: A topic is compared part by part, so it may nest only so deep. What is deeper belongs into a list, which is an atom, or under a wildcard.
+(import klorpy.conversations [ANY role subscriber])
+(role "in" (subscriber #("tree" ANY)))
+
+;;; message-not-ground: A message is plain data. A wildcard stands for many messages, so it belongs into a topic.
+(import klorpy.conversations [send])
+(send #("chat" "hello"))
+
+;;; bad-endpoint: An endpoint has a name, a role (publisher, subscriber or an observer of them), and handlers.
+(import klorpy.conversations [role subscriber])
+(role "in" (subscriber #("chat" "hello")))
+
+;;; bad-action: A process acts by actions. A message is none; sending it is.
+(import klorpy.conversations [Kernel send])
+(setv kernel (Kernel))
+(.start kernel "ann" [(send #("chat" "hello"))])
+
+;;; message-contract: The messages of this VM have a contract, and a process sent one that breaks it. The process was ended; this is the reason that its peers are told.
+(import klorpy.conversations [Kernel one-of send])
+(setv kernel (Kernel :logging True :messages (one-of #("price" int))))
+(.start kernel "ann" (send #("price" 12)))
+(.run kernel)
+
+;;; state-contract: A process has an invariant of its state, and an answer would have broken it. The state was not taken, and the process was ended.
+(import klorpy.conversations [Kernel role send spawn subscriber transition])
+(defn positive [state] (> state 0))
+(setv kernel (Kernel :logging True))
+(.start kernel "boot" (spawn (transition 1 (role "in" (subscriber "tick"))) "counter" :invariant positive))
+(.run kernel)
 
 ;;; unsupported-form: Some forms of Hy have no meaning for several roles, or none yet.
 (defchor count [A B] (-> A B) [n]

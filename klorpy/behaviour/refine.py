@@ -6,8 +6,9 @@ outputs being committed. Then all roles of a compliant system may be replaced in
     proves(new, old, strict)       a decidable check: True implies new ≤ old
     subcontract(new, old)          proved, or refuted with a partner that can tell, or unknown
 
-The check is should-testing refinement, which implies ≤, with three prunings that only ≤ allows: what no compliant partner
-reaches is not looked at, an input that no partner sends now is ignored, and earlier success is harmless. `strict` keeps
+The check is should-testing refinement, which implies ≤, with prunings that only ≤ allows: what no compliant partner reaches
+is not looked at, neither by the contracts nor by tests; an input that no partner sends now is ignored; and earlier success
+is harmless. `strict` keeps
 success visible: then a system that uses `new` has only completed conversations that it had with `old`.
 
 Worst case exponential in both contracts; fast for tens of states. A polynomial first look, bisimilarity without inputs
@@ -110,6 +111,8 @@ class _Side:
         end = len(lts)
         edges = [*lts.edges, ()]
         self.size = end + 1
+        #: The set of the state after success.
+        self.end = 1 << end
         self.edges = [(*steps, (tick, end)) if state < end and lts.ok[state] else steps for state, steps in enumerate(edges)]
         closed = tau_closures(Lts(edges, [*lts.ok, False]))
         self.closure = [sum(1 << state for state in states) for states in closed]
@@ -124,7 +127,8 @@ class _Side:
                     row[label] = row.get(label, 0) | self.closure[target]
             self.after.append(row)
         live = alive(self.edges, [*lts.ok, False])
-        self.dead = sum(1 << state for state in range(self.size) if not live[state])
+        #: The states from which success is out of reach; the end is not one of them.
+        self.dead = sum(1 << state for state in range(end) if not live[state])
         self._moves: dict[int, dict[int, int]] = {}
 
     def moves(self, states: int) -> dict[int, int]:
@@ -184,8 +188,8 @@ class Check:
         for q, states in order:
             if not states:
                 return False  # the new contract can do what the old one cannot
-            if states & old.dead:
-                continue  # no compliant partner comes here
+            if states & old.dead or states == old.end:
+                continue  # no compliant partner comes here, or all is over
             positions[new.closure[q], states] = None
             for label, target in new.edges[q]:
                 if label == TAU:
@@ -223,6 +227,8 @@ class Check:
             if news:
                 moves = self.new.moves(news)
                 for label, then in self.old.moves(olds).items():
+                    if then & self.old.dead:
+                        continue  # a test that leads a compliant partner here is none
                     position = (moves.get(label, 0), then)
                     number = numbers.get(position)
                     if number is None:

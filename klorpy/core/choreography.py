@@ -19,7 +19,7 @@ from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role, Signature
 
 #: What compiled choreographies look like; raised with every change, so that older bytecode is refused.
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 #: One role's program: called with the names that play the role vector and the arguments that mention the role,
 #: it gives a generator of commands (see `klorpy.runtime.commands`).
@@ -66,7 +66,8 @@ class Definition:
     """One version of a choreography.
 
     `build` makes the projections, in the order of the role vector, with or without the checks of agreement
-    that the simulator's `sanitize` asks for. `callees` gives each choreography that the body names; a name is
+    that the simulator's `sanitize` asks for, and with or without the commands that tell the rounds of a loop apart,
+    which integrity keys need (see `klorpy.core.keys`). `callees` gives each choreography that the body names; a name is
     looked up when it is asked for, since it may be bound later.
     """
 
@@ -75,7 +76,7 @@ class Definition:
     source: Source
     span: Span
     sites: tuple[Site, ...]
-    build: Callable[[bool], tuple[Projection, ...]]
+    build: Callable[[bool, bool], tuple[Projection, ...]]
     #: The code of the builder; all code that was generated for the definition is among its constants.
     code: types.CodeType = field(repr=False)
     callees: tuple[tuple[Callable[[], Any], Signature], ...]
@@ -83,18 +84,30 @@ class Definition:
     #: The namespace of the module that contains the definition.
     namespace: Mapping[str, Any] = field(default_factory=dict, repr=False)
     doc: str | None = None
+    #: Where the definition stands in a function: the variables of that function that it names.
+    cells: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def roles(self) -> tuple[Role, ...]:
         return self.signature.roles
 
     @cached_property
+    def carrier(self) -> Site:
+        """The site under which messages travel that have a key of their own; no program has a message there."""
+        text = f"a message of {self.name} with its key"
+        return Site(len(self.sites), "carrier", self.span, text, self.source)
+
+    @cached_property
     def projections(self) -> tuple[Projection, ...]:
-        return self.build(False)
+        return self.build(False, False)
 
     @cached_property
     def audited(self) -> tuple[Projection, ...]:
-        return self.build(True)
+        return self.build(True, False)
+
+    @cached_property
+    def keyed(self) -> tuple[Projection, ...]:
+        return self.build(False, True)
 
     def called(self) -> Iterator[Choreography]:
         """The choreographies that this definition names, as far as their names are bound."""

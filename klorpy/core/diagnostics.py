@@ -98,6 +98,8 @@ TITLES: Final[dict[str, str]] = {
     "no-match": "no clause matches",
     "update-missing": "a version that is not here",
     "not-copyable": "the value cannot be given to another role",
+    "no-server": "the server cannot be used",
+    "not-permitted": "the server does not permit it",
     "not-sendable": "the value cannot be sent to another process",
     "wire-error": "bytes that are not a value",
     "transport-closed": "the transport was closed",
@@ -150,6 +152,13 @@ TITLES: Final[dict[str, str]] = {
     # Protocols of choreographies.
     "no-protocol": "the choreography has no protocol",
     "protocol-deviation": "the choreography does not keep to the protocol",
+    # Conversations.
+    "topic-too-deep": "a topic is nested too deeply",
+    "message-not-ground": "a message holds a wildcard",
+    "bad-endpoint": "not an endpoint",
+    "bad-action": "not an action",
+    "message-contract": "a message breaks its contract",
+    "state-contract": "a state breaks its contract",
     # Not the user's mistake.
     "unsupported-form": "not supported inside a choreography",
     "internal": "a bug in klorpy",

@@ -8,7 +8,7 @@
               | Invoke(site, …) | Apply(site, x, x*) | Await(site, x)                       calls
               | Check(site, x) | Verify(site, …)                                            agreement
               | Branch(x, block, block) | Select(…) | NoMatch | Closure(binding, …)         choice, values
-              | Repeat(block) | Again(binding*, x*) | Leave | Pause                         repetition
+              | Repeat(site, block) | Again(binding*, x*) | Leave | Pause                         repetition
               | Return(x)                                                                   the end
 
 Whatever meets another role is a statement of its own, so the order of statements is the order in which the role
@@ -17,6 +17,7 @@ sends and receives. Operands run nothing but host code at this role.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -174,18 +175,25 @@ class Verify(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Branch(Statement):
+    """Where something follows it, the arms may bind `binding`, and nothing else that they bind is seen there."""
+
     guard: Operand
     then: Block
     orelse: Block
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Select(Statement):
-    """The first case whose test holds: a constant that equals `subject`, or a pattern that gives its captures."""
+    """The first case whose test holds: a constant that equals `subject`, or a pattern that gives its captures.
+
+    `binding` as in Branch.
+    """
 
     subject: Operand
     cases: tuple[Choice, ...]
     default: Block
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +229,11 @@ class Closure(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Repeat(Statement):
+    """A loop; its site is what tells the messages of its rounds apart. Its value is bound to `binding`."""
+
+    site: Site
     body: Block
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +260,23 @@ class Return(Statement):
 Block: TypeAlias = tuple[Statement, ...]
 
 
+def leaves(block: Block) -> bool:
+    """Whether a repeated block can be left, so that what stands behind the loop is reached."""
+    for statement in block:
+        match statement:
+            case Leave():
+                return True
+            case Branch(then=then, orelse=orelse):
+                if leaves(then) or leaves(orelse):
+                    return True
+            case Select(cases=cases, default=default):
+                if any(leaves(case.block) for case in cases) or leaves(default):
+                    return True
+            case _:
+                pass
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """One role's program: its parameters (those that mention the role) and what it does."""
@@ -255,3 +284,55 @@ class Program:
     role: Role
     params: tuple[Binding, ...]
     body: Block
+
+
+def statements(block: Block) -> Iterator[Statement]:
+    """The statements of a block and of all blocks in it, in the order of the text."""
+    for statement in block:
+        yield statement
+        match statement:
+            case Branch(then=then, orelse=orelse):
+                yield from statements(then)
+                yield from statements(orelse)
+            case Select(cases=cases, default=default):
+                for case in cases:
+                    yield from statements(case.block)
+                yield from statements(default)
+            case Repeat(body=body) | Closure(body=body):
+                yield from statements(body)
+            case _:
+                pass
+
+
+def operands(statement: Statement) -> tuple[Operand, ...]:
+    """The operands of a statement itself."""
+    match statement:
+        case Assign(operand=operand) | Evaluate(operand=operand) | Send(operand=operand) | Await(operand=operand):
+            return (operand,)
+        case Check(operand=operand) | Verify(operand=operand) | Return(operand=operand):
+            return (operand,)
+        case Invoke(args=args):
+            return args
+        case Apply(callee=callee, args=args):
+            return (callee, *args)
+        case Branch(guard=guard):
+            return (guard,)
+        case Select(subject=subject) | NoMatch(subject=subject):
+            return (subject,)
+        case Again(operands=given):
+            return given
+        case _:
+            return ()
+
+
+def parts(operand: Operand) -> Iterator[Operand]:
+    """An operand and what is in it."""
+    yield operand
+    match operand:
+        case Group(items=items):
+            for item in items:
+                yield from parts(item)
+        case Item(group=group):
+            yield from parts(group)
+        case _:
+            return

@@ -37,6 +37,8 @@ class Verdict:
     slug: str = "session-failed"
 
     def __str__(self) -> str:
+        if self.slug == "different-choreography":  # of two roles, none of which is to blame
+            return self.cause
         step = f" at step {self.step}" if self.step is not None else ""
         place = f", at {self.place}" if self.place else ""
         return f"{self.role} {_DID.get(self.slug, 'failed')}{step} ({self.cause}{place})"

@@ -11,6 +11,7 @@
     klorpy play FILE CHOR --role R   play a role with other processes
     klorpy trace --connect ADDR …    look on at roles in other processes
     klorpy certificates DIR ROLE …   certificates for roles
+    klorpy nats permissions …        users for the roles, at a NATS server
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from typing import IO, Any
 
 import klorpy
 from klorpy.core.choreography import Choreography
-from klorpy.core.diagnostics import Diagnostic, KlorWarning, render
+from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning, render
+from klorpy.core.options import ORDERS
 from klorpy.environment.arguments import choreographies, find_choreography, read_argument
 from klorpy.environment.distributed import add_play
 from klorpy.environment.launch import add_launch
+from klorpy.environment.nats_server import add_nats
 from klorpy.environment.present import Palette, error_text, event_lines, exploration_lines, result_lines, wants_colour
 from klorpy.environment.tracing import add_trace
 from klorpy.language.check import check
@@ -84,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _file_and_chor(run)
     run.add_argument("args", metavar="ARG", nargs="*", help='a Hy literal, such as 5, \'"text"\' or [1 2], or @file.json')
     run.add_argument("--seed", type=_seed, default=0, help="the order in which roles move (default 0)")
+    run.add_argument("--order", choices=ORDERS, help="the order within each role (default: the definitions')")
     run.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time")
     run.add_argument("--explore", type=int, metavar="N", help="run under N schedules and compare them")
     run.add_argument("--chart", metavar="PATH", help="write a message sequence chart: .svg, .txt or .mmd")
@@ -101,6 +105,27 @@ def _parser() -> argparse.ArgumentParser:
     project.add_argument("--role", help="this role only")
     project.set_defaults(command=_project)
 
+    order = commands.add_parser(
+        "explain-order", help="show what waits for what at a role", description="Show what waits for what at a role."
+    )
+    _file_and_chor(order)
+    order.add_argument("role", metavar="ROLE", help="one of its roles")
+    order.add_argument("--order", choices=ORDERS, help="the order within the role (default: the definition's)")
+    order.add_argument("--chart", metavar="PATH", help="write the graph as a Mermaid chart: .mmd")
+    order.set_defaults(command=_explain_order)
+
+    count = commands.add_parser(
+        "count-violations", help="count what goes wrong without keys",
+        description="Count the schedules in which a message is bound to the wrong receive.",
+    )  # fmt: skip
+    _file_and_chor(count)
+    count.add_argument("args", metavar="ARG", nargs="*", help="as for run")
+    count.add_argument("--integrity", choices=("none", "line", "token", "both"), help="one kind of key (default: all)")
+    count.add_argument("--links", choices=("fifo", "unordered"), default="unordered", help="how links deliver")
+    count.add_argument("--permute-local", action="store_true", help="permute the steps within roles too")
+    count.add_argument("--runs", type=int, default=10_000, metavar="N", help="make at most N runs (default 10000)")
+    count.set_defaults(command=_count_violations)
+
     graph = commands.add_parser("graph", help="show who talks to whom", description="Show who talks to whom.")
     _file_and_chor(graph)
     graph.add_argument("--output", metavar="PATH", help="write it to a file: .svg, .txt or .mmd")
@@ -116,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     add_launch(commands)
     add_play(commands, find_choreography, read_argument)
     add_trace(commands)
+    add_nats(commands, find_choreography)
 
     signature = commands.add_parser("signature", help="show types", description="Show the types of choreographies.")
     signature.add_argument("file", metavar="FILE")
@@ -197,7 +223,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
         check_path(arguments.chart)
     simulation = klorpy.simulate_chor(
-        chor, *args, seed=arguments.seed, timeout=arguments.timeout, check=False, detail=arguments.chart is not None
+        chor, *args, seed=arguments.seed, timeout=arguments.timeout, check=False, detail=arguments.chart is not None,
+        order=arguments.order,
     )
     if arguments.chart is not None:
         chart(simulation).save(arguments.chart)
@@ -262,6 +289,32 @@ def _project(arguments: argparse.Namespace) -> int:
         print(klorpy.project(chor, arguments.role))
     else:
         _print_projections(chor, roles, Palette(chor.roles, wants_colour(sys.stdout)))
+    return 0
+
+
+def _explain_order(arguments: argparse.Namespace) -> int:
+    chor = find_choreography(arguments.file, arguments.chor)
+    if arguments.chart is not None and not arguments.chart.endswith(".mmd"):
+        raise KlorError(
+            f"{arguments.chart} is no Mermaid chart", slug="bad-argument", help="give a path that ends in .mmd"
+        )
+    found = klorpy.explain_order(chor, arguments.role, arguments.order)
+    print(found)
+    if arguments.chart is not None:
+        with open(arguments.chart, "w", encoding="utf-8") as file:
+            file.write(found.mermaid())
+    return 0
+
+
+def _count_violations(arguments: argparse.Namespace) -> int:
+    chor = find_choreography(arguments.file, arguments.chor)
+    args = [read_argument(text) for text in arguments.args]
+    modes = ("none", "line", "token", "both") if arguments.integrity is None else (arguments.integrity,)
+    for mode in modes:
+        found = klorpy.count_violations(
+            chor, *args, integrity=mode, links=arguments.links, permute_local=arguments.permute_local, runs=arguments.runs
+        )
+        print(f"{mode.ljust(5)}  {found}{'' if found.complete else '  (a sample)'}")
     return 0
 
 

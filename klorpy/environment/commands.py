@@ -273,6 +273,18 @@ def _graph(session: Session, rest: str) -> Any:
     return _drawn(diagrams.role_graph(subject), file.strip())
 
 
+@_command(",world NAME [FILE]", "who is there in a world of conversations", "name", "file")
+def _world(session: Session, rest: str) -> Any:
+    """Of a World, a Ground or a Kernel: its processes, those of nested VMs inside, their endpoints, and who sees whom, at
+    this moment. With FILE, writes the picture there, as ,msc does."""
+    worlds: Any = importlib.import_module("klorpy.environment.diagrams.world")
+    name, _, file = rest.partition(" ")
+    if not name:
+        raise _usage("world")
+    forms, source = _forms(session, name)
+    return _drawn(worlds.world_picture(session.value_of(forms[0], source)), file.strip())
+
+
 @_command(",protocol CHOR [PROTOCOL or FILE]", "what a choreography communicates, and whether it keeps to a protocol", "chor", "any")
 def _protocol(session: Session, rest: str) -> Any:
     """Shows the choreography as a global type, and each role's part of it. With the name of a protocol, says whether the

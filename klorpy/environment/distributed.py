@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import logging
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -20,6 +20,7 @@ import anyio
 import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.core.values import noop, show
 from klorpy.environment.present import Palette, wants_colour
@@ -45,13 +46,17 @@ def add_play(commands: Any, find: Callable[[str, str], Choreography], read: Read
     play.add_argument("--listen", metavar="ADDR", help="let other processes connect, at host:port")
     play.add_argument("--connect", action="append", default=[], metavar="ROLE=ADDR", help="where another role listens")
     play.add_argument("--nats", metavar="URL", help="meet at a NATS server instead")
+    play.add_argument("--app", default="klorpy", metavar="NAME", help="the application, at a NATS server that has several")
     play.add_argument("--tls", metavar="DIR", help="speak TLS, with the role's certificate from this folder")
     play.add_argument("--serve", action="store_true", help="play the role in every session that others begin")
     play.add_argument("--limit", type=int, default=100, metavar="N", help="sessions that --serve plays at once (default 100)")
     play.add_argument("--deadline", type=float, default=30.0, metavar="SECONDS", help="for the others to come (default 30)")
     play.add_argument("--timeout", type=float, metavar="SECONDS", help="for the run")
+    play.add_argument("--order", choices=ORDERS, help="the order within the role; the others have to say one, too")
     play.add_argument("--heartbeat", type=float, default=10.0, metavar="SECONDS", help="of silence that are borne (default 10)")
-    play.add_argument("--grace", type=float, default=0.5, metavar="SECONDS", help="for a connection to come back (default 0.5)")
+    play.add_argument(
+        "--grace", type=float, metavar="SECONDS", help="for a connection to come back (default 0.5, over NATS 5)"
+    )
     play.add_argument("--observe", action="store_true", help="let klorpy trace look on, where --listen says")
     play.add_argument("--telemetry", action="store_true", help="make OpenTelemetry spans, with the provider that is set up")
     play.add_argument("--quiet", action="store_true", help="show the result only")
@@ -86,7 +91,7 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
         async with klorpy.host(
             listen=arguments.listen, peers=_peers(arguments.connect), nats=arguments.nats, tls=identity,
             heartbeat=arguments.heartbeat, grace=arguments.grace,
-            sessions=None if arguments.serve else [arguments.session], observers=arguments.observe,
+            sessions=None if arguments.serve else [arguments.session], app=arguments.app, observers=arguments.observe,
         ) as node:  # fmt: skip
             if show_record is not None:
                 node.observe(show_record)
@@ -95,35 +100,35 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
             else:
                 await _play_all(node, chor, given, arguments, palette)
 
-    with _ended_by(signal.SIGTERM) as ended:
-        try:
-            anyio.run(run)
-        except KeyboardInterrupt:
-            if not ended():
-                raise
-            print("terminated", file=sys.stderr)
-            return 128 + signal.SIGTERM
-    return 0
+    return _until_terminated(run)
 
 
-@contextlib.contextmanager
-def _ended_by(number: signal.Signals) -> Iterator[Callable[[], bool]]:
-    """Let a signal end the run as Ctrl-C does, so that the others are told; gives whether it came."""
-    came = False
+def _until_terminated(run: Callable[[], Awaitable[None]]) -> int:
+    """Run on asyncio; SIGTERM ends it as Ctrl-C does, so that the others are told. Gives the exit status."""
+    terminated = False
 
-    def interrupt(*_: object) -> None:
-        nonlocal came
-        came = True
-        signal.raise_signal(signal.SIGINT)
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
 
-    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
-        yield lambda: False
-        return
-    before = signal.signal(number, interrupt)
+        def terminate() -> None:
+            nonlocal terminated
+            terminated = True
+            task.cancel()
+
+        # Not everywhere: on Windows there is no such signal, and only the main thread hears of signals.
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        await run()
+
     try:
-        yield lambda: came
-    finally:
-        signal.signal(number, before)
+        anyio.run(main)
+    except asyncio.CancelledError:
+        if not terminated:
+            raise
+        print("terminated", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    return 0
 
 
 async def _play_all(
@@ -158,7 +163,7 @@ async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any]
 
 def _config(seat: Seat, arguments: argparse.Namespace) -> klorpy.RoleConfig:
     instrument = klorpy.telemetry() if arguments.telemetry else None
-    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout, instrument=instrument)
+    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout, instrument=instrument, order=arguments.order)
 
 
 def _distribute(chor: Choreography, roles: Sequence[Role], args: Sequence[Any]) -> dict[Role, list[Any]]:

@@ -2,7 +2,7 @@
 
 Given the endpoint program of each role; result: one function, the *builder*, that makes the roles' projections:
 
-    def buy_book(audit, at, SEND, RECEIVE, …):      # the words of `klorpy.runtime.commands`
+    def buy_book(audit, keyed, at, SEND, RECEIVE, …):  # the words of `klorpy.runtime.commands`
         s0, s1 = at                                 # the sites
         def leaf(x): …                              # host code that needs a scope of its own
         def buy_book_B(cast, order): …              # a generator for each role
@@ -33,8 +33,8 @@ _Node = TypeVar("_Node", bound=ast.AST)
 
 #: What the builder is given, in this order; `klorpy.runtime.link` passes the values.
 KIT: Final = (
-    "SEND", "RECEIVE", "CALL", "APPLY", "AWAIT", "CHECK", "PAUSE", "TAIL_CALL", "TAIL_APPLY", "Instance", "noop",
-    "verify", "no_match", "enter",
+    "SEND", "RECEIVE", "CALL", "APPLY", "AWAIT", "CHECK", "PAUSE", "TAIL_CALL", "TAIL_APPLY", "ROUND", "LEAVE",
+    "Instance", "noop", "verify", "no_match", "enter",
 )  # fmt: skip
 
 
@@ -84,6 +84,7 @@ class Emitter:
         self.plain = source.text.isascii()
         self.kit = {word: self.names.fresh(word) for word in KIT}
         self.audit = self.names.fresh("audit")
+        self.keyed = self.names.fresh("keyed")
         self.at = self.names.fresh("at")
         self.cast = self.names.fresh("cast")
         self.sites = [self.names.fresh(f"s{i}") for i in range(sites)]
@@ -103,7 +104,7 @@ class Emitter:
             sites.append(ast.Assign([target], _load(self.at)))
         result = ast.Return(ast.Tuple([_load(f.name) for f in functions], ast.Load()))
         function: ast.FunctionDef = _function(
-            mangle(self.name), [self.audit, self.at, *self.kit.values()], [*sites, *leaves, *functions, result]
+            mangle(self.name), [self.audit, self.keyed, self.at, *self.kit.values()], [*sites, *leaves, *functions, result]
         )
         return self.locate(function, span)
 
@@ -121,6 +122,27 @@ class Emitter:
         params = [self.names.of(binding) for binding in code.captures]
         function: ast.stmt = _function(self.names.of(code.function), params, code.body, make)
         return self.locate(function, code.span)
+
+    # For those who make another form of the endpoint programs, with the same names and positions.
+
+    def leaf(self, code: Code) -> ast.stmt:
+        """Host code as a function of the locals that it captures."""
+        if code.body is not None:
+            return self._leaf_function(code)
+        params = [self.names.of(binding) for binding in code.captures]
+        assert code.value is not None
+        function: ast.stmt = _function(self.names.fresh("leaf"), params, [ast.Return(code.value)])
+        return self.locate(function, code.span)
+
+    def finder(self, callee: Callee) -> ast.expr:
+        """A function that looks a choreography's name up."""
+        return ast.Lambda(
+            ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[]), name_expression(callee)
+        )
+
+    def function(self, name: str, params: list[str], body: list[ast.stmt]) -> ast.FunctionDef:
+        function: ast.FunctionDef = _function(name, params, body)
+        return function
 
     def locate(self, node: _Node, span: Span) -> _Node:
         """Give the position of `span` to `node` and to what is below without a position of its own."""
@@ -210,7 +232,7 @@ class _Function:
                     [self.peer(self.role), everyone, who, self.operand(operand), self.site(site)], ast.Load()
                 )
                 return [self._command(None, "APPLY", _load(self.kit["verify"]), given, self.site(site))]
-            case e.Branch(guard, then, orelse):
+            case e.Branch(guard, then, orelse, _):
                 return self._branch(self.operand(guard), self.block(then), self.block(orelse))
             case e.Select():
                 return self._select(statement)
@@ -219,11 +241,12 @@ class _Function:
                 return [ast.Raise(failure)]
             case e.Closure():
                 return self._closure(statement)
-            case e.Repeat(body):
+            case e.Repeat(site, body, _):
                 outer, self.repeating = self.repeating, True
-                inner = self.block(body)
+                inner = [self._if_keyed("ROUND", site), *self.block(body)]
                 self.repeating = outer
-                return [ast.While(ast.Constant(True), inner, [])]
+                over = [self._if_keyed("LEAVE", site)] if e.leaves(body) else []
+                return [ast.While(ast.Constant(True), inner, []), *over]
             case e.Again(bindings, operands):
                 pairs = [
                     (b, o) for b, o in zip(bindings, operands, strict=True) if o != e.Value(b)
@@ -247,6 +270,11 @@ class _Function:
             command = self._words("RECEIVE", self.peer(source), self.site(site))
             found = self.received[source, site.index] = (name, ast.Assign([_store(name)], command))
         return found[0]
+
+    def _if_keyed(self, word: str, site: Site) -> ast.stmt:
+        self.yields = True
+        command = self._words(word, self.site(site))
+        return ast.If(_load(self.emitter.keyed), [ast.Expr(ast.Yield(command))], [])
 
     def _words(self, word: str, *parts: ast.expr) -> ast.expr:
         return ast.Tuple([_load(self.kit[word]), *parts], ast.Load())

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from klorpy.core import endpoint as e
+from klorpy.core.choreography import Site
 from klorpy.core.endpoint import Binding, Operand
 from klorpy.core.options import Options
 from klorpy.core.spans import Span
@@ -85,11 +86,11 @@ class Projector:
         if self.role not in body.mentions:
             out.append(e.Return(e.Noop(), span=body.span))
         elif repeats:
-            self._repeat(body, Result(), out)
+            self._repeat(body, self.sites.loop(body), Result(), out)
         else:
             self._tail(body, Result(), out)
 
-    def _repeat(self, body: Typed, tail: Tail, out: Out) -> None:
+    def _repeat(self, body: Typed, site: Site, tail: Tail, out: Out) -> None:
         inner: Out = []
         self.repeating += 1
         self._tail(body, tail, inner)
@@ -97,7 +98,8 @@ class Projector:
         if _is_silent(tuple(inner)):
             # A round without a command would keep the interpreter from looking at the others, or at the clock.
             inner.insert(0, e.Pause(span=body.span))
-        out.append(e.Repeat(tuple(inner), span=body.span))
+        binding = tail.binding if isinstance(tail, Leave) else None
+        out.append(e.Repeat(site, tuple(inner), binding, span=body.span))
 
     def _params(self, binders: tuple[Binder, ...], types: tuple[Type, ...], span: Span, out: Out) -> tuple[Binding, ...]:
         """The parameters that mention the role; those that are taken apart get a name of their own."""
@@ -523,7 +525,7 @@ class Projector:
         test = self._operand(guard, out)
         arms = [self._value_arm(then, binding), self._value_arm(orelse, binding)]
         if any(arms):
-            out.append(e.Branch(test, *arms, span=guard.span))
+            out.append(e.Branch(test, arms[0], arms[1], binding, span=guard.span))
         else:
             self._evaluate(test, guard, out)
         return self._result(binding)
@@ -553,7 +555,7 @@ class Projector:
             inner += block
             test = e.Value(binding)
             arms: tuple[e.Block, e.Block] = (tuple(inner), ()) if node.is_and else ((), tuple(inner))
-            block = [e.Branch(test, *arms, span=item.span)]
+            block = [e.Branch(test, *arms, binding, span=item.span)]
         out.extend(block)
         return e.Value(binding)
 
@@ -562,10 +564,12 @@ class Projector:
             self._effect(node.subject, out)
             return e.Noop()
         binding = self._target(node, want)
-        self._select(node, out, lambda body: self._value_arm(body, binding))
+        self._select(node, out, lambda body: self._value_arm(body, binding), binding)
         return self._result(binding)
 
-    def _select(self, node: typed.Case, out: Out, arm: Callable[[Typed], e.Block]) -> None:
+    def _select(
+        self, node: typed.Case, out: Out, arm: Callable[[Typed], e.Block], binding: Binding | None = None
+    ) -> None:
         subject_name = self.leaves.name_of(node, "t")
         self._store(node.subject, subject_name, out)
         subject = e.Value(subject_name)
@@ -582,7 +586,7 @@ class Projector:
             default: e.Block = (e.NoMatch(self.sites.of(node), subject, span=node.span),)
         else:
             default = arm(node.default)
-        out.append(e.Select(subject, tuple(cases), default, span=node.span))
+        out.append(e.Select(subject, tuple(cases), default, binding, span=node.span))
 
     # Repetition.
 
@@ -598,7 +602,7 @@ class Projector:
             else:
                 self._effect(init, out)
         if self.role in node.body.mentions:
-            self._repeat(node.body, tail, out)
+            self._repeat(node.body, self.sites.loop(node.body), tail, out)
         elif isinstance(tail, Result):
             out.append(e.Return(e.Noop(), span=node.span))
 

@@ -28,7 +28,7 @@ def signature(chor: Choreography) -> str:
 def project(chor: Choreography, role: Role) -> str:
     """The program of one role as readable Python: what runs, with the source of each command beside it.
 
-    The checks of agreements that `sanitize` asks for are left out.
+    The checks of agreements that `sanitize` asks for are left out, and so is what counts the rounds of a loop for keys.
 
     Raises KlorError `not-a-chor`, `not-defined`, `role-not-part`.
 
@@ -50,25 +50,25 @@ def project(chor: Choreography, role: Role) -> str:
     functions = [node for node in emitted.builder.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     leaves, projections = functions[: -len(definition.roles)], functions[-len(definition.roles) :]
     mine = projections[index]
-    _without_checks(mine, emitted.emitter.audit)
+    _without_checks(mine, {emitted.emitter.audit, emitted.emitter.keyed})
     used = {node.id for node in ast.walk(mine) if isinstance(node, ast.Name)}
     shown = [leaf for leaf in leaves if leaf.name in used]
     texts = [_commented(ast.unparse(node), emitted) for node in (*shown, mine)]
     return "\n\n".join(texts)
 
 
-def _without_checks(function: ast.AST, audit: str) -> None:
-    """Leave out what runs under `sanitize` only."""
+def _without_checks(function: ast.AST, flags: set[str]) -> None:
+    """Leave out what runs under `sanitize` only, and what only keys need."""
     for node in ast.walk(function):
         for name in ("body", "orelse"):
             block = getattr(node, name, None)
             if isinstance(block, list):
-                kept = [s for s in block if not (isinstance(s, ast.If) and _names(s.test, audit))]
+                kept = [s for s in block if not (isinstance(s, ast.If) and _names(s.test, flags))]
                 block[:] = kept or ([ast.Pass()] if name == "body" else [])
 
 
-def _names(node: ast.expr, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name
+def _names(node: ast.expr, names: set[str]) -> bool:
+    return isinstance(node, ast.Name) and node.id in names
 
 
 def _commented(text: str, emitted: Emitted) -> str:

@@ -1,6 +1,6 @@
 """Numbering: every place where roles meet gets a number, in the order of the source, before projection.
 
-Given a checked definition; result: a site for each node that sends, calls, awaits, chooses, or makes an agreement.
+Given a checked definition; result: a site for each node that sends, calls, awaits, chooses, repeats, or makes an agreement.
 The number is the same at all roles, since no role has been projected yet.
 """
 
@@ -30,6 +30,8 @@ class Sites:
         self.all: list[Site] = []
         self._nodes: dict[Typed, Site] = {}
         self._params: dict[Binding, Site] = {}
+        #: By the body of the loop.
+        self._loops: dict[Typed, Site] = {}
 
     def of(self, node: Typed) -> Site:
         """The site of a node. Host code at one role gets its number when that role finds that it waits."""
@@ -41,6 +43,10 @@ class Sites:
     def param(self, binding: Binding) -> Site | None:
         return self._params.get(binding)
 
+    def loop(self, body: Typed) -> Site:
+        """The site of the loop, or of the repeated block, whose body this is."""
+        return self._loops[body]
+
     def number(self, definition: typed.Definition, texts: tuple[str, ...], spans: tuple[Span, ...]) -> None:
         params = zip(definition.params, definition.arrow.params, texts, spans, strict=True)
         for binder, type_, text, span in params:
@@ -51,6 +57,12 @@ class Sites:
             kind = _kind(node)
             if kind is not None and node not in self._nodes:
                 self._nodes[node] = self._of_node(kind, node)
+        repeated = [definition.body] if definition.repeats else []
+        for node in walk(definition.body):
+            if isinstance(node, typed.Loop) or (isinstance(node, typed.Chor) and node.repeats):
+                repeated.append(node.body)
+        for body in repeated:
+            self._loops[body] = self._of_node("loop", body)
 
     def _of_node(self, kind: str, node: Typed) -> Site:
         inst = node.callee if isinstance(node, typed.Call) else node

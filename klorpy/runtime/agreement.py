@@ -15,7 +15,7 @@ from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import KlorError, KlorWarning
 from klorpy.core.types import Role
 from klorpy.core.values import comparable, same_value, show
-from klorpy.runtime.commands import RECEIVE, SEND, Program
+from klorpy.runtime.commands import APPLY, RECEIVE, SEND, Program
 
 
 class AgreementViolated(KlorError):
@@ -57,14 +57,26 @@ def verify(me: Role, roles: tuple[Role, ...], checker: Role | None, value: Any, 
         for role in roles:
             if role != me:
                 yield SEND, role, agreed, site
-                if not agreed:
-                    yield SEND, role, values, site
         if not agreed:
+            yield APPLY, _tell, (me, roles, values, site), site
             raise AgreementViolated(site, roles, values)
     else:
         yield SEND, checker, value, site
         if not (yield RECEIVE, checker, site):
-            raise AgreementViolated(site, roles, (yield RECEIVE, checker, site))
+            raise AgreementViolated(site, roles, (yield APPLY, _hear, (checker, site), site))
+
+
+# A second message at one site between the same two roles is that of a call: it needs a key of its own.
+
+
+def _tell(me: Role, roles: tuple[Role, ...], values: list[Any], site: Site) -> Program:
+    for role in roles:
+        if role != me:
+            yield SEND, role, values, site
+
+
+def _hear(checker: Role, site: Site) -> Program:
+    return (yield RECEIVE, checker, site)
 
 
 def _agree(values: list[Any], site: Site) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from klorpy.core.choreography import Definition, Site
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.core.values import show
 
@@ -75,6 +76,10 @@ class RoleConfig:
     `send(locator, value)` and `recv(locator)` may be coroutine functions; what `send` returns is ignored. `locators`
     says what stands for each other role; it may leave out roles that are never met. After `timeout` seconds the role
     fails, wherever it is (None: never). `instrument` is told of every choreography that the role begins and ends.
+
+    `order` is the order within the role: "program", "effects" or "dataflow"; left out, definitions say it. `window` is how
+    many rounds of a loop the role may have under way. A role that says an order, or plays a definition that does, tells
+    messages apart by their keys; so must all that it plays with, in whatever order they are.
     """
 
     role: Role
@@ -83,6 +88,8 @@ class RoleConfig:
     locators: Mapping[Role, Any] = field(default_factory=dict)
     transport: Transport | None = None
     timeout: float | None = None
+    order: str | None = None
+    window: int | None = None
     instrument: Instrument | None = None
 
     @classmethod
@@ -112,6 +119,13 @@ class RoleConfig:
         timeout = given.get("timeout")
         if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
             raise _bad(f"timeout is a number of seconds, not {timeout!r}")
+        order, window = given.get("order"), given.get("window")
+        if order is not None:
+            given["order"] = order = _word(order)
+            if order not in ORDERS:
+                raise _bad(f"there is no order {order!r}: give one of {', '.join(ORDERS)}")
+        if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
+            raise _bad(f"window is a positive number of rounds, not {window!r}")
         locators = given.get("locators") or {}
         if not isinstance(locators, Mapping):
             raise _bad(f"locators are a dict from roles to locators, not {type(locators).__name__}")

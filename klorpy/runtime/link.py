@@ -19,10 +19,25 @@ from klorpy.core.spans import Source, Span
 from klorpy.core.types import Signature, parse_signature
 from klorpy.core.values import noop
 from klorpy.runtime.agreement import no_match, verify
-from klorpy.runtime.commands import APPLY, AWAIT, CALL, CHECK, PAUSE, RECEIVE, SEND, TAIL_APPLY, TAIL_CALL, Instance
+from klorpy.runtime.commands import (
+    APPLY,
+    AWAIT,
+    CALL,
+    CHECK,
+    LEAVE,
+    PAUSE,
+    RECEIVE,
+    ROUND,
+    SEND,
+    TAIL_APPLY,
+    TAIL_CALL,
+    Instance,
+)
 from klorpy.runtime.scopes import enter, noted
 
-_KIT: Final = (SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, Instance, noop, verify, no_match, enter)
+_KIT: Final = (
+    SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, ROUND, LEAVE, Instance, noop, verify, no_match, enter,
+)  # fmt: skip
 
 
 def declare(
@@ -87,12 +102,12 @@ def _definition(
     )  # fmt: skip
     links = tuple((find, parse_signature(text)) for find, text in callees)
 
-    def projections(audit: bool) -> tuple[Projection, ...]:
-        return build(audit, made, *_KIT)
+    def projections(audit: bool, keyed: bool) -> tuple[Projection, ...]:
+        return build(audit, keyed, made, *_KIT)
 
     definition = Definition(
         name, parse_signature(signature), Source(filename, source), span, made, projections, build.__code__, links,
-        options, namespace, doc,
+        options, namespace, doc, dict(zip(build.__code__.co_freevars, build.__closure__ or (), strict=True)),
     )  # fmt: skip
     _check_callees(definition, namespace)
     return definition

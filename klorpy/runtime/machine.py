@@ -42,7 +42,7 @@ class Machine:
         # Calls of these need no further look: their signature is what all callers were compiled against.
         stale = disputed(pinned)
         self._projections = {
-            choreography: definition.audited if audit else definition.projections
+            choreography: self._versions(definition)
             for choreography, definition in pinned.items()
             if choreography not in stale
         }
@@ -76,12 +76,19 @@ class Machine:
         return program
 
     def _find(self, choreography: Any, site: Site) -> tuple[Projection, ...]:
-        """The projections of what is called at `site`, after the checks that a call in the run's own text passes."""
+        return self._versions(self.definition(choreography, site))
+
+    def definition(self, choreography: Any, site: Site) -> Definition:
+        """What is called at `site`, after the checks that a call in the run's own text passes."""
         definition = self.pinned.get(choreography)
         if definition is None:
             definition = _unpinned(choreography, site)
         if site.callee is not None and not site.callee.equivalent(definition.signature):
             raise _stale(definition, site)
+        return definition
+
+    def _versions(self, definition: Definition) -> tuple[Projection, ...]:
+        """The projections of a definition that this machine runs."""
         return definition.audited if self.audit else definition.projections
 
     def enter(self, command: Command) -> None:

@@ -8,9 +8,13 @@ from __future__ import annotations
 import linecache
 import types
 from collections.abc import Iterable
+from typing import Final
 
 from klorpy.core.choreography import Definition
 from klorpy.core.spans import Source, Span
+
+#: How the code is called that a definition is compiled to when it runs out of order.
+_FLOW: Final = "klorpy_scope."
 
 
 def find_place(error: BaseException, definitions: Iterable[Definition]) -> tuple[Span | None, Source | None]:
@@ -27,7 +31,8 @@ def find_place(error: BaseException, definitions: Iterable[Definition]) -> tuple
         if code.co_filename in filenames:
             source = Source(code.co_filename, "".join(linecache.getlines(code.co_filename)))
             # In files that Hy's own importer compiled, columns are one too far to the right, but for klorpy's code.
-            place = _position(tb, source, 0 if code in ours or _is_exact(code.co_filename) else 1)
+            exact = code in ours or code.co_qualname.startswith(_FLOW) or _is_exact(code.co_filename)
+            place = _position(tb, source, 0 if exact else 1)
             if place is not None:
                 found = place, source
         tb = tb.tb_next

@@ -6,6 +6,7 @@ running loop (it then uses a loop in another thread).
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -75,8 +76,12 @@ class _Play:
         self.timeout = found.timeout
         self.instrument = found.instrument
         self.pinned = reachable(chor)
+        self.order, self.window = found.order, found.window
+        #: Whether messages have keys: some order is said.
+        self.keyed = self.order is not None or any("order" in each.options for each in self.pinned.values())
         self.args = args
         self.blocking = blocking
+        self.began = False
 
     async def run(self) -> Any:
         if self.instrument is None:
@@ -130,6 +135,14 @@ class _Play:
         )
 
     async def _drive(self, program: Program, type_: Type) -> Any:
+        if self.keyed and not self.began:
+            self.began = True
+            program.close()
+            player = importlib.import_module("klorpy.outoforder.play")
+            result = await player.drive(
+                self.definition, self.pinned, self.role, self.args, self.transport, self.order, self.window
+            )
+            return result_at(type_, result, self.role, self._function)
         if self.instrument is None:
             machine = Machine(self.pinned)
         else:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from klorpy.core.choreography import Choreography, Definition, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import Blocked, Message, Printed
+from klorpy.core.options import ORDERS
 from klorpy.core.types import Arrow, Role
-from klorpy.core.values import ATOMS, NotCopyable, isolate, same_value
+from klorpy.core.values import NotCopyable, isolate, same_value
 from klorpy.runtime.commands import AWAIT, Closure
-from klorpy.runtime.erasure import check_count, check_playable, erased_params, result_at
+from klorpy.runtime.erasure import check_count, check_playable, result_at
+from klorpy.simulator.arguments import distribute
 from klorpy.simulator.audit import Audit
 from klorpy.simulator.functions import Meeting
 from klorpy.simulator.output import Capture
@@ -24,7 +27,9 @@ from klorpy.simulator.scheduler import Scheduler
 from klorpy.simulator.simulation import Simulation
 from klorpy.simulator.verdict import judge
 
-ORDERS: Final = ("program",)
+if TYPE_CHECKING:
+    from klorpy.simulator.clock import Clock
+
 #: Seconds. A clock cannot count further.
 _FOR_EVER: Final = 1e9
 
@@ -39,15 +44,23 @@ def simulate_chor(
     sanitize: bool | None = None,
     trace: bool = True,
     detail: bool = False,
+    links: str | None = None,
+    window: int | None = None,
+    clock: Clock | None = None,
 ) -> Simulation:
     """Run all roles of `chor` in memory, deterministically, and give what they did.
 
     All arguments are given, in the order of the parameters; each role gets those that mention it. `seed` chooses the
     order in which roles move: 0 lets each run until it waits, any other integer interleaves them pseudo-randomly;
     equal seeds give equal runs. `sanitize` compares the copies of every agreement (the default under pytest).
-    `timeout` is in seconds and is looked at between steps. `trace=False` keeps no messages and is faster. `order` is
-    the order within a role; "program" is the only one. `detail=True` also notes when a role enters a choreography that
+    `timeout` is in seconds and is looked at between steps. `trace=False` keeps no messages and is faster. `detail=True` also notes when a role enters a choreography that
     it calls, and when it comes back, which charts show as frames.
+
+    `order` is the order within each role: "program", "effects" (effects on one resource keep their order, everything
+    else happens as soon as its inputs are known) or "dataflow" (everything does); left out, definitions say it by the
+    option `:order`, and the program's is the default. `links` deliver "unordered" or "fifo", `window` is how many
+    rounds of a loop a role may have under way, and a `clock` (see Clock) gives the run a `timeline`. With any of these
+    the run is that of messages with integrity keys, also in program order.
 
     Needs no event loop, so it works in a script, in a test, in a running loop and in a notebook alike; host code
     that awaits is run by anyio in a thread. Results and messages do not depend on what finishes first there; the
@@ -67,21 +80,37 @@ def simulate_chor(
     definition = check_playable(chor)
     check_count(definition, args)
     _check_arguments(order, timeout, sanitize)
+    in_order = (order or definition.options.get("order") or "program") == "program"
     if sanitize is None:
         sanitize = "PYTEST_CURRENT_TEST" in os.environ
     progress = Progress(chor)
     with under_way(progress):
-        simulation = _simulate(chor, definition, args, schedule_of(seed), seed, timeout, sanitize, trace, progress, detail)
+        if not in_order or links is not None or window is not None or clock is not None or _mixed(order, chor):
+            entries: list[Any] | None = [] if trace else None
+            progress.trace = entries
+            simulation: Simulation = importlib.import_module("klorpy.simulator.lenient").simulate(
+                chor, definition, args, schedule_of(seed), seed, order=order, links=links or "unordered",
+                window=window, clock=clock, timeout=timeout, sanitize=sanitize, trace=entries,
+            )  # fmt: skip
+        else:
+            simulation = _simulate(
+                chor, definition, args, schedule_of(seed), seed, timeout, sanitize, trace, progress, detail
+            )  # fmt: skip
     if check and simulation.verdict is not None:
         raise simulation.verdict
     return simulation
+
+
+def _mixed(order: str | None, chor: Choreography) -> bool:
+    """Whether a definition that the run can reach says an order of its own."""
+    return order is None and any("order" in found.options for found in reachable(chor).values())
 
 
 def _check_arguments(order: str | None, timeout: float | None, sanitize: bool | None) -> None:
     if sanitize not in (None, True, False):
         raise KlorError(f"sanitize is {sanitize!r}", slug="bad-argument", help="give True, False or None")
     if order is not None and order not in ORDERS:
-        raise KlorError(f"there is no order {order!r}", slug="bad-argument", help='the only order is "program"')
+        raise KlorError(f"there is no order {order!r}", slug="bad-argument", help=f"give one of: {', '.join(ORDERS)}")
     fine = isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and 0 < timeout < _FOR_EVER
     if timeout is not None and not fine:
         raise KlorError(f"{timeout!r} is not a time", slug="bad-argument", help="give seconds, or None for no limit")
@@ -122,7 +151,7 @@ def prepare(
         detail=detail, pausing=pausing,
     )  # fmt: skip
     projections = definition.audited if sanitize else definition.projections
-    given = _distribute(definition, args)
+    given = distribute(definition, args)
     for index, role in enumerate(roles):
         scheduler.start(role, projections[index](roles, *given[role]))
     return scheduler
@@ -159,49 +188,6 @@ def conclude(
     first, trail = (failed.role, failed.trail) if failed else (None, ())
     simulation.verdict = judge(simulation, first, trail, scheduler.timed_out, scheduler.pinned.values())
     return simulation
-
-
-def _distribute(definition: Definition, args: tuple[Any, ...]) -> dict[Role, list[Any]]:
-    """Each role's arguments. No two roles share anything that changes: the first has it, the others have copies."""
-    holder: dict[int, Role] = {}
-    given: dict[Role, list[Any]] = {}
-    for role in definition.roles:
-        mine = []
-        for i in erased_params(definition, role):
-            value = args[i]
-            held = [holder.setdefault(part, role) for part in _parts(value)]
-            if any(other != role for other in held):
-                try:
-                    value = isolate(value)
-                except NotCopyable as error:
-                    raise KlorError(
-                        f"argument {i + 1} of {definition.name} is a {error.args[0]}, which cannot be copied, "
-                        "but several roles need it",
-                        slug="not-copyable",
-                        help="give it to one role only, or give data",
-                    ) from None
-            mine.append(value)
-        given[role] = mine
-    return given
-
-
-def _parts(value: Any) -> Iterator[int]:
-    """The identities of `value` and of what is in it, as far as containers and attributes lead, but for atoms."""
-    seen: set[int] = set()
-    todo = [value]
-    while todo:
-        current = todo.pop()
-        if type(current) in ATOMS or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield id(current)
-        if isinstance(current, dict):
-            todo.extend(current)
-            todo.extend(current.values())
-        elif isinstance(current, (list, tuple, set, frozenset)):
-            todo.extend(current)
-        else:
-            todo.extend(getattr(current, "__dict__", {}).values())
 
 
 # --- Exploration ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import Diagnostic, KlorError
@@ -13,6 +13,9 @@ from klorpy.core.events import Blocked, Event, Message
 from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.simulator.schedule import Seed
+
+if TYPE_CHECKING:
+    from klorpy.simulator.clock import Timeline
 
 
 @dataclass(eq=False, repr=False)
@@ -34,6 +37,8 @@ class Simulation:
     #: The one cause of failure; None when all went well.
     verdict: ChoreographyFailed | None = None
     _trace: list[Any] | None = field(default=None)
+    #: When what happened, if the run had a clock.
+    timeline: Timeline | None = None
     #: The roles that ran. (Those of `choreography` change when it is defined anew.)
     roles: tuple[Role, ...] = ()
 

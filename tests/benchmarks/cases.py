@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import klorpy
 from klorpy.environment.session import Session
 from klorpy.language import pipeline
-from tests.benchmarks import behaviour, by_hand, codec, merging, programs, repl, tcp
+from tests.benchmarks import behaviour, by_hand, codec, conversations, merging, nats, ordered, programs, repl, tcp
 from tests.benchmarks.measure import Contest, Run, timed
 
 #: A ratio of two measurements that should be 1, with what a shared machine adds.
@@ -346,19 +346,28 @@ def over_tcp(scale: Scale) -> list[Contest]:
     ]
 
 
+def conversing(scale: Scale) -> list[Contest]:
+    """The kernel of conversations, with up to 100,000 endpoints."""
+    many = 100_000 if scale.messages > 1000 else 1000
+    return conversations.contests(scale.messages // 2, 100, many, max(scale.messages // 200, 5), scale.repeats)
+
+
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "ping-pong": ping_pong,
     "linear": linear,
     "memory": flat_memory,
     "recursion": recursion,
+    "orders": lambda scale: ordered.contests(max(scale.messages // 20, 2), min(scale.repeats, 3)),
     "defchor": defchor,
     "import": importing,
     "redefine": redefinition,
     "codec": lambda scale: codec.contests(max(scale.messages // 40, 3), scale.repeats),
     "tcp": over_tcp,
+    "conversations": conversing,
     "merging": lambda scale: [
         contest for rounds in (1, 10, 100, 1000) if rounds <= scale.messages for contest in merging.saved(rounds, scale.repeats)
     ],
+    "nats": lambda scale: nats.contests(scale.short, scale.repeats),
     "compliance": lambda scale: behaviour.compliance(3 if scale is FULL else 1, min(scale.repeats, 2)),
     "equivalence": lambda scale: behaviour.equivalence(5 if scale is FULL else 2, min(scale.repeats, 2)),
     "refinement": lambda scale: behaviour.refinement(scale.repeats),

@@ -8,10 +8,13 @@ from klorpy import evaluate, simulate_chor
 from tests.benchmarks import by_hand, programs
 from tests.benchmarks.cases import BENCHMARKS, TINY, import_times, measure_peak, ping_pong_module
 from tests.benchmarks.measure import Contest, Outcome, Run, table
+from tests.runtime.transports.nats_server import MISSING, PROGRAM
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_both_sides_do_the_work(name: str) -> None:
+    if name == "nats" and PROGRAM is None:
+        pytest.skip(MISSING)
     contests = BENCHMARKS[name](TINY)
     outcomes = [contest.run() for contest in contests]  # raises when a side computed something else
     assert all(outcome.subject > 0 and outcome.baseline > 0 for outcome in outcomes)

@@ -9,7 +9,7 @@ page itself. What a fenced block means is said by its word:
     ipython      a cell of an IPython notebook
     console      commands after `$ `, with what they print; a line `…` stands for any lines. Commands after `name$ ` are
                  in terminals of their own, and run at the same time; what serves is interrupted when the others have
-                 ended. A port such as :4000 is some free one. Where roles of a launch end may differ, and whether one
+                 ended. A port such as :4000 is some free one, :4222 that of a NATS server. Where roles of a launch end may differ, and whether one
                  terminal waits for another.
 """
 
@@ -34,12 +34,15 @@ import klorpy
 from klorpy.environment.cli import main
 from klorpy.environment.present import Palette, error_text
 from klorpy.environment.session import Session, Status, render
+from tests.runtime.transports.nats_server import shared_server
 
 FENCE = re.compile(r"^```([\w-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED_FILE = re.compile(r"(?:;|#) ([\w/-]+\.(?:hy|py|toml|ini))\n")
 #: The prompt of a terminal that has a name.
 TERMINAL = re.compile(r"^(?=\w+\$ )", re.MULTILINE)
 PORT = re.compile(r":4\d{3}\b")
+#: The port of NATS servers.
+NATS = ":4222"
 PROMPT = "=> "
 INDENT = " " * len(PROMPT)
 
@@ -188,7 +191,7 @@ class _Page:
         ports: dict[str, str] = {}
         processes = []
         for command in commands:
-            text = PORT.sub(lambda found: ports.setdefault(found[0], _free_port()), command.partition("$ ")[2])
+            text = PORT.sub(lambda found: ports.setdefault(found[0], _port_for(found[0])), command.partition("$ ")[2])
             words = shlex.split(text, comments=True)
             assert words[0] == "klorpy", command
             processes.append(subprocess.Popen(
@@ -217,6 +220,10 @@ class _Page:
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
+
+
+def _port_for(port: str) -> str:
+    return f":{shared_server().port}" if port == NATS else _free_port()
 
 
 def _free_port() -> str:

@@ -177,19 +177,22 @@ def partners(size: int) -> tuple[Contract, ...]:
 
 
 def proofs_are_right(source: random.Random) -> str:
-    """No partner is compliant with a contract and not with a proved subcontract of it; every contract is one of itself."""
+    """No partner is compliant with a contract and not with a proved subcontract of it, whether they communicate directly or
+    through buffers; every contract is one of itself.
+    """
     old, new = related(source)
     assert proves(old, old)
     if not proves(new, old):
         return "no proof"
+    mode, buffer = source.choice((("committed", "pair"), ("committed", "pair"), ("async", "pair"), ("async", "bag"), ("async", "mailbox")))
     for partner in partners(4):
-        if works(old, partner):
-            assert works(new, partner), f"{new} for {old}, with {partner}"
+        if works(old, partner, mode, buffer):
+            assert works(new, partner, mode, buffer), f"{new} for {old}, with {partner}, {mode}, {buffer}"
     return "proof"
 
 
-def works(contract: Contract, partner: Contract, mode: Any = "committed") -> bool:
-    return bool(compliant(System((("r", contract), ("p", partner))), mode, limit=LIMIT))
+def works(contract: Contract, partner: Contract, mode: Any = "committed", buffer: Any = "pair") -> bool:
+    return bool(compliant(System((("r", contract), ("p", partner))), mode, buffer=buffer, limit=LIMIT))
 
 
 def related(source: random.Random) -> tuple[Contract, Contract]:

@@ -6,8 +6,10 @@ from klorpy.runtime.sessions.fingerprint import site_keys
 from klorpy.runtime.sessions.merging import Merge, in_order
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import Record, Seat
+from klorpy.runtime.transports.nats import prepare
 from klorpy.runtime.transports.tls import Identity
 
 __all__ = [
-    "Identity", "Merge", "Node", "ProtocolError", "Record", "Seat", "Window", "connect", "host", "in_order", "site_keys",
+    "Identity", "Merge", "Node", "ProtocolError", "Record", "Seat", "Window", "connect", "host", "in_order", "prepare",
+    "site_keys",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
@@ -13,6 +14,7 @@ from klorpy.core.types import Role
 from klorpy.runtime.sessions.channel import Window
 from klorpy.runtime.sessions.node import DEADLINE, Carrier, Node
 from klorpy.runtime.sessions.seat import Seat
+from klorpy.runtime.transports.nats import Nats, NatsOptions
 from klorpy.runtime.transports.tcp import Tcp, TcpOptions
 from klorpy.runtime.transports.tls import Identity
 
@@ -20,16 +22,17 @@ from klorpy.runtime.transports.tls import Identity
 @contextlib.asynccontextmanager
 async def host(
     *, listen: str | socket.socket | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
-    tls: Identity | None = None, heartbeat: float = 10.0, grace: float = 0.5, window: Window | None = None,
-    sessions: Iterable[str] | None = None, observers: bool = False,
+    tls: Identity | None = None, heartbeat: float = 10.0, grace: float | None = None, window: Window | None = None,
+    sessions: Iterable[str] | None = None, app: str = "klorpy", observers: bool = False,
 ) -> AsyncIterator[Node]:  # fmt: skip
     """This process as a node of sessions: over TCP, or over the NATS server at the URL `nats`.
 
     Over TCP it listens at `listen` (`host:port`, or a socket that listens) and connects to `peers`, the addresses of roles; of each two processes
     one has to connect to the other. `tls` is its certificate. A connection that is silent for `heartbeat` seconds is
-    given up; one that broke may come back within `grace` seconds. `sessions` are all that will be joined, when that is
-    known: others are refused then. With `observers`, `klorpy trace` may look on; under TLS with a certificate for the role
-    `observer`.
+    given up; one that broke may come back within `grace` seconds: 0.5, and 5 over NATS, where a server may be started
+    anew meanwhile. `sessions` are all that will be joined, when that is known: others are refused then. With `observers`,
+    `klorpy trace` may look on, over TCP; under TLS with a certificate for the role `observer`. `app` keeps applications
+    apart that use one NATS server.
 
     >>> import anyio, klorpy
     >>> ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
@@ -44,7 +47,7 @@ async def host(
     A noop
     B 5
     """
-    carrier = _carrier(listen, peers, nats, tls, TcpOptions(heartbeat=heartbeat, grace=grace), observers)
+    carrier = _carrier(listen, peers, nats, tls, heartbeat, grace, app, observers)
     async with Node(carrier, sessions=sessions, window=window) as node:
         yield node
 
@@ -53,7 +56,7 @@ async def host(
 async def connect(
     chor: Choreography, role: Role, *, session: str, listen: str | None = None, peers: Mapping[Role, str] | None = None,
     nats: str | None = None, tls: Identity | str | Path | None = None, deadline: float | None = DEADLINE,
-    heartbeat: float = 10.0, grace: float = 0.5,
+    heartbeat: float = 10.0, grace: float | None = None, app: str = "klorpy",
 ) -> AsyncIterator[Seat]:  # fmt: skip
     """A transport for `play_role`: `role` of `chor` in the session of that name, once its cast is complete.
 
@@ -67,21 +70,28 @@ async def connect(
     """
     identity = Identity.of(tls, [role]) if isinstance(tls, str | Path) else tls
     async with (
-        host(listen=listen, peers=peers, nats=nats, tls=identity, heartbeat=heartbeat, grace=grace, sessions=[session]) as node,
+        host(
+            listen=listen, peers=peers, nats=nats, tls=identity, heartbeat=heartbeat, grace=grace, sessions=[session], app=app,
+        ) as node,
         node.join(chor, role, session, deadline=deadline) as seat,
     ):
         yield seat
 
 
 def _carrier(
-    listen: str | socket.socket | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None, options: TcpOptions,
-    observers: bool,
+    listen: str | socket.socket | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None,
+    heartbeat: float, grace: float | None, app: str, observers: bool,
 ) -> Carrier:  # fmt: skip
+    given: dict[str, Any] = {"heartbeat": heartbeat} if grace is None else {"heartbeat": heartbeat, "grace": grace}
     if nats is None:
-        return Tcp(listen=listen, connect=peers, identity=tls, options=options, observers=observers)
+        return Tcp(listen=listen, connect=peers, identity=tls, options=TcpOptions(**given), observers=observers)
+    if observers:
+        raise KlorError(
+            "a node over NATS cannot be observed", slug="bad-argument", help="observers connect to nodes that listen, over TCP"
+        )
     if listen is not None or peers:
         raise KlorError(
             "a node is reached over NATS, or over TCP, not over both", slug="bad-argument",
             help="leave out listen and peers, or nats",
         )  # fmt: skip
-    raise NotImplementedError
+    return Nats(nats, identity=tls, options=NatsOptions(app=app, **given))

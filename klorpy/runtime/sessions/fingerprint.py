@@ -85,7 +85,7 @@ def site_keys(chor: Choreography) -> dict[Site, bytes]:
     """For each site that a run of `chor` can pass, the bytes that name it: the same in every process."""
     keys = {}
     for number, (_, definition) in enumerate(sorted(_named(reachable(chor).values()), key=lambda item: item[0])):
-        for site in definition.sites:
+        for site in (*definition.sites, definition.carrier):
             keys[site] = number.to_bytes(2, "big") + site.index.to_bytes(2, "big")
     return keys
 

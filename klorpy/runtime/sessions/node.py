@@ -58,6 +58,9 @@ class Carrier(Protocol):
     def confirm(self, peer: Peer) -> None:
         """Tell the peer how much of what it sent was consumed."""
 
+    def served(self, role: Role) -> None:
+        """From now on a role is played in every session that others begin: tell the node of those (`awaits`)."""
+
 
 #: Plays a role of a session that others began; given its seat.
 Server = Callable[[Seat], Awaitable[Any]]
@@ -169,6 +172,8 @@ class Node:
             if isinstance(peer.route, Peer):
                 for frame in list(peer.route.outgoing.unconfirmed()):
                     seat.arrived(peer, frame)
+            elif self.over(name := peer.name):
+                seat.refused(peer, "peer-lost", "it has left this session already", self.verdict(name))
         return seat
 
     async def serve(
@@ -189,6 +194,7 @@ class Node:
                     tasks.start_soon(self._serve, service, session)
 
                 service.start = start
+                self.carrier.served(role)
                 for session, target in list(self._early):
                     if target == role:
                         self.awaits(ChannelName(session, "", role))
@@ -203,8 +209,9 @@ class Node:
                 async with self.join(service.chor, service.role, session, deadline=service.deadline) as seat:
                     await service.play(seat)
             except Exception as error:
-                # The session has this verdict; the server goes on with the others.
-                log.warning("session %s: %s ended: %s", session, service.role, describe_error(error))
+                # The session has this verdict; the server goes on with the others. Another server may have been quicker.
+                level = logging.INFO if isinstance(error, KlorError) and error.slug == "role-taken" else logging.WARNING
+                log.log(level, "session %s: %s ended: %s", session, service.role, describe_error(error))
 
     # --- What the carrier reports -------------------------------------------------------------------------------------
 

@@ -155,6 +155,8 @@ class Seat:
         self.observer: Callable[[Record], None] | None = None
         #: What is known about roles that are not there, for the error.
         self.notes: dict[Role, str] = {}
+        #: The roles whose processes say that they do not play this session.
+        self.unknown: set[Role] = set()
         self.window = window or Window()
         self.peers = {other: Peer(self, other, self.window) for other in self.roles if other != role}
         self._introduction = _encode((mark.name, mark.signature, dict(mark.parts), self.window.frames, self.window.size))
@@ -340,7 +342,9 @@ class Seat:
     def refused(self, peer: Peer, slug: str, reason: str, verdict: Verdict | None = None) -> None:
         """The peer's process does not let this role in; `verdict` is that of the session if it has ended there."""
         if slug == "unknown-session":
+            self.unknown.add(peer.role)
             self.notes[peer.role] = reason
+            log.warning("session %s: %s", self.session, reason)
         elif not peer.left:
             self._fail(verdict or Verdict(peer.role if slug == "peer-lost" else self.role, reason, slug=slug))
 
@@ -454,16 +458,15 @@ class Seat:
         return self.error()
 
     def _missing(self, missing: tuple[Role, ...], deadline: float | None) -> RolesMissing:
-        what = f"{', '.join(missing)} did not come"
-        self._fail(Verdict(self.role, f"{what} within {deadline:g} s", slug="roles-missing"))
-        return RolesMissing(
-            Diagnostic(
-                "roles-missing", f"session {self.session} of {self.mark.name} did not begin: {what} within {deadline:g} s",
-                notes=tuple(self.notes[role] for role in missing if role in self.notes),
-                help="start them with the same session name, and see that of each two processes one connects to the other",
-            ),
-            missing,
-        )  # fmt: skip
+        what = f"{', '.join(missing)} did not come within {deadline:g} s"
+        self._fail(Verdict(self.role, what, slug="roles-missing"))
+        message = f"{self._name} did not begin: {what}"
+        notes = tuple(dict.fromkeys(self.notes[role] for role in missing if role in self.notes))
+        if self.unknown.issuperset(missing):
+            help = "do all roles name the same session?"
+            return RolesMissing(Diagnostic("unknown-session", message, notes=notes, help=help), missing)
+        help = "start them with the same session name, and see that of each two processes one connects to the other"
+        return RolesMissing(Diagnostic("roles-missing", message, notes=notes, help=help), missing)
 
     def _stranger(self, role: Role, site: Site) -> Peer:
         raise KlorError(

@@ -24,8 +24,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -197,6 +199,8 @@ class Tcp:
         self._server: asyncio.Server | None = None
         self._stopping = False
         self.stopped = False
+        #: What is known of roles that we connect to, for the error when they do not come.
+        self._trouble: dict[Role, str] = {}
         #: What was said of connections that we made and that came to nothing.
         self._told: set[str] = set()
         self.node: Node
@@ -219,7 +223,7 @@ class Tcp:
                     )
             except OSError as error:
                 raise KlorError(
-                    f"cannot listen at {self.listen}: {error.strerror or error}", slug="bad-argument",
+                    f"cannot listen at {self.listen}: {_reason(error)}", slug="bad-argument",
                     help="is another process listening there? Port 0 takes any that is free",
                 ) from None  # fmt: skip
             self.ports = tuple(sock.getsockname()[1] for sock in self._server.sockets)
@@ -258,9 +262,17 @@ class Tcp:
             await asyncio.wait([link.closed for link in links], timeout=_LINGER)
 
     def opened(self, seat: Seat) -> None:
+        connected = {role for roles in self._targets.values() for role in roles}
         for peer in seat.peers.values():
             if peer.route is not None:
                 continue
+            if peer.role in self._trouble:
+                seat.notes[peer.role] = self._trouble[peer.role]
+            elif peer.role not in connected:
+                seat.notes[peer.role] = (
+                    f"no process with {peer.role} has connected to this one, which listens on port {self.ports[0]}" if self.ports
+                    else f"this process has no address of {peer.role}, and does not listen itself"
+                )  # fmt: skip
             remote = self._remote_of(peer)
             if remote is not None:
                 self._bind(remote, peer)
@@ -282,6 +294,9 @@ class Tcp:
         if way is not None and way.back is not None and (link := way.remote.link) is not None:
             link.count(CONSUMED, way.back, peer.incoming.told())
 
+    def served(self, role: Role) -> None:
+        """Others tell of their sessions of themselves."""
+
     # --- Other processes ----------------------------------------------------------------------------------------------
 
     async def _dial(self, address: Address, roles: frozenset[Role]) -> None:
@@ -297,7 +312,7 @@ class Tcp:
                     server_hostname="" if context else None,
                 )  # fmt: skip
             except OSError as error:  # also a refused certificate
-                self._note(roles, f"cannot connect to {address}: {error.strerror or error}")
+                self._note(roles, f"cannot connect to {address}: {_reason(error)}")
                 if not told:
                     log.info("cannot connect to %s yet: %s", address, error)
                     told = True
@@ -311,9 +326,10 @@ class Tcp:
             pause = min(2 * pause, 1.0)
 
     def _note(self, roles: frozenset[Role], text: str) -> None:
-        """Remember why `roles` are not there, for the error."""
+        """Remember why `roles` may not be there, for the error."""
+        self._trouble |= dict.fromkeys(roles, text)
         for seat in self.node.seats.values():
-            seat.notes |= dict.fromkeys(roles, text)
+            seat.notes |= dict.fromkeys(roles - seat.unknown, text)
 
     async def _beat(self) -> None:
         """Give up connections that are silent, and do not be silent."""
@@ -355,7 +371,9 @@ class Tcp:
             before.abort("there is a newer connection")
             self._pause(remote)
         link.remote = remote
-        remote.expected |= link.roles or set()
+        if link.roles is not None:
+            remote.expected |= link.roles
+            self._note(link.roles, f"{link} stands, but it has not joined this session")
         if remote.expiry is not None:
             remote.expiry.cancel()
             remote.expiry = None
@@ -525,9 +543,9 @@ class Tcp:
         elif (peer := self.node.peer(name)) is not None:
             self._claim(link, remote, number, inbound, peer)
         elif self.node.over(name):
-            self._refuse(link, remote, number, "peer-lost", "it has left the session", self.node.verdict(name))
+            self._refuse(link, remote, number, "peer-lost", "it has left this session already", self.node.verdict(name))
         elif not self.node.awaits(name):
-            text = f"the process that it connects to does not play {name.target} in session {name.session!r}"
+            text = f"the process of {name.target} plays other sessions, but not {name.session!r}"
             self._refuse(link, remote, number, "unknown-session", text)
         else:
             self._park(remote, name, number)
@@ -587,6 +605,11 @@ class Tcp:
         if remote.said_bye is not None and not remote.said_bye.done():
             remote.said_bye.set_result(None)
 
+def _reason(error: OSError) -> str:
+    """What the operating system, or TLS, says; asyncio adds the address to it."""
+    return str(error) if isinstance(error, ssl.SSLError) or not error.errno else os.strerror(error.errno)
+
+
 def _keep(frame: Frame) -> None:
     """There is no way to a peer at the moment."""
 
@@ -638,6 +661,8 @@ class Link(asyncio.BufferedProtocol):
         self.tcp._links.add(self)
         address = transport.get_extra_info("peername")
         self.name = f"the connection with {address[0]}:{address[1]}" if isinstance(address, tuple) else "a connection"
+        if self.roles is not None:
+            self.tcp._note(self.roles, f"{self.name} stands, but the other side says nothing: is it klorpy?")
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport.set_write_buffer_limits(1 << 20)
         self.body(HELLO, _encode((VERSION, self.tcp.identity)))

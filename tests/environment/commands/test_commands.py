@@ -40,7 +40,7 @@ def test_every_command_has_help(session: Session) -> None:
 
 def test_all_commands_that_were_promised() -> None:
     promised = (
-        "help type project expand sim step trace msc graph explore doc source opts seed time save load reload "
+        "help type project expand sim step trace msc graph world explore doc source opts seed time save load reload "
         "recompile deps roles errors tour clear quit protocol update"
     )
     assert set(commands.COMMANDS) == set(promised.split())
@@ -320,3 +320,17 @@ def test_commands_are_not_part_of_the_history(session: Session) -> None:
     shown(session, ",type tell")
     shown(session, ",sim tell 1")
     assert len(session.history) == before
+
+
+def test_world_shows_who_is_there(session: Session, tmp_path: Path) -> None:
+    assert "write ,world NAME" in refused(session, ",world")
+    assert "has no processes" in refused(session, ",world 3")
+    shown(session, '(import klorpy.conversations [Kernel role subscriber publisher])')
+    shown(session, '(do (setv kernel (Kernel)) (.start kernel "ann" (role "in" (subscriber "chat"))) None)')
+    assert shown(session, ",world kernel") == "ann (1 queued)"
+    shown(session, '(do (.start kernel "bob" (role "out" (publisher "chat"))) (.run kernel) None)')
+    # It is live: the command shows what is there when it is given.
+    assert shown(session, ",world kernel").splitlines()[1] == '  - in   "chat"  sees bob/out'
+    path = tmp_path / "world.svg"
+    assert shown(session, f",world kernel {path}") == f"written to {path}"
+    assert "<svg" in path.read_text(encoding="utf-8")

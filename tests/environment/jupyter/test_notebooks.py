@@ -48,8 +48,8 @@ def _outputs(notebook: Any) -> list[Any]:
     return [out for cell in code_cells(notebook) for out in cell.outputs]
 
 
-def test_there_are_four() -> None:
-    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04"]
+def test_there_are_five() -> None:
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -105,3 +105,6 @@ def test_what_each_shows(notebook: Any) -> None:
             assert "from  6 days  ██████████████████████████████████████████ 85" in "".join(
                 out.text for out in _outputs(notebook) if out.output_type == "stream"
             )
+        case "05":
+            assert '{"program" [1620 1620]  "dataflow" [360 1260]}' in text
+            assert "Server of train, order dataflow" in text

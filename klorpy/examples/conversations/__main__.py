@@ -1,0 +1,25 @@
+"""Run an example: `python -m klorpy.examples.conversations echo 5999`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from klorpy.conversations import ground_vm
+from klorpy.conversations.drivers import Listener
+
+PROGRAMS = ("echo", "date", "chat", "dns", "ssh")
+
+
+def main(name: str = "", port: str = "5999") -> None:
+    if name not in PROGRAMS or not port.isdecimal():
+        sys.exit(f"python -m klorpy.examples.conversations {{{' | '.join(PROGRAMS)}}} PORT")
+    program = import_module(f"klorpy.examples.conversations.{name}").program
+    try:
+        ground_vm(program(Listener(int(port))))
+    except KeyboardInterrupt:
+        print()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

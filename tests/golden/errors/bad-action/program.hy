@@ -1,0 +1,3 @@
+(import klorpy.conversations [Kernel])
+(setv kernel (Kernel))
+(.start kernel "ann" [#("chat" "hello")])

@@ -1,0 +1,2 @@
+(import klorpy.conversations [role])
+(role "in" #("chat" "hello"))

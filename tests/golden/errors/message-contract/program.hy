@@ -1,0 +1,5 @@
+(import klorpy.conversations [Kernel one-of send])
+(setv kernel (Kernel :logging True :messages (one-of #("price" int))))
+(.start kernel "ann" (send #("price" "cheap")))
+(.run kernel)
+(raise (. (get (.take-log kernel) 0) reason))

@@ -1,0 +1,2 @@
+(import klorpy.conversations [ANY send])
+(send #("chat" ANY))

@@ -1,0 +1,6 @@
+(import klorpy.conversations [Kernel role send spawn subscriber transition])
+(defn positive [state] (> state 0))
+(setv kernel (Kernel :logging True))
+(.start kernel "boot" (spawn (transition 0 (role "in" (subscriber "tick"))) "counter" :invariant positive))
+(.run kernel)
+(raise (. (get (.take-log kernel) 1) reason))

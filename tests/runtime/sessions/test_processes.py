@@ -1,0 +1,125 @@
+"""Faults of real processes: whoever is left ends soon, with status 1 and with the same verdict."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.runtime.sessions.processes import Role, cast, ended_within
+
+EXAMPLES = Path(__file__).parents[3] / "klorpy" / "examples"
+
+RELAY = """\
+(require klorpy *)
+(defchor relay [A B C] (-> #{A B C} A A) [n x]
+  (loop [n n x x]
+    (if (> n 0) (recur (- n 1) (C->A (B->C (A->B x)))) x)))
+(defchor divide [A B C] (-> A B C) [x y]
+  (B->C (B (/ (A->B x) y))))
+"""
+ROUNDS = "1000000"
+#: The roles of `relay` with their arguments.
+RELAYING = {"A": [ROUNDS, '"ball"'], "B": [ROUNDS], "C": [ROUNDS]}
+#: Seconds for a connection to come back, and what a loaded machine may take beyond.
+GRACE, SLACK = 0.5, 10.0
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Path:
+    path = tmp_path / "relay.hy"
+    path.write_text(RELAY, encoding="utf-8")
+    return path
+
+
+def fails_alike(roles: list[Role], verdict: str) -> None:
+    """All ended with status 1, this verdict, and nothing that looks like a crash of klorpy."""
+    for role in roles:
+        assert role.status() == 1, role.errors
+        assert "Traceback" not in role.errors, role.errors
+        assert "Warning" not in role.errors, role.errors
+        assert role.verdict == verdict
+
+
+@pytest.mark.parametrize("victim", ["A", "B", "C"])
+def test_a_killed_role_is_lost_to_all_others_alike(victim: str, relay: Path, tmp_path: Path) -> None:
+    messages = random.Random(victim).randrange(1, 400)
+    with cast(tmp_path, relay, "relay", RELAYING, watched=victim) as roles:
+        roles[victim].lines(messages)
+        roles[victim].send(signal.SIGKILL)
+        start = time.monotonic()
+        others = [role for name, role in roles.items() if name != victim]
+        assert ended_within(others, start) < GRACE + SLACK
+        fails_alike(others, f"{victim} was lost (the connection broke, and did not come back within {GRACE:g} s)")
+        for role in others:
+            assert "error[" in role.errors
+
+
+@pytest.mark.parametrize("victim", ["B", "S"])
+def test_a_bookseller_or_buyer_is_killed(victim: str, tmp_path: Path) -> None:
+    """At once after its first message, in a run of a few: the other has ended in good order, or says who was lost."""
+    arguments = {"S": ["@" + str(EXAMPLES / "data" / "catalogue.json")], "B": ["@" + str(EXAMPLES / "data" / "order.json")]}
+    with cast(tmp_path, EXAMPLES / "bookseller.hy", "buy-book", arguments, watched=victim) as roles:
+        roles[victim].lines(random.Random(victim).randrange(1, 4))
+        roles[victim].send(signal.SIGKILL)
+        (other,) = (role for name, role in roles.items() if name != victim)
+        if other.status() == 1:
+            assert other.verdict.startswith(f"{victim} was lost (")
+        assert other.status() in (0, 1)
+        assert "Traceback" not in other.errors
+
+
+@pytest.mark.parametrize(("number", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+def test_a_role_that_is_ended_from_outside_tells_the_others(
+    number: signal.Signals, status: int, said: str, relay: Path, tmp_path: Path
+) -> None:
+    with cast(tmp_path, relay, "relay", RELAYING, watched="B") as roles:
+        roles["B"].lines(50)
+        roles["B"].send(number)
+        roles["B"].drain()
+        assert roles["B"].status() == status
+        assert roles["B"].errors == f"{said}\n"
+        others = [roles["A"], roles["C"]]
+        for role in others:
+            assert role.status() == 1
+        assert others[0].verdict == others[1].verdict
+        assert others[0].verdict.startswith("B failed at step ")
+        assert "(it was cancelled" in others[0].verdict
+        fails_alike(others, others[0].verdict)
+
+
+def test_an_exception_of_a_role_is_the_verdict(relay: Path, tmp_path: Path) -> None:
+    with cast(tmp_path, relay, "divide", {"A": ["1"], "B": ["0"], "C": []}) as roles:
+        assert roles["B"].status() == 1
+        assert "ZeroDivisionError" in roles["B"].errors
+        place = f"{relay}:6:12"
+        others = [role for role in roles.values() if role.name == "C" or (role.status() == 1 and role.name == "A")]
+        fails_alike(others, f"B failed at step 1 (ZeroDivisionError: division by zero, at {place})")
+
+
+def test_who_does_not_come_is_named(relay: Path, tmp_path: Path) -> None:
+    with cast(tmp_path, relay, "relay", {"A": RELAYING["A"], "B": ["1000000"]}, everywhere=["--deadline", "2"]) as roles:
+        assert roles["A"].status() == roles["B"].status() == 1
+        first = min(roles.values(), key=lambda role: "error[roles-missing]" not in role.errors)
+        assert "C did not come within 2 s" in first.errors
+        for role in roles.values():
+            assert "C did not come within 2 s" in role.errors
+
+
+
+def test_two_texts_refuse_each_other(relay: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.hy"
+    other.write_text(RELAY.replace("(A->B x) y", "(A->B x) (+ 1 y)"), encoding="utf-8")
+    arguments = {"A": ["1"], "B": ["0"], "C": []}
+    with cast(tmp_path, relay, "divide", arguments, files={"B": other}) as roles:
+        verdicts = {name: role.verdict for name, role in roles.items() if role.status() == 1}
+        assert verdicts.keys() == set("ABC")
+        assert verdicts["B"] in (
+            "A and B play different choreographies: the text of divide differs",
+            "B and C play different choreographies: the text of divide differs",
+        )
+        assert "error[different-choreography]" in roles["B"].errors
+        assert "give all roles the same file" in roles["B"].errors

@@ -1,0 +1,915 @@
+"""Sessions over a real nats-server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import nats
+import nats.errors
+import pytest
+import trustme
+
+import klorpy
+from klorpy.core.values import same_value
+from klorpy.environment.cli import main as klorpy_command
+from klorpy.examples.references import DATA, Example
+from klorpy.runtime.sessions import prepare
+from klorpy.runtime.sessions.channel import Frame, ProtocolError
+from klorpy.runtime.transports.nats_names import SETUP, Names, name_of, token
+from klorpy.runtime.transports.nats_packets import Unpacker, pack, pack_parts, unpack_cast, unpack_state
+from tests.examples.test_examples import RUNS, Recorded, channels, choreography_of
+from tests.runtime.transports.nats_server import MISSING, PROGRAM, NatsServer, left_behind, shared_server
+
+needs_server = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+
+#: Seconds after which a run is taken to be one that does not end.
+TOO_LONG = 30
+
+TEXT = """
+(defchor double [A B] (-> A A) [x]
+  (B->A (B (* 2 (A->B x)))))
+
+(defchor ping-pong [A B] (-> A B #{A B}) [n see]
+  (loop [i (A=>B n)]
+    (if (> i 0)
+      (do (B->A (B (see (A->B (A (+ i 0)))))) (recur (- i 1)))
+      "end")))
+
+(defchor one-way [A B] (-> A B B) [n see]
+  (loop [i (A=>B n) got (B [])]
+    (if (> i 0)
+      (let [x (A->B (A (- n i)))]
+        (recur (- i 1) (B (do (see x) (.append got x) got))))
+      got)))
+
+(defchor around [A B C] (-> A A) [x]
+  (C->A (B->C (A->B x))))
+
+(defchor held [A B C] (-> A B C #{A B C}) [at-a at-b at-c]
+  (A->C (A (await (at-a)))) (B->C (B (await (at-b)))) (C=>A (C=>B (C (await (at-c))))))
+"""
+
+
+@pytest.fixture(scope="module")
+def ns() -> Any:
+    return klorpy.evaluate(TEXT, name="over_nats")
+
+
+@pytest.fixture
+def server() -> NatsServer:
+    """One server for all tests that do not do anything to it."""
+    return shared_server()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server that the test may kill."""
+    started = NatsServer(tmp_path / "store")
+    started.start()
+    yield started
+    started.kill()
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    """Run on asyncio, and see that nothing is left running."""
+
+    async def watched() -> None:
+        with anyio.fail_after(TOO_LONG):
+            await main()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    anyio.run(watched)
+
+
+async def everyone(
+    chor: klorpy.Choreography, args: dict[str, tuple[Any, ...]], url: str, session: str, **options: Any
+) -> dict[str, Any]:
+    """Play all roles, each at a node of its own; their results, or what they raise."""
+    results: dict[str, Any] = {}
+
+    async def play(role: str) -> None:
+        try:
+            async with klorpy.connect(chor, role, session=session, nats=url, **options) as seat:
+                results[role] = await klorpy.play_role({"role": role, "transport": seat}, chor, *args.get(role, ()))
+        except klorpy.KlorError as error:
+            results[role] = error
+
+    async with anyio.create_task_group() as group:
+        for role in chor.roles:
+            group.start_soon(play, role)
+    return results
+
+
+# --- Every example ----------------------------------------------------------------------------------------------------
+
+
+@needs_server
+def test_every_example_does_over_nats_what_it_does_when_simulated(server: NatsServer) -> None:
+    """All in one server, several at the same time, each role at a node of its own."""
+
+    async def play_example(example: Example, args: tuple[Any, ...], session: str, limiter: anyio.CapacityLimiter) -> None:
+        chor = choreography_of(example)
+        simulation = klorpy.simulate_chor(chor, *copy.deepcopy(args), sanitize=True, timeout=TOO_LONG)
+        results: dict[str, Any] = {}
+        messages: dict[tuple[str, str], list[Any]] = {}
+
+        async def play(role: str) -> None:
+            params = chor.signature.arrow.params
+            mine = [copy.deepcopy(arg) for arg, type_ in zip(args, params, strict=True) if role in type_.roles]
+            async with klorpy.connect(chor, role, session=session, nats=server.url, app="examples") as seat:
+                transport = Recorded(seat, role, messages)
+                results[role] = await klorpy.play_role({"role": role, "transport": transport}, chor, *mine)
+
+        async with limiter, anyio.create_task_group() as group:
+            for role in chor.roles:
+                group.start_soon(play, role)
+        assert same_value(results, simulation.results), session
+        assert same_value(messages, channels(simulation)), session
+
+    async def all_examples() -> None:
+        limiter = anyio.CapacityLimiter(4)
+        async with anyio.create_task_group() as group:
+            for run in RUNS:
+                group.start_soon(play_example, *run.values, str(run.id), limiter)
+
+    async def main() -> None:
+        await all_examples()
+        assert await left_behind(server.url, "examples") == ({}, [])
+
+    run(main)
+
+
+# --- Coming and going -------------------------------------------------------------------------------------------------
+
+
+@needs_server
+@pytest.mark.parametrize("first", ["A", "B", "C"])
+def test_roles_come_in_any_order_and_who_comes_late_gets_everything(server: NatsServer, ns: Any, first: str) -> None:
+    async def main() -> None:
+        joined = anyio.Event()
+        results = {}
+
+        async def play(role: str, *args: Any) -> None:
+            async with klorpy.host(nats=server.url, app="order") as node:
+                if role != first:
+                    await joined.wait()
+                node.observe(lambda record: joined.set())
+                async with node.join(ns.around, role, f"first-{first}") as seat:
+                    results[role] = await klorpy.play_role({"role": role, "transport": seat}, ns.around, *args)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(play, "A", 5)
+            group.start_soon(play, "B")
+            group.start_soon(play, "C")
+        assert results["A"] == 5
+        assert await left_behind(server.url, "order") == ({}, [])
+
+    run(main)
+
+
+@needs_server
+def test_roles_of_one_node_meet_others_over_the_server(server: NatsServer, ns: Any) -> None:
+    async def main() -> None:
+        results = {}
+
+        async def play(node: klorpy.Node, role: str, *args: Any) -> None:
+            async with node.join(ns.around, role, "shared") as seat:
+                results[role] = await klorpy.play_role({"role": role, "transport": seat}, ns.around, *args)
+
+        async with (
+            klorpy.host(nats=server.url, app="shared") as one, klorpy.host(nats=server.url, app="shared") as other,
+            anyio.create_task_group() as group,
+        ):  # fmt: skip
+            group.start_soon(play, one, "A", "round")
+            group.start_soon(play, other, "B")
+            group.start_soon(play, one, "C")
+        assert results["A"] == "round"
+        assert await left_behind(server.url, "shared") == ({}, [])
+
+    run(main)
+
+
+@needs_server
+def test_a_second_player_of_a_role_is_refused_and_disturbs_nobody(server: NatsServer, ns: Any) -> None:
+    async def main() -> None:
+        async with klorpy.host(nats=server.url, app="taken") as one, klorpy.host(nats=server.url, app="taken") as two:
+            results = {}
+
+            async def play_b() -> None:
+                async with klorpy.connect(ns.double, "B", session="s", nats=server.url, app="taken") as seat:
+                    await klorpy.play_role({"role": "B", "transport": seat}, ns.double)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(play_b)
+                async with one.join(ns.double, "A", "s") as seat:
+                    with pytest.raises(klorpy.SessionFailed) as refused:
+                        async with two.join(ns.double, "A", "s"):
+                            raise AssertionError("two play one role")
+                    results["A"] = await klorpy.play_role({"role": "A", "transport": seat}, ns.double, 4)
+            assert refused.value.slug == "role-taken"
+            assert results == {"A": 8}
+        assert await left_behind(server.url, "taken") == ({}, [])
+
+    run(main)
+
+
+@needs_server
+def test_a_session_name_can_be_used_again_at_once(server: NatsServer, ns: Any) -> None:
+    """The server remembers the ids of messages longer than a session: those of another run are others."""
+
+    async def main() -> None:
+        for number in range(3):
+            results = await everyone(ns.double, {"A": (number,)}, server.url, "again", app="again")
+            assert results["A"] == 2 * number
+
+    run(main)
+
+
+@needs_server
+def test_names_may_be_anything(server: NatsServer) -> None:
+    text = "(defchor say [A.b* Käufer-2] (-> A.b* Käufer-2) [x] (A.b*->Käufer-2 x))"
+    chor = klorpy.evaluate(text.replace("A.b*", "A*")).say
+
+    async def main() -> None:
+        results = await everyone(chor, {"A*": ("hallo",)}, server.url, "a b.c > * ü/\\", app="x.y z")
+        assert results["Käufer-2"] == "hallo"
+        assert await left_behind(server.url, token("x.y z")) == ({}, [])
+
+    run(main)
+
+
+@needs_server
+def test_missing_roles_are_named_and_nothing_is_left(server: NatsServer, ns: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(klorpy.RolesMissing) as missing:
+            async with klorpy.connect(ns.around, "A", session="alone", nats=server.url, deadline=0.1, app="missing"):
+                raise AssertionError("the cast is not complete")
+        assert missing.value.missing == ("B", "C")
+        assert await left_behind(server.url, "missing") == ({}, [])
+
+    run(main)
+
+
+@needs_server
+def test_different_texts_do_not_play_together(server: NatsServer, ns: Any) -> None:
+    other = klorpy.evaluate("(defchor double [A B] (-> A A) [x] (B->A (B (* 3 (A->B x)))))")
+
+    async def main() -> None:
+        errors = {}
+
+        async def play(chor: klorpy.Choreography, role: str) -> None:
+            try:
+                async with klorpy.connect(chor, role, session="s", nats=server.url, app="texts"):
+                    raise AssertionError("the texts differ")
+            except klorpy.SessionFailed as error:
+                errors[role] = error.verdict.slug if error.verdict else None
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(play, ns.double, "A")
+            group.start_soon(play, other.double, "B")
+        assert errors == {"A": "different-choreography", "B": "different-choreography"}
+        assert await left_behind(server.url, "texts") == ({}, [])
+
+    run(main)
+
+
+# --- Amounts ----------------------------------------------------------------------------------------------------------
+
+
+@needs_server
+def test_values_longer_than_a_payload_of_the_server_arrive_whole(server: NatsServer) -> None:
+    chor = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))").tell
+    value = {"a": random.Random(1).randbytes(5 << 20), "b": ["ü" * 1000] * 100}
+
+    async def main() -> None:
+        results = await everyone(chor, {"A": (value,)}, server.url, "long", app="long")
+        assert results["B"] == value
+
+    run(main)
+
+
+@needs_server
+def test_a_sender_waits_for_a_slow_receiver_and_the_server_keeps_little(server: NatsServer, ns: Any) -> None:
+    """Ten windows of messages: the sender is never further ahead than one, and the server forgets what was read."""
+    window = klorpy.runtime.sessions.Window(frames=100)
+
+    async def main() -> None:
+        stored = []
+        async with (
+            klorpy.host(nats=server.url, app="slow", window=window, heartbeat=0.3) as one,
+            klorpy.host(nats=server.url, app="slow", window=window, heartbeat=0.3) as other,
+            anyio.create_task_group() as group,
+        ):  # fmt: skip
+
+            async def play(node: klorpy.Node, role: str, *args: Any) -> Any:
+                async with node.join(ns.one_way, role, "s") as seat:
+                    result = await klorpy.play_role({"role": role, "transport": seat}, ns.one_way, *args)
+                    if role == "B":
+                        assert result == list(range(3000))
+                    stored.append(await left_behind(server.url, "slow"))
+
+            group.start_soon(play, one, "A", 3000)
+            group.start_soon(play, other, "B", lambda x: None)
+        assert await left_behind(server.url, "slow") == ({}, [])
+
+    run(main)
+
+
+# --- Failures ---------------------------------------------------------------------------------------------------------
+
+
+@needs_server
+def test_messages_survive_a_server_that_is_killed_twice(own_server: NatsServer, ns: Any) -> None:
+    """2,000 messages to and fro; the server is killed by SIGKILL and started again after 500 and after 1,300."""
+
+    async def main() -> None:
+        due = [anyio.Event(), anyio.Event()]
+        seen: list[int] = []
+
+        def see(number: int) -> int:
+            seen.append(number)
+            if len(seen) in (250, 650):
+                next(event for event in due if not event.is_set()).set()
+            return number
+
+        async def kill() -> None:
+            for event in due:
+                await event.wait()
+                own_server.kill()
+                await anyio.to_thread.run_sync(own_server.start)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(kill)
+            results = await everyone(ns.ping_pong, {"A": (1000,), "B": (see,)}, own_server.url, "s")
+        assert results == {"A": "end", "B": "end"}
+        assert seen == list(range(1000, 0, -1))
+        assert await left_behind(own_server.url, "klorpy") == ({}, [])
+
+    run(main)
+
+
+@needs_server
+def test_a_stream_of_messages_survives_a_server_that_is_killed(own_server: NatsServer, ns: Any) -> None:
+    async def main() -> None:
+        due = {2000: anyio.Event(), 12_000: anyio.Event()}
+
+        def see(number: int) -> None:
+            if number in due:
+                due[number].set()
+
+        async def kill() -> None:
+            for event in due.values():
+                await event.wait()
+                own_server.kill()
+                await anyio.to_thread.run_sync(own_server.start)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(kill)
+            results = await everyone(ns.one_way, {"A": (20_000,), "B": (see,)}, own_server.url, "s")
+        assert results["B"] == list(range(20_000))
+
+    run(main)
+
+
+@needs_server
+def test_a_server_that_does_not_come_back_is_the_verdict(own_server: NatsServer, ns: Any) -> None:
+    async def main() -> None:
+        begun = anyio.Event()
+
+        async def wait() -> None:
+            begun.set()
+            await anyio.sleep_forever()
+
+        async def kill() -> None:
+            await begun.wait()
+            own_server.kill()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(kill)
+            args = dict.fromkeys("ABC", (wait,))
+            results = await everyone(ns.held, args, own_server.url, "s", grace=0.3)
+        for role, error in results.items():
+            assert isinstance(error, klorpy.SessionFailed)
+            assert error.verdict is not None
+            assert (error.verdict.role, error.verdict.slug) == (role, "no-server")
+            assert f"the NATS server at 127.0.0.1:{own_server.port} was lost for 0.3 s" in str(error)
+
+    run(main)
+
+
+@needs_server
+def test_a_server_that_does_not_answer_is_the_verdict(own_server: NatsServer, ns: Any) -> None:
+    """It keeps its connections, but does nothing any more."""
+
+    async def main() -> None:
+        async def stop() -> str:
+            own_server.freeze()
+            await anyio.sleep_forever()
+            return ""
+
+        results = await everyone(
+            ns.held, dict.fromkeys("ABC", (stop,)), own_server.url, "s", grace=0.3, heartbeat=0.6
+        )
+        for error in results.values():
+            assert isinstance(error, klorpy.SessionFailed)
+            assert error.verdict is not None
+            assert error.verdict.slug == "no-server"
+
+    run(main)
+
+
+@needs_server
+def test_what_the_server_loses_is_sent_again(server: NatsServer, ns: Any) -> None:
+    """An administrator purges the stream and deletes the consumers while the roles are at work."""
+
+    async def main() -> None:
+        async def lose() -> str:
+            for consumer in await manager.consumers_info("klorpy-loses"):
+                await manager.delete_consumer("klorpy-loses", consumer.name)
+            return "a"
+
+        async def purge() -> str:
+            await manager.purge_stream("klorpy-loses")
+            return "b"
+
+        async def plain() -> str:
+            return "c"
+
+        args = {"A": (lose,), "B": (purge,), "C": (plain,)}
+        async with await nats.connect(server.url) as client:
+            manager = client.jsm()
+            results = await everyone(ns.held, args, server.url, "s", app="loses", heartbeat=0.9)
+        assert results == dict.fromkeys("ABC", "c")
+
+    run(main)
+
+
+@needs_server
+def test_the_error_of_a_role_is_the_verdict_of_all_and_nothing_is_left(server: NatsServer, ns: Any) -> None:
+    async def main() -> None:
+        async def fail() -> None:
+            raise LookupError("no shelf")
+
+        async def wait() -> None:
+            await anyio.sleep_forever()
+
+        results: dict[str, str] = {}
+
+        async def play(role: str, at: Any) -> None:
+            try:
+                async with klorpy.connect(ns.held, role, session="s", nats=server.url, app="fails") as seat:
+                    await klorpy.play_role({"role": role, "transport": seat}, ns.held, at)
+            except (klorpy.SessionFailed, LookupError) as error:
+                results[role] = str(error)
+
+        async with anyio.create_task_group() as group:
+            for role, at in {"A": wait, "B": fail, "C": wait}.items():
+                group.start_soon(play, role, at)
+        assert results["B"] == "no shelf"
+        for role in "AC":
+            assert "B failed at step 0 (LookupError: no shelf" in results[role]
+        assert await left_behind(server.url, "fails") == ({}, [])
+
+    run(main)
+
+
+@needs_server
+def test_an_orderly_departure_is_no_failure(server: NatsServer) -> None:
+    """A has left long before C receives what it sent."""
+    chor = klorpy.evaluate("""
+        (defchor leave [A B C] (-> A C #{B C}) [x held]
+          (let [y (A->C x) z (C->B (C (await (held))))] (B=>C (B "end"))))""").leave
+
+    async def main() -> None:
+        left = anyio.Event()
+        results = {}
+
+        async def play(role: str, *args: Any) -> None:
+            async with klorpy.connect(chor, role, session="s", nats=server.url, app="leave", heartbeat=0.6, grace=0.2) as seat:
+                results[role] = await klorpy.play_role({"role": role, "transport": seat}, chor, *args)
+            if role == "A":
+                left.set()
+
+        async def held() -> str:
+            await left.wait()
+            return "held"
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(play, "A", 1)
+            group.start_soon(play, "B")
+            group.start_soon(play, "C", held)
+        assert results["C"] == "end"
+        assert await left_behind(server.url, "leave") == ({}, [])
+
+    run(main)
+
+
+# --- Serving ----------------------------------------------------------------------------------------------------------
+
+
+@needs_server
+def test_sessions_that_others_began_are_served_whenever_they_began(server: NatsServer, ns: Any) -> None:
+    async def main() -> None:
+        results = {}
+        joined = anyio.Event()
+
+        async def ask(number: int) -> None:
+            async with klorpy.host(nats=server.url, app="serve") as node:
+                node.observe(lambda record: joined.set())
+                async with node.join(ns.double, "A", f"order {number}") as seat:
+                    results[number] = await klorpy.play_role({"role": "A", "transport": seat}, ns.double, number)
+
+        async def answer(seat: Any) -> None:
+            await klorpy.play_role({"role": "B", "transport": seat}, ns.double)
+
+        async with (
+            klorpy.host(nats=server.url, app="serve") as one, klorpy.host(nats=server.url, app="serve") as two,
+            anyio.create_task_group() as servers,
+        ):  # fmt: skip
+            async with anyio.create_task_group() as group:
+                group.start_soon(ask, 1)
+                await joined.wait()
+                servers.start_soon(one.serve, ns.double, "B", answer)
+                servers.start_soon(two.serve, ns.double, "B", answer)
+                for number in range(2, 20):
+                    group.start_soon(ask, number)
+            servers.cancel_scope.cancel()
+        assert results == {number: 2 * number for number in range(1, 20)}
+        assert await left_behind(server.url, "serve") == ({}, [])
+
+    run(main)
+
+
+# --- Processes --------------------------------------------------------------------------------------------------------
+
+HELD = """\
+(require klorpy *)
+(import time)
+(defchor shop [Buyer Seller] (-> Buyer #{Buyer Seller}) [title]
+  (Buyer->Seller title)
+  (Buyer=>Seller (Seller->Buyer (Seller (do (time.sleep 600) "never")))))
+"""
+
+
+def started(*words: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "klorpy", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@needs_server
+def test_the_bookseller_in_processes(server: NatsServer) -> None:
+    file = Path(klorpy.examples.__file__).parent / "bookseller.hy"
+    common = ["--session", "order-7", "--nats", server.url, "--app", "books"]
+    seller = started("play", file, "buy-book", "--role", "S", *common, f"@{DATA / 'catalogue.json'}")
+    buyer = started("play", file, "buy-book", "--role", "B", *common, f"@{DATA / 'order.json'}")
+    said, complaints = zip(*(process.communicate(timeout=TOO_LONG) for process in (buyer, seller)), strict=True)
+    assert complaints == ("", "")
+    assert [buyer.returncode, seller.returncode] == [0, 0]
+    assert "B --> S: " in said[0]
+    assert "S --> B: " in said[1]
+    assert asyncio.run(left_behind(server.url, "books")) == ({}, [])
+
+
+@needs_server
+def test_a_process_that_is_killed_is_lost_and_its_session_can_be_begun_anew(server: NatsServer, tmp_path: Path) -> None:
+    file = tmp_path / "shop.hy"
+    file.write_text(HELD, encoding="utf-8")
+    common = ["--session", "s", "--nats", server.url, "--app", "killed", "--heartbeat", "1.5", "--grace", "0.5"]
+    seller = started("play", file, "shop", "--role", "Seller", *common)
+    buyer = started("play", file, "shop", "--role", "Buyer", *common, '"SICP"')
+    assert seller.stdout is not None
+    assert "SICP" in seller.stdout.readline()
+    seller.kill()
+    seller.communicate()
+    _, complaint = buyer.communicate(timeout=TOO_LONG)
+    assert buyer.returncode == 1
+    assert "Seller was lost (its connection with the NATS server is gone since 0.5 s)" in complaint
+    assert "Traceback" not in complaint
+    assert asyncio.run(left_behind(server.url, "killed")) == ({}, [])
+
+    # Now the buyer is killed, too, so that nobody is there to clear up.
+    seller = started("play", file, "shop", "--role", "Seller", *common)
+    buyer = started("play", file, "shop", "--role", "Buyer", *common, '"SICP"')
+    assert seller.stdout is not None
+    assert "SICP" in seller.stdout.readline()
+    for process in (seller, buyer):
+        process.kill()
+        process.communicate()
+    assert asyncio.run(left_behind(server.url, "killed"))[0]
+    chor = klorpy.evaluate("(defchor shop [Buyer Seller] (-> Buyer Seller) [title] (Buyer->Seller title))").shop
+
+    async def main() -> None:
+        results = await everyone(chor, {"Buyer": ("LiSP",)}, server.url, "s", app="killed", grace=0.5)
+        assert results["Seller"] == "LiSP"
+        assert await left_behind(server.url, "killed") == ({}, [])
+
+    run(main)
+
+
+# --- Permissions, passwords, certificates -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[NatsServer]:
+    """A server with the users that `klorpy nats permissions` prints for the bookseller with two buyers."""
+    file = Path(klorpy.examples.__file__).parent / "two_buyers.hy"
+    assert klorpy_command(["nats", "permissions", str(file), "buy-with-help", "--app", "books"]) == 0
+    started = NatsServer(tmp_path / "store", capsys.readouterr().out)
+    chor = klorpy.load(file).buy_with_help
+    passwords = {f"KLORPY_{role.upper()}": f"secret-of-{role}" for role in (*chor.roles, "setup")}
+    started.start({**os.environ, **passwords})
+    yield started
+    started.kill()
+
+
+@needs_server
+def test_users_of_roles_play_but_cannot_pass_for_others_nor_read_their_mail(
+    guarded: NatsServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from klorpy.examples import two_buyers
+
+    chor = two_buyers.buy_with_help
+    one, other, seller = chor.roles
+    example = next(values for values in (run.values for run in RUNS) if values[0].choreography == "buy-with-help")
+    args = {
+        role: tuple(arg for arg, type_ in zip(example[1], chor.signature.arrow.params, strict=True) if role in type_.roles)
+        for role in chor.roles
+    }  # fmt: skip
+
+    def url(user: str) -> str:
+        return guarded.of(user, f"secret-of-{user.removeprefix('klorpy-')}")
+
+    # Roles may not make the stream, which the setup user does once.
+    async def too_early() -> None:
+        with pytest.raises(klorpy.KlorError) as refused:
+            async with klorpy.host(nats=url(one), app="books"):
+                raise AssertionError("there is no stream")
+        assert refused.value.slug == "not-permitted"
+
+    run(too_early)
+    assert klorpy_command(["nats", "prepare", "--nats", url(SETUP), "--app", "books"]) == 0
+    assert capsys.readouterr().out == "the stream klorpy-books is there\n"
+
+    async def main() -> None:
+        results = {}
+
+        async def play(role: str) -> None:
+            async with klorpy.connect(chor, role, session="s", nats=url(role), app="books") as seat:
+                results[role] = await klorpy.play_role({"role": role, "transport": seat}, chor, *args[role])
+
+        # A buyer who does what he can to speak for the seller, and to read what is said to her, while they trade.
+        denied: list[str] = []
+
+        async def complaint(error: Exception) -> None:
+            denied.append(str(error))
+
+        heard: list[Any] = []
+
+        async def hear(message: Any) -> None:
+            heard.append(message)
+
+        names = Names("books")
+        async with await nats.connect(url(one), error_cb=complaint, inbox_prefix=f"_INBOX.{one}") as cheat:
+            await cheat.publish(names.message("s", seller, other), pack([Frame(3, 1, 99, b"", b"\xc0")]))
+            await cheat.publish(names.cast("s", seller), b"x")
+            await cheat.publish(names.said("s", seller, other, "now"), b"x")
+            for subject in (names.inbox("s", seller), f"{names.prefix}.>", names.said("s", "*", seller, "*"), f"_INBOX.{seller}.>", "_INBOX.>"):
+                await cheat.subscribe(subject, cb=hear)
+            for name, filter_ in (("x", names.inbox("s", seller)), ("y", f"{names.prefix}.>")):
+                config = {"name": name, "filter_subject": filter_, "deliver_subject": cheat.new_inbox(), "ack_policy": "none"}
+                body = json.dumps({"stream_name": names.stream, "config": config}).encode()
+                await cheat.publish(f"$JS.API.CONSUMER.CREATE.{names.stream}.{name}.{filter_}", body)
+                await cheat.publish(f"$JS.API.CONSUMER.CREATE.{names.stream}", body)
+                # The filter that is allowed, and another inside.
+                with contextlib.suppress(nats.errors.Error):
+                    answer = await cheat.request(
+                        f"$JS.API.CONSUMER.CREATE.{names.stream}.{name}.{names.inbox('s', one)}", body, timeout=2
+                    )
+                    assert "error" in json.loads(answer.data)
+            await cheat.publish(f"$JS.API.STREAM.MSG.GET.{names.stream}", b'{"seq":1}')
+            await cheat.publish(f"$JS.API.DIRECT.GET.{names.stream}.{names.message('s', other, seller)}", b"")
+            await cheat.publish(f"$JS.API.CONSUMER.MSG.NEXT.{names.stream}.{names.consumer('s', seller)}", b"1", reply=cheat.new_inbox())
+            # Mail of one's own, delivered to where the seller speaks.
+            config = {"name": "z", "filter_subject": names.inbox("s", one), "deliver_subject": names.message("s", seller, other), "ack_policy": "none"}
+            answer = await cheat.request(
+                f"$JS.API.CONSUMER.CREATE.{names.stream}.z.{names.inbox('s', one)}",
+                json.dumps({"stream_name": names.stream, "config": config}).encode(), timeout=2,
+            )  # fmt: skip
+            assert "cycle" in answer.data.decode()
+            await cheat.flush()
+            async with anyio.create_task_group() as group:
+                for role in chor.roles:
+                    group.start_soon(play, role)
+            await cheat.flush()
+        assert heard == []
+        assert len(denied) == 15, denied
+        assert all("permissions violation" in text for text in denied)
+        assert same_value(results, example[0].reference(*example[1]))
+
+    run(main)
+
+
+@needs_server
+def test_a_user_cannot_play_another_role(guarded: NatsServer) -> None:
+    from klorpy.examples import two_buyers
+
+    chor = two_buyers.buy_with_help
+    one, other, _ = chor.roles
+
+    async def main() -> None:
+        await prepare(guarded.of(SETUP, "secret-of-setup"), "books")
+        with pytest.raises(klorpy.SessionFailed) as refused:
+            async with klorpy.connect(chor, other, session="s", nats=guarded.of(one, f"secret-of-{one}"), app="books"):
+                raise AssertionError("a user plays a role that is not its own")
+        assert refused.value.slug == "not-permitted"
+        assert f"does not allow {one} to publish at" in refused.value.message
+
+    run(main)
+
+
+@needs_server
+def test_a_wrong_password_is_not_tried_twice(guarded: NatsServer, ns: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(klorpy.KlorError, match="does not allow B1 to connect") as refused:
+            async with klorpy.host(nats=guarded.of("B1", "wrong")):
+                raise AssertionError("the password is wrong")
+        assert refused.value.slug == "not-permitted"
+        assert "wrong" not in str(refused.value)
+
+    run(main)
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> klorpy.Identity:
+    """Files of an authority, of a server at 127.0.0.1 and of a client."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for name, made in {"server": authority.issue_cert("127.0.0.1"), "A+B": authority.issue_cert("client.example")}.items():
+        made.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+        made.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+    return klorpy.Identity.of(tmp_path, ["A", "B"])
+
+
+@needs_server
+def test_over_tls_with_certificates_on_both_sides(
+    tmp_path: Path, certificates: klorpy.Identity, ns: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = f'cert_file: "{tmp_path}/server.pem", key_file: "{tmp_path}/server.key", ca_file: "{tmp_path}/ca.pem"'
+    started = NatsServer(tmp_path / "store", f"tls {{ {files}, verify: true }}")
+    started.start()
+
+    async def main() -> None:
+        results = await everyone(ns.double, {"A": (21,)}, started.url, "s", tls=certificates)
+        assert results["A"] == 42
+        with pytest.raises(klorpy.KlorError) as refused:
+            async with klorpy.host(nats=started.url, grace=0.5):
+                raise AssertionError("the server demands a certificate")
+        assert refused.value.slug == "no-server"
+
+    try:
+        run(main)
+    finally:
+        started.kill()
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+@needs_server
+def test_a_server_whose_certificate_is_for_another_host_is_refused(
+    tmp_path: Path, certificates: klorpy.Identity, ns: Any
+) -> None:
+    """The certificate of a role is of the same authority, and still does not make a server."""
+    started = NatsServer(tmp_path / "store", f'tls {{ cert_file: "{tmp_path}/A+B.pem", key_file: "{tmp_path}/A+B.key" }}')
+    started.start()
+
+    async def main() -> None:
+        with pytest.raises(klorpy.KlorError, match="certificate") as refused:
+            async with klorpy.host(nats=started.url, tls=certificates, grace=2):
+                raise AssertionError("the certificate is of a client")
+        assert refused.value.slug == "no-server"
+
+    try:
+        run(main)
+    finally:
+        started.kill()
+
+
+# --- What is wrong from the beginning ---------------------------------------------------------------------------------
+
+
+def refusal(url: str, **options: Any) -> klorpy.KlorError:
+    """The error of a node at `url`."""
+    errors = []
+
+    async def main() -> None:
+        try:
+            async with klorpy.host(nats=url, **options):
+                pass
+        except klorpy.KlorError as error:
+            errors.append(error)
+
+    run(main)
+    (error,) = errors
+    return error
+
+
+@needs_server
+def test_a_server_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    server = NatsServer(tmp_path / "store")
+    server.start()
+    server.kill()
+    error = refusal(server.url, grace=0.2)
+    assert (error.slug, error.help) == ("no-server", "is it running, with JetStream? Start one with: nats-server -js")
+    assert f"127.0.0.1:{server.port} cannot be reached" in error.message
+    file = Path(klorpy.examples.__file__).parent / "simple.hy"
+    assert klorpy_command(["play", str(file), "simple", "--role", "A", "--session", "s", "--grace", "0.2", "--nats", server.url, "1"]) == 1
+    said = capsys.readouterr().err
+    assert "error[no-server]: the NATS server at" in said
+    assert "Traceback" not in said
+
+
+@needs_server
+def test_a_server_without_jetstream(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "store", jetstream=False)
+    server.start()
+    try:
+        error = refusal(server.url, grace=0.5)
+    finally:
+        server.kill()
+    assert error.slug == "no-server"
+    assert "has no JetStream" in error.message
+
+
+@pytest.mark.parametrize("url", ["nats://127.0.0.1:port", "nats://", "http://127.0.0.1:4222", "nats://127.0.0.1:70000"])
+def test_what_is_no_address(url: str) -> None:
+    error = refusal(url, grace=0.2)
+    assert error.slug == "bad-argument"
+    assert "nats://host:port" in error.help
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nats.aio.client", None)
+    error = refusal("nats://127.0.0.1:4222")
+    assert (error.slug, error.help) == ("bad-argument", "install klorpy with its extra nats")
+
+
+def test_over_nats_and_over_tcp_at_once() -> None:
+    error = refusal("nats://127.0.0.1:4222", listen="127.0.0.1:0")
+    assert error.slug == "bad-argument"
+
+
+def test_the_library_is_loaded_when_it_is_used() -> None:
+    code = "import sys, klorpy; klorpy.connect; print([name for name in sys.modules if name.split('.')[0] == 'nats'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+# --- Names and payloads -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["A", "A.b", "*", ">", "=", "=3D", "%41", "", "ü ~", "a/b\\c", "\n", "A" * 300])
+def test_a_token_stands_for_one_name_and_breaks_no_subject(name: str) -> None:
+    made = token(name)
+    assert name_of(made) == name
+    assert made != "="
+    assert not set(made) & set(".*> \t\r\n/\\%")
+    assert len(Names(name).consumer(name, name)) <= 200 or len(name) < 100
+
+
+def test_damaged_payloads_are_refused_and_do_nothing_else() -> None:
+    rng = random.Random(7)
+    frame = Frame(2, 3, 4, b"key", bytes(range(256)))
+    payloads = [pack([frame, frame]), *pack_parts(frame, 100)]
+    for _ in range(3000):
+        data = bytearray(rng.choice(payloads))
+        for _ in range(rng.randint(1, 3)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        del data[rng.randint(0, len(data)) :]
+        with contextlib.suppress(ProtocolError):
+            assert all(isinstance(made, Frame) for made in Unpacker().feed(bytes(data)))
+        unpack_state(bytes(data))
+        unpack_cast(bytes(data))
+
+
+def test_parts_come_in_any_order_and_more_than_once() -> None:
+    frame = Frame(2, 3, 4, b"key", random.Random(1).randbytes(10_000))
+    parts = pack_parts(frame, 500) * 2
+    random.Random(2).shuffle(parts)
+    unpacker, expected, whole = Unpacker(), 3, []
+    for part in parts:
+        for made in unpacker.feed(part, expected):
+            whole.append(made)
+            expected = made.number + 1
+    assert whole == [frame]
