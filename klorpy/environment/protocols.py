@@ -34,5 +34,5 @@ def protocol_named(namespace: Mapping[str, object], name: str) -> Protocol:
     found = namespace.get(mangle(name))
     if isinstance(found, Protocol):
         return found
-    known = ", ".join(sorted(value.name for value in namespace.values() if isinstance(value, Protocol))) or "none"
+    known = ", ".join(sorted({value.name for value in namespace.values() if isinstance(value, Protocol)})) or "none"
     raise KlorError(f"there is no protocol {name}", slug="undefined-protocol", help=f"the protocols here are: {known}")

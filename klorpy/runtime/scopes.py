@@ -90,7 +90,7 @@ def newest(choreography: Choreography, site: Site) -> Version:
     Raises KlorError `stale-dependent` when none does, `not-defined` when there is no definition.
     """
     version = noted(choreography)
-    fitting = [v for v in (version, *reversed(choreography.versions.values())) if _fits(v, choreography, site)]
+    fitting: list[Version] = [v for v in (version, *reversed(choreography.versions.values())) if _fits(v, choreography, site)]
     if not fitting:
         raise KlorError(site.diagnostic(
             "stale-dependent", f"{choreography.name} is {choreography.signature}, and {site.text} was compiled against {site.callee}",
@@ -103,14 +103,14 @@ def noted(choreography: Choreography) -> Version:
     """The version that is there now, which is kept."""
     choreography.defined()
     definitions = reachable(choreography)
-    versions = choreography.versions
+    versions: dict[str, Version] = choreography.versions
     for known_ in reversed(versions.values()):
         if known_.definitions == definitions:
             return known_
     key = _key(definitions)
     if key in versions:
         return versions[key]  # the same text was evaluated again
-    version: Version = Version(key, definitions)
+    version = Version(key, definitions)
     versions[key] = version
     while len(versions) > _KEPT:
         del versions[next(iter(versions))]
@@ -121,7 +121,7 @@ def known(choreography: Choreography, key: Any, leader: Role, site: Site) -> Ver
     """The version that the leader has picked. Raises KlorError `update-missing` when it is not here."""
     if choreography.definition is not None:
         noted(choreography)
-    version = choreography.versions.get(key) if isinstance(key, str) else None
+    version: Version | None = choreography.versions.get(key) if isinstance(key, str) else None
     if version is None or not _fits(version, choreography, site):
         raise KlorError(site.diagnostic(
             "update-missing", f"{leader} runs a version of {choreography.name} that is not here",

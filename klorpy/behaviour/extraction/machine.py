@@ -315,7 +315,10 @@ class Machine:
             case typed.Inst(callee=callee, roles=roles):
                 return Give(Instance(context.callee(callee), tuple(map(context.role, roles))))
             case typed.Call(callee=callee_, args=args):
-                return here.parts((callee_, *args)) or here.entry(node) or self.applied(node, done[0], done[1:len(args) + 1], context)
+                if (following := here.parts((callee_, *args))) is not None:
+                    return following
+                here.entry(node)
+                return self.applied(node, done[0], done[1 : len(args) + 1], context)
             case typed.Do(items=items):
                 return here.do(node)
             case typed.If():
