@@ -66,7 +66,7 @@ from klorpy.conversations.actions import (
 )
 from klorpy.conversations.log import Answered, Delivered, Exited, Record, inside
 from klorpy.conversations.meta import outward, waits
-from klorpy.conversations.pattern import NOTHING, Topic, intersect, is_ground, same_topic
+from klorpy.conversations.pattern import NOTHING, Topic, intersect, same_topic
 from klorpy.conversations.routing import Table
 from klorpy.conversations.table import (
     Installed,
@@ -381,12 +381,11 @@ class Kernel:
 
     # --- Handlers -----------------------------------------------------------------------------------------------------
 
-    def _deliver(self, entry: Installed, handler: Handler | None, event: Presence | Absence | Message) -> None:
-        process = entry.process
-        if self.log is not None and not process.doomed and type(entry.endpoint.name) is not MetaName:
-            self.log.append(Delivered((process.pid,), entry.endpoint.name, event))
-        if handler is not None:
-            self._call(process, handler, event)
+    def _note(self, entry: Installed, event: Presence | Absence | Message) -> None:
+        """Log that an endpoint is told of an event. What a VM is told outside is logged where it happens, inside."""
+        assert self.log is not None
+        if not entry.process.doomed and type(entry.endpoint.name) is not MetaName:
+            self.log.append(Delivered((entry.process.pid,), entry.endpoint.name, event))
 
     def _call(self, process: Process, handler: Handler, value: Any) -> None:
         """Run a handler; its actions are queued."""
@@ -394,7 +393,9 @@ class Kernel:
             return
         try:
             answer = handler(value, process.state)
-            if answer is not None:
+            if type(answer) is Transition and not answer.actions and process.invariant is None:
+                process.state = answer.state
+            elif answer is not None:
                 self._settle(process, answer, at_once=False)
         except Exception as error:
             # Whatever a handler raises ends its process, and nothing else.
@@ -475,11 +476,7 @@ class Kernel:
         opposite = _OPPOSITE[entry.role.orientation]
         before = entry.topic
         self._unroute(entry)
-        entry.role = Role(entry.role.orientation, topic, entry.interest)
-        entry.topic = topic
-        entry.ground = is_ground(topic)
-        old = entry.endpoint
-        entry.endpoint = Endpoint(old.name, entry.role, old.on_presence, old.on_absence, old.on_message)
+        entry.move(topic)
         self._route(entry)
         for other in self._meeting(opposite, topic, process):
             common = intersect(topic, other.topic)
@@ -498,11 +495,12 @@ class Kernel:
             if (handler is not None or self.log is not None) and (
                 remote.interest is PARTICIPANT or visible(remote.interest, local.interest)
             ):
-                role = remote.role
-                if common is not remote.topic:
-                    role = Role(role.orientation, common, role.interest)
-                event = Absence(role, reason, remote.peer) if gone else Presence(role, remote.peer)
-                self._deliver(local, handler, event)
+                presence = remote.presence(common)
+                event = Absence(presence.role, reason, presence.peer) if gone else presence
+                if self.log is not None:
+                    self._note(local, event)
+                if handler is not None:
+                    self._call(local.process, handler, event)
             if local is entry:
                 return
             local, remote = entry, other
@@ -546,7 +544,10 @@ class Kernel:
             handler = entry.endpoint.on_message
             if logging or handler is not None:
                 event = event or Message(orientation, body)
-                self._deliver(entry, handler, event)
+                if logging:
+                    self._note(entry, event)
+                if handler is not None:
+                    self._call(entry.process, handler, event)
 
     def _answer(self, process: Process, orientation: Orientation, topic: Topic, then: Handler | None) -> None:
         if process.doomed:

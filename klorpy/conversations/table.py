@@ -11,7 +11,18 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 
-from klorpy.conversations.actions import Absence, Endpoint, Handler, Message, MetaName, Peer, Pid, Presence, Queued
+from klorpy.conversations.actions import (
+    Absence,
+    Endpoint,
+    Handler,
+    Message,
+    MetaName,
+    Peer,
+    Pid,
+    Presence,
+    Queued,
+    Role,
+)
 from klorpy.conversations.pattern import Topic, intersect, is_ground
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.values import show
@@ -20,7 +31,7 @@ from klorpy.core.values import show
 class Installed:
     """An endpoint in the routing table."""
 
-    __slots__ = ("_peer", "endpoint", "ground", "interest", "order", "process", "role", "serial", "topic")
+    __slots__ = ("_peer", "_presence", "endpoint", "ground", "interest", "order", "process", "role", "serial", "topic")
 
     def __init__(self, process: Process, endpoint: Endpoint, serial: int) -> None:
         self.process = process
@@ -33,6 +44,7 @@ class Installed:
         self.serial = serial
         self.order = (process.pid.number, serial)
         self._peer: Peer | None = None
+        self._presence: Presence | None = None
 
     @property
     def peer(self) -> Peer:
@@ -40,6 +52,23 @@ class Installed:
         if self._peer is None:
             self._peer = Peer(self.process.pid, self.endpoint.name, self.serial)
         return self._peer
+
+    def presence(self, common: Topic) -> Presence:
+        """What a peer is told that has the topic `common` with it; most peers are told the same."""
+        if common is not self.topic:
+            return Presence(Role(self.role.orientation, common, self.interest), self.peer)
+        if self._presence is None:
+            self._presence = Presence(self.role, self.peer)
+        return self._presence
+
+    def move(self, topic: Topic) -> None:
+        """Give it another topic. It is in no routing table meanwhile."""
+        old = self.endpoint
+        self.role = Role(self.role.orientation, topic, self.interest)
+        self.endpoint = Endpoint(old.name, self.role, old.on_presence, old.on_absence, old.on_message)
+        self.topic = topic
+        self.ground = is_ground(topic)
+        self._presence = None
 
 
 _ORDER = attrgetter("order")
@@ -97,7 +126,8 @@ def in_order(entries: list[Installed], process: Process | None) -> list[Installe
     """Those of `process` first, then by pid; each process's in the order in which they were made."""
     if len(entries) < 2:
         return entries
-    entries.sort(key=_ORDER)
+    if len(entries) > 2 or entries[1].order < entries[0].order:
+        entries.sort(key=_ORDER)
     if process is None or not process.endpoints:
         return entries
     own = [entry for entry in entries if entry.process is process]

@@ -189,7 +189,9 @@ class Link:
         self.connected = False
         if self._expiry is not None:
             self._expiry.cancel()
-        await self._client.close()
+        # The server may end the connection at the same moment.
+        with contextlib.suppress(OSError):
+            await self._client.close()
         logging.getLogger("asyncio").removeFilter(self._unremarkable)
 
     def _unremarkable(self, record: logging.LogRecord) -> bool:

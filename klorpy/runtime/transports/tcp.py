@@ -270,7 +270,7 @@ class Tcp:
                 seat.notes[peer.role] = self._trouble[peer.role]
             elif peer.role not in connected:
                 seat.notes[peer.role] = (
-                    f"no process with {peer.role} has connected to this one, which listens on port {self.ports[0]}" if self.ports
+                    f"no process with {peer.role} has connected to this one" if self.ports
                     else f"this process has no address of {peer.role}, and does not listen itself"
                 )  # fmt: skip
             remote = self._remote_of(peer)
