@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from klorpy.behaviour import Protocol, local_type
-from klorpy.behaviour.listing import listing, scribble
+from klorpy.behaviour import Protocol, local_type, scribble
+from klorpy.behaviour.listing import listing
 from klorpy.core.diagnostics import KlorError
 from klorpy.environment.present import Palette
 from klorpy.language.hy_adapter import mangle
