@@ -30,8 +30,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "simulator": frozenset({"core", "runtime", "outoforder"}),
     # The theory of behaviour stands alone.
     "behaviour": frozenset({"core"}),
-    # Only the bridge and the drivers may know the runtime; `KERNEL` says what is pure.
-    "conversations": frozenset({"core", "runtime"}),
+    # Only the bridge and the drivers may know the runtime, only the auditor the language; `KERNEL` says what is pure.
+    "conversations": frozenset({"core", "language", "runtime"}),
     # Macros of the user's surface, and programs: they stand on the facade (macros may raise KlorError).
     "stdlib": frozenset({"klorpy", "core"}),
     "examples": frozenset({"klorpy", "stdlib", "conversations"}),
@@ -163,6 +163,8 @@ def test_the_kernel_is_pure_and_only_the_bridge_and_the_drivers_know_the_runtime
     for module, line, _ in imports(path):
         if target_room(module) == "runtime":
             assert inside.parts[0] in ("bridge.py", "drivers"), f"{inside}:{line} imports {module}"
+        if target_room(module) == "language":
+            assert inside.parts[0] == "auditor.py", f"{inside}:{line} imports {module}"
         if inside.stem in KERNEL and len(inside.parts) == 1:
             allowed = {f"klorpy.conversations.{each}" for each in KERNEL}
             assert module in allowed or module.startswith("klorpy.core.") or module.split(".")[0] in PURE, (

@@ -52,7 +52,7 @@ def role_topic(chor: str, session: Any, role: Any = ANY, instance: Any = ANY) ->
     return ("role", chor, session, role, instance)
 
 
-def message_topic(chor: str, session: Any, source: Any = ANY, target: Any = ANY) -> tuple[Any, ...]:
+def message_topic(chor: Any, session: Any, source: Any = ANY, target: Any = ANY) -> tuple[Any, ...]:
     """The topic of the messages of a session."""
     return ("msg", chor, session, source, target, ANY, ANY)
 
@@ -172,6 +172,8 @@ def verdict_of(role: Role, reason: Any) -> Verdict:
             return Verdict.of(role, reason)
         case None:
             return Verdict(role, "left without a reason", slug="peer-lost")
+        case ("unreachable", host, _):
+            return Verdict(role, f"{host} is unreachable", slug="peer-lost")
         case _:
             return Verdict(role, f"left: {reason}")
 

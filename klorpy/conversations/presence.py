@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import count
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -57,6 +57,7 @@ from klorpy.core.types import Role as RoleName
 from klorpy.core.verdicts import SessionFailed, Verdict
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class Named(Protocol):
@@ -332,26 +333,7 @@ class Session:
         When one fails, the others are waited for. Raises an exception group then: first the error of the role that
         the verdict names, if it is played here, then what the others raised.
         """
-        results: dict[RoleName, Any] = {}
-        errors: dict[RoleName, Exception] = {}
-
-        async def play(role: RoleName, body: Callable[[Player], Awaitable[Any]]) -> None:
-            try:
-                async with self.role(role, timeout) as me:
-                    results[role] = await body(me)
-            except Exception as error:
-                # All are collected: the session is to be told of by its verdict, not by who noticed first.
-                errors[role] = error
-
-        async with anyio.create_task_group() as tasks:
-            for role, body in bodies.items():
-                tasks.start_soon(play, role, body)
-        if errors:
-            verdict = self.verdict
-            guilty = verdict.role if verdict is not None else None
-            ordered = sorted(errors, key=lambda role: role != guilty)
-            raise ExceptionGroup(f"{self.title} failed: {verdict}", [errors[role] for role in ordered])
-        return {role: results[role] for role in bodies}
+        return await together(self.title, bodies, lambda role: self.role(role, timeout), lambda: self.verdict)
 
     @asynccontextmanager
     async def session(self, chor: Named | str, call: Any, roles: Iterable[RoleName] = ()) -> AsyncIterator[Session]:
@@ -397,3 +379,32 @@ def _same(one: Definition, other: Definition) -> bool:
         one.signature == other.signature
         and [(site.kind, site.text) for site in one.sites] == [(site.kind, site.text) for site in other.sites]
     )
+
+
+async def together(
+    title: str,
+    bodies: Mapping[RoleName, Callable[[P], Awaitable[Any]]],
+    enter: Callable[[RoleName], AbstractAsyncContextManager[P]],
+    verdict_now: Callable[[], Verdict | None],
+) -> dict[RoleName, Any]:
+    """Play several roles of one session at once; see `Session.run`."""
+    results: dict[RoleName, Any] = {}
+    errors: dict[RoleName, Exception] = {}
+
+    async def play(role: RoleName, body: Callable[[P], Awaitable[Any]]) -> None:
+        try:
+            async with enter(role) as me:
+                results[role] = await body(me)
+        except Exception as error:
+            # All are collected: the session is to be told of by its verdict, not by who noticed first.
+            errors[role] = error
+
+    async with anyio.create_task_group() as tasks:
+        for role, body in bodies.items():
+            tasks.start_soon(play, role, body)
+    if errors:
+        verdict = verdict_now()
+        guilty = verdict.role if verdict is not None else None
+        ordered = sorted(errors, key=lambda role: role != guilty)
+        raise ExceptionGroup(f"{title} failed: {verdict}", [errors[role] for role in ordered])
+    return {role: results[role] for role in bodies}

@@ -10,7 +10,7 @@ endpoints have in common, `peer` the token of the other one, and `reason` why it
   (cond
     (= form '_) 'hy.I.klorpy/conversations.ANY
     (isinstance form #(hy.models.Expression hy.models.List hy.models.Tuple))
-      ((type form) (map with-wildcards form))
+    ((type form) (map with-wildcards form))
     True form))
 
 (defn keywords-and-rest [forms allowed usage]
@@ -48,9 +48,9 @@ clause that fits counts; a message that fits none is ignored."
                                          'conversation 'event.role.topic 'peer 'event.peer 'reason 'event.reason)]))
   (when clauses
     (+= arguments [':on-message
-      `(fn [event state]
-         (match event.body
-           ~@(sum (lfor clause clauses [(get clause 0) `(do ~@(cut clause 1 None))]) [])))]))
+                   `(fn [event state]
+                      (match event.body
+                        ~@(sum (lfor clause clauses [(get clause 0) `(do ~@(cut clause 1 None))]) [])))]))
   `(hy.I.klorpy/conversations.role ~name ~(with-wildcards plays) ~@arguments))
 
 (defmacro spawn [#* forms]
@@ -59,14 +59,14 @@ of several."
   (setv usage "(spawn :name name :then function :endpoints [role …] form …)"
         [options body] (keywords-and-rest forms #{"name" "then" "failed" "endpoints" "invariant"} usage))
   `(hy.I.klorpy/conversations.spawn (fn [] ~(if (= (len body) 1) (get body 0) `[~@body]))
-     ~@(sum (lfor [key form] (.items options) [(hy.models.Keyword key) form]) [])))
+                                    ~@(sum (lfor [key form] (.items options) [(hy.models.Keyword key) form]) [])))
 
 (defmacro nested-vm [#* forms]
   "`(nested-vm :name name form …)`: start a VM, in which one process begins with the actions of all the forms."
   (setv usage "(nested-vm :name name form …)"
         [options body] (keywords-and-rest forms #{"name" "messages"} usage))
   `(hy.I.klorpy/conversations.nested-vm (fn [] [~@body])
-     ~@(sum (lfor [key form] (.items options) [(hy.models.Keyword key) form]) [])))
+                                        ~@(sum (lfor [key form] (.items options) [(hy.models.Keyword key) form]) [])))
 
 (defmacro ground-vm [#* forms]
   "`(ground-vm :clock clock form …)`: run a program, whose first process begins with the actions of all the forms."

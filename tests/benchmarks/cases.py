@@ -21,7 +21,19 @@ from typing import Any, Final, TypeAlias
 import klorpy
 from klorpy.environment.session import Session
 from klorpy.language import pipeline
-from tests.benchmarks import behaviour, by_hand, codec, conversations, merging, nats, ordered, programs, repl, tcp
+from tests.benchmarks import (
+    behaviour,
+    by_hand,
+    codec,
+    conversations,
+    merging,
+    nats,
+    ordered,
+    programs,
+    repl,
+    tcp,
+    vanishing,
+)
 from tests.benchmarks.measure import Contest, Run, timed
 
 #: A ratio of two measurements that should be 1, with what a shared machine adds.
@@ -364,6 +376,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "codec": lambda scale: codec.contests(max(scale.messages // 40, 3), scale.repeats),
     "tcp": over_tcp,
     "conversations": conversing,
+    "vanishing": lambda scale: vanishing.contests(5 if scale is FULL else 1, min(scale.repeats, 3)),
     "merging": lambda scale: [
         contest for rounds in (1, 10, 100, 1000) if rounds <= scale.messages for contest in merging.saved(rounds, scale.repeats)
     ],

@@ -9,8 +9,8 @@
   "One process for each connection: it says again what it is told, and ends with the connection."
   (fn [remote]
     (spawn :name f"echo {remote.port}"
-      (lines listener remote
-        (fn [line state] (say listener remote f"You said: {line}\n"))))))
+           (lines listener remote
+                  (fn [line state] (say listener remote f"You said: {line}\n"))))))
 
 (defn program [[listener (Listener 5999)]]
   [(tcp-driver)

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 import anyio
 from anyio.abc import TaskGroup
@@ -62,6 +62,27 @@ class Carrier(Protocol):
         """From now on a role is played in every session that others begin: tell the node of those (`awaits`)."""
 
 
+class Roster(Protocol):
+    """Who is told which roles are played in the sessions that a node takes part in."""
+
+    def came(self, seat: Seat, role: Role) -> None:
+        """`role` of the seat's session is played. Each seat of the node tells it, of itself and of the others."""
+
+    def went(self, seat: Seat, role: Role, verdict: Verdict | None, lost: bool) -> None:
+        """It is not any more: it has left, with the verdict or in good order, or there is no way to it."""
+
+    def unreachable(self, host: str) -> None:
+        """There is no way any more to the process that the carrier calls so, and to whoever is there."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A carrier that knows where the peers of its seats are."""
+
+    def where(self, peer: Peer) -> str:
+        """The process in which a peer is, as a text; "" when there is no way to it."""
+
+
 #: Plays a role of a session that others began; given its seat.
 Server = Callable[[Seat], Awaitable[Any]]
 
@@ -81,6 +102,7 @@ class Node:
         self.sessions = None if sessions is None else frozenset(sessions)
         self.seats: dict[tuple[str, Role], Seat] = {}
         self.observers: list[Callable[[Record], None]] = []
+        self.rosters: list[Roster] = []
         #: While a carrier reads, whom it has to wake when it has read: at once, so that a message costs one turn of the loop.
         self.woken: list[Waiter] | None = None
         self._servers: dict[Role, _Service] = {}
@@ -264,6 +286,19 @@ class Node:
             if len(self._ended) > _ENDED:
                 self._ended.popitem(last=False)
         self.carrier.released(seat)
+
+    def came(self, seat: Seat, role: Role) -> None:
+        for roster in self.rosters:
+            roster.came(seat, role)
+
+    def went(self, seat: Seat, role: Role, verdict: Verdict | None, lost: bool = False) -> None:
+        for roster in self.rosters:
+            roster.went(seat, role, verdict, lost)
+
+    def unreachable(self, host: str) -> None:
+        """The carrier has lost the process that it calls `host`."""
+        for roster in self.rosters:
+            roster.unreachable(host)
 
     def _record(self, record: Record) -> None:
         for observer in self.observers:

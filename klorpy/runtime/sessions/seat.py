@@ -66,6 +66,12 @@ class Post(Protocol):
     def closed(self, seat: Seat) -> None:
         """The seat has sent its last frame."""
 
+    def came(self, seat: Seat, role: Role) -> None:
+        """The seat has learnt that `role`, perhaps its own, is played."""
+
+    def went(self, seat: Seat, role: Role, verdict: Verdict | None, lost: bool = False) -> None:
+        """The seat has learnt that `role` has left, with the verdict, or in good order; or that there is no way to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -171,6 +177,7 @@ class Seat:
     def join(self) -> None:
         """Tell the others that the role is played here."""
         log.info("session %s: %s joins, to play %s", self.session, self.role, self.mark.name)
+        self._post.came(self, self.role)
         for peer in self.peers.values():
             self._push(peer, JOIN, self._introduction)
         if self.observer is not None:
@@ -333,7 +340,9 @@ class Seat:
         if peer.left or self.closed:
             return
         if peer.joined:
-            self._fail(Verdict(peer.role, reason, slug=slug))
+            verdict = Verdict(peer.role, reason, slug=slug)
+            self._post.went(self, peer.role, verdict, lost=True)
+            self._fail(verdict)
         else:
             # It may still come, from another process perhaps, which knows of nothing that went there.
             peer.start_again(self.window)
@@ -351,7 +360,9 @@ class Seat:
     def _take(self, peer: Peer, frame: Frame) -> None:
         if self.closed:
             # Nobody will receive it; the sender need not keep it.
-            peer.left = peer.left or frame.kind == LEAVE
+            if frame.kind == LEAVE and not peer.left:
+                peer.left = True
+                self._post.went(self, peer.role, _verdict_in(frame.body))
             peer.incoming.consume(len(frame.body) if frame.kind == DATA else 0)
             self._post.confirm(peer)
             return
@@ -374,6 +385,7 @@ class Seat:
         name, signature, parts, frames, size = _decode_join(body)
         theirs = Fingerprint(name, signature, parts)
         peer.joined = True
+        self._post.came(self, peer.role)
         peer.agree(self.window.smaller(Window(frames, size)))
         if found := differences({self.role: self.mark, peer.role: theirs}):
             # Both sides find the same, in the same words: so there is one verdict.
@@ -384,10 +396,11 @@ class Seat:
             _wake(self._assembled)
 
     def _left(self, peer: Peer, body: bytes) -> None:
-        verdict = _decode_leave(body)
+        verdict = _verdict_in(body)
         peer.left = True
+        self._post.went(self, peer.role, verdict)
         if verdict is not None:
-            self._fail(Verdict(*verdict))
+            self._fail(verdict)
         if peer.waiter is not None:
             peer.waiter.wake_soon()
         _wake(peer.room)
@@ -416,6 +429,7 @@ class Seat:
 
     def _leave(self, verdict: Verdict | None) -> None:
         self.closed = True
+        self._post.went(self, self.role, verdict)
         body = _encode(verdict and as_tuple(verdict))
         for peer in self.peers.values():
             peer.incoming.drop()
@@ -431,6 +445,10 @@ class Seat:
         peer.post(peer.outgoing.push(kind, self.clock, b"", body))
 
     # --- For observers ------------------------------------------------------------------------------------------------
+
+    def site(self, key: bytes) -> Site | None:
+        """The site that a key names."""
+        return next((site for site, found in self._keys.items() if found == key), None)
 
     def present(self) -> list[Record]:
         """Where the role is, for an observer who was not there from the beginning."""
@@ -489,6 +507,12 @@ class Seat:
 def as_tuple(verdict: Verdict) -> tuple[str, str, int | None, str, str]:
     """A verdict as it is sent."""
     return verdict.role, verdict.cause, verdict.step, verdict.place, verdict.slug
+
+
+def _verdict_in(body: bytes) -> Verdict | None:
+    """What a LEAVE says. Raises msgspec's DecodeError."""
+    verdict = _decode_leave(body)
+    return None if verdict is None else Verdict(*verdict)
 
 
 def _keep(frame: Frame) -> None:

@@ -157,6 +157,8 @@ class _Remote:
     identity: bytes
     #: The roles that its certificate names; None without TLS.
     certified: frozenset[Role] | None
+    #: Where it is, as its latest connection shows.
+    address: str = ""
     link: Link | None = None
     #: The roles that it is said to play, by those who connected to it.
     expected: set[Role] = field(default_factory=set)
@@ -289,6 +291,9 @@ class Tcp:
             if isinstance(peer.route, _Way):
                 self._tidy(peer)
 
+    def where(self, peer: Peer) -> str:
+        return peer.route.remote.address if isinstance(peer.route, _Way) else ""
+
     def confirm(self, peer: Peer) -> None:
         way = peer.route
         if way is not None and way.back is not None and (link := way.remote.link) is not None:
@@ -371,6 +376,7 @@ class Tcp:
             before.abort("there is a newer connection")
             self._pause(remote)
         link.remote = remote
+        remote.address = link.address
         if link.roles is not None:
             remote.expected |= link.roles
             self._note(link.roles, f"{link} stands, but it has not joined this session")
@@ -452,12 +458,15 @@ class Tcp:
         self._pause(remote)
         grace = self.options.grace
         log.info("%s has ended: %s", link, reason)
-        if remote.left or remote.said_bye is not None or grace <= 0:
+        if remote.left or remote.said_bye is not None:
+            self._lose(remote, reason)
+            return
+        # What the operating system calls it differs from process to process; the verdict should not.
+        if not link.given_up:
+            reason = "the connection broke" + (f", and did not come back within {grace:g} s" if grace > 0 else "")
+        if grace <= 0:
             self._lose(remote, reason)
         else:
-            # What the operating system calls it differs from process to process; the verdict should not.
-            if not link.given_up:
-                reason = f"the connection broke, and did not come back within {grace:g} s"
             remote.expiry = asyncio.get_running_loop().call_later(grace, self._lose, remote, reason)
 
     def _pause(self, remote: _Remote) -> None:
@@ -477,6 +486,7 @@ class Tcp:
             peer.post = _keep
             peer.crowded = None
             peer.seat.lost(peer, reason, slug)
+        self.node.unreachable(remote.address)
 
     def misbehaved(self, link: Link, error: Exception) -> None:
         """A connection on which came what the protocol does not allow. Its process is not listened to any more."""
@@ -632,6 +642,8 @@ class Link(asyncio.BufferedProtocol):
         #: What senders wait for while too much is on its way.
         self.full: asyncio.Future[None] | None = None
         self.name = "a connection"
+        #: The other end.
+        self.address = ""
         self._loop = loop
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
@@ -660,7 +672,9 @@ class Link(asyncio.BufferedProtocol):
             return
         self.tcp._links.add(self)
         address = transport.get_extra_info("peername")
-        self.name = f"the connection with {address[0]}:{address[1]}" if isinstance(address, tuple) else "a connection"
+        if isinstance(address, tuple):
+            self.address = str(Address(address[0], address[1]))
+            self.name = f"the connection with {self.address}"
         if self.roles is not None:
             self.tcp._note(self.roles, f"{self.name} stands, but the other side says nothing: is it klorpy?")
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
