@@ -144,6 +144,7 @@ FORMS: Final = {
     "inst": "(inst name [Role …])",
     "loop": "(loop [name expr …] body …)",
     "recur": "(recur expr …)",
+    "scope": "(scope (name [Role …] expr …))",
 }
 
 

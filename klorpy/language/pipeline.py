@@ -69,6 +69,7 @@ class Emitted:
     sites: tuple[Site, ...]
     programs: tuple[Program, ...]
     source: Source
+    definition: typed.Definition
 
 
 _observer: ContextVar[Callable[[str, Emitted], None] | None] = ContextVar("klorpy-observer", default=None)
@@ -198,7 +199,7 @@ def _generate(
     builder = emitter.builder(programs, header.span)
     observer = _observer.get()
     if observer is not None:
-        observer(header.name, Emitted(emitter, builder, tuple(sites.all), tuple(programs), report.source))
+        observer(header.name, Emitted(emitter, builder, tuple(sites.all), tuple(programs), report.source, definition))
     key = mangle(header.name)
     data = {
         "format": ast.Constant(FORMAT),
@@ -214,6 +215,8 @@ def _generate(
         "options": constants(chosen.as_mapping()),
         "doc": ast.Constant(header.doc),
     }
+    if chosen.protocol is not None:
+        data["conforms"] = _conforms(chosen.protocol)
     # A decorator is applied before the name is bound: what the name meant until now is found there.
     decorator = emitter.locate(_link_call("define", header, signature, data), header.span)
     builder.decorator_list.append(decorator)
@@ -254,6 +257,16 @@ def _link(callee: Callee) -> ast.expr:
     arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
     find = ast.Lambda(arguments, name_expression(callee))
     return ast.Tuple([find, ast.Constant(callee.signature.text)], ast.Load())
+
+
+def _conforms(protocol: str) -> ast.expr:
+    """What checks a definition against a protocol, when it is defined: the theory of protocols is loaded only then."""
+    check = "lambda definition: __import__('klorpy.behaviour.extraction', None, None, ['keeps']).keeps(definition, lambda: _)"
+    function = ast.parse(check, mode="eval").body
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and node.id == "_":
+            node.id = mangle(protocol)
+    return function
 
 
 def _callees(definition: typed.Definition) -> dict[str, Callee]:

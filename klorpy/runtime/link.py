@@ -33,9 +33,10 @@ from klorpy.runtime.commands import (
     TAIL_CALL,
     Instance,
 )
+from klorpy.runtime.scopes import enter, noted
 
 _KIT: Final = (
-    SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, ROUND, LEAVE, Instance, noop, verify, no_match,
+    SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, ROUND, LEAVE, Instance, noop, verify, no_match, enter,
 )  # fmt: skip
 
 
@@ -64,18 +65,20 @@ def define(
     callees: tuple[tuple[Callable[[], Any], str], ...],
     options: dict[str, Any],
     doc: str | None,
+    conforms: Callable[[Definition], None] | None = None,
 ) -> Callable[[Callable[..., tuple[Projection, ...]]], Choreography]:
     """A decorator that makes a builder, which the compiler emitted, into a choreography.
 
     `namespace` is that of the module; in `scope`, the locals where the definition stands, `python_name` is bound to
-    what is defined anew. The decorator raises KlorError `stale-bytecode`.
+    what is defined anew. The decorator raises KlorError `stale-bytecode`, and what `conforms` raises of the definition; then
+    the name keeps what it was bound to.
     """
 
     def decorator(build: Callable[..., tuple[Projection, ...]]) -> Choreography:
-        return _define(
-            name, scope, python_name, str(namespace.get("__name__", "__main__")),
-            _definition(name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc),
-        )  # fmt: skip
+        made = _definition(name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc)
+        if conforms is not None:
+            conforms(made)
+        return _define(name, scope, python_name, str(namespace.get("__name__", "__main__")), made)
 
     return decorator
 
@@ -118,6 +121,8 @@ def _define(
     # A declaration counts too: callers were compiled against it.
     old = choreography.signature
     if choreography.definition is not None:
+        # Others may still be told to run the old one.
+        noted(choreography)
         for callee in choreography.definition.called():
             callee.callers.discard(choreography)
     choreography.definition = definition

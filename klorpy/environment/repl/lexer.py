@@ -37,7 +37,7 @@ DISCARDED_BRACKET: Final = Comment.Special.Bracket
 #: Forms that klorpy knows inside of a choreography, and its macros.
 LANGUAGE_FORMS: Final = frozenset((
     "agree", "agree!", "alter-opts!", "bcast", "case", "chor", "copy", "defchor", "defprotocol", "gather", "inst", "lifting",
-    "loop", "move", "narrow", "pack", "recur", "scatter", "scatter-seq", "unpack", "with-opts",
+    "loop", "move", "narrow", "pack", "recur", "scatter", "scatter-seq", "scope", "unpack", "with-opts",
 ))  # fmt: skip
 #: Forms of Hy that are words.
 HY_FORMS: Final = frozenset((
