@@ -382,3 +382,18 @@ def test_too_far_out_is_a_failure_of_the_process() -> None:
     kernel.run()
     (reason,) = [r.reason for r in kernel.take_log() if isinstance(r, Exited) and str(r).startswith("vm/boot")]
     assert reason.slug == "bad-action"
+
+
+def test_when_the_younger_of_two_of_a_name_ends_the_older_one_is_found() -> None:
+    kernel = Kernel()
+    older, younger = [kernel.start("kid", Add(Endpoint("in", subscriber("stay")))) for _ in range(2)]
+    kernel.run()
+    twin = kernel.copy()
+    for each in (kernel, twin):
+        assert each.find("kid") == younger
+        each.enqueue("kid", Quit())
+        each.run()
+        assert each.find("kid") == older
+        each.enqueue("kid", Quit())
+        each.run()
+        assert each.find("kid") is None

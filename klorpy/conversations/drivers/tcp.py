@@ -49,6 +49,7 @@ from klorpy.conversations.actions import (
     subscriber,
 )
 from klorpy.conversations.drivers.sockets import (
+    LAST_PORT,
     Accept,
     Bound,
     Close,
@@ -64,22 +65,43 @@ from klorpy.conversations.drivers.sockets import (
 )
 from klorpy.conversations.ground import Failure
 from klorpy.conversations.pattern import ANY
+from klorpy.core.diagnostics import KlorError
+
+
+def _check_port(port: Any) -> None:
+    if port is not ANY and not (type(port) is int and 0 <= port <= LAST_PORT):
+        raise KlorError(
+            f"{port!r} is not a port", slug="bad-argument", help=f"a port is a number from 0 to {LAST_PORT}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Addr:
-    """An address of the network."""
+    """An address of the network. Raises KlorError `bad-argument` when the port is none."""
 
     host: Any
     port: Any
 
+    def __post_init__(self) -> None:
+        _check_port(self.port)
+
+
+#: Where an error comes from that is of no connection.
+NOWHERE: Final = Addr("", 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A port of this host, 0 for any that is free; `Listening` says which. By default it is reached from this host only."""
+    """A port of this host, 0 for any that is free; `Listening` says which. By default it is reached from this host only.
+
+    Raises KlorError `bad-argument` when the port is none.
+    """
 
     port: Any
     host: Any = "127.0.0.1"
+
+    def __post_init__(self) -> None:
+        _check_port(self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +122,11 @@ class Tcp:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Published as long as a listener accepts connections at an address."""
+    """Published as long as a listener accepts connections at an address.
+
+    When the port cannot be opened the address is an `Error`, which comes and goes at once; the reason of its absence is
+    `("cannot-listen", text)`.
+    """
 
     listener: Any
     address: Any
@@ -187,6 +213,12 @@ def _demand_gone(event: Absence, wanted: _Wanted) -> Any:
     return Transition({**others, task: left} if left else others)
 
 
+def not_listening(listener: Any, text: str) -> list[Any]:
+    """The actions of a process that cannot listen: who watches `Listening` learns why."""
+    trouble = Add(Endpoint("address", publisher(Listening(listener, Error(text)))))
+    return [trouble, Quit(("cannot-listen", text))]
+
+
 # --- A listener -------------------------------------------------------------------------------------------------------
 
 
@@ -210,8 +242,8 @@ def _listener(listener: Listener) -> Spawn:
     def bound(event: Message, observers: frozenset[Peer]) -> Any:
         outcome = event.body[1]
         if isinstance(outcome, Failure):
-            trouble = Send(Tcp(Addr("", 0), listener, Error(outcome.text)))
-            return [trouble, Send(("ground", Close(listener))), Quit(("cannot-listen", outcome.text))]
+            trouble = Send(Tcp(NOWHERE, listener, Error(outcome.text)))
+            return [trouble, Send(("ground", Close(listener))), not_listening(listener, outcome.text)]
         return [
             Delete("bound"),
             Add(Endpoint("address", publisher(Listening(listener, Addr(*outcome))))),
