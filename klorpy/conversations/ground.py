@@ -78,6 +78,11 @@ class Until(Source):
 
     time: float
 
+    def __post_init__(self) -> None:
+        # What is not equal to itself would be demanded anew for ever.
+        if self.time != self.time:
+            raise KlorError("a moment cannot be nan", slug="bad-argument", help="give a number of seconds")
+
     async def ready(self, ground: Ground) -> None:
         await ground.clock.until(self.time)
 
@@ -126,6 +131,7 @@ class Ground:
         self._pid = self.kernel.start(
             "ground", [Add(Endpoint("requests", subscriber(("ground", ANY)), on_message=_keep))], ()
         )
+        self.kernel.permanent = self._pid
         self._numbers: dict[str, int] = {}
         self._running: dict[Descriptor, anyio.CancelScope] = {}
         self._finished: deque[Descriptor] = deque()

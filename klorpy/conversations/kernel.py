@@ -115,6 +115,8 @@ class Kernel:
         self.processes: dict[int, Process] = {}
         #: What endpoints demand from the ground, with how many demand it, in the order in which it was first demanded.
         self.demands: dict[Descriptor, int] = {}
+        #: A process that nobody can kill.
+        self.permanent: Pid | None = None
         #: Called with each process that ends, and its reason. Whoever steps the kernel sets it; a copy has none.
         self.on_exit: Callable[[Pid, Any], None] | None = None
         #: The living processes of a name, the youngest last.
@@ -228,7 +230,7 @@ class Kernel:
                 made = twin.endpoints[name] = Installed(twin, entry.endpoint, entry.serial)
                 other._tables[made.role.orientation].add(made)
             other.processes[number] = twin
-        other.demands = dict(self.demands)
+        other.permanent, other.demands = self.permanent, dict(self.demands)
         other._names = {name: dict(numbers) for name, numbers in self._names.items()}
         other._next_pid, other._serial = self._next_pid, self._serial
         other._ready, other._touched = self._ready.union(self._todo), set(self._touched)
@@ -338,7 +340,10 @@ class Kernel:
                 self._resume(process, then)
             case Kill(other, reason):
                 victim = self._find(other)
-                if victim is not None:
+                if victim is not None and victim.pid == self.permanent:
+                    text = f"{process.pid} cannot kill {victim.pid}, which this kernel needs"
+                    self._fail(process, KlorError(text, slug="bad-action", help="kill the processes that you started"))
+                elif victim is not None:
                     self._leave(victim, reason)
             case Query(orientation, topic, then):
                 self._answer(process, orientation, topic, then)

@@ -178,8 +178,12 @@ class World:
         """A session of a choreography, or of anything that has a name and roles; leaving it withdraws all its roles.
 
         The cast is complete when every role is played, or when `complete(roles that are played)` is true. Raises
-        KlorError `bad-argument` when there is a session of that name already.
+        KlorError `bad-argument` when there is a session of that name already, or the world is not open.
         """
+        if self._tasks is None:
+            raise KlorError(
+                "the world is not open", slug="bad-argument", help="write `async with World() as world:` around sessions"
+            )
         title = chor if isinstance(chor, str) else chor.name
         cast = tuple(roles) if isinstance(chor, str) else tuple(chor.roles)
         if (title, name) in self.sessions:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import asyncssh
 import pytest
 
@@ -20,8 +21,11 @@ from klorpy.conversations import (
     Ground,
     Request,
     Source,
+    Until,
     VirtualClock,
+    World,
     ground_vm,
+    kill,
     observe_publishers,
     quit,
     replay,
@@ -30,7 +34,7 @@ from klorpy.conversations import (
     spawn,
     subscriber,
 )
-from klorpy.conversations.drivers import Addr, Listener, Listening, Udp, listen, tcp_driver, udp_driver
+from klorpy.conversations.drivers import Addr, Listener, Listening, SetTimer, Udp, listen, tcp_driver, udp_driver
 from klorpy.conversations.drivers.sockets import Bind, Bound, Close, Connect, Connected, Listen
 from klorpy.examples.conversations.__main__ import main
 
@@ -192,3 +196,34 @@ def test_an_example_says_that_its_port_is_taken(
 def test_an_example_refuses_what_is_no_port() -> None:
     with pytest.raises(SystemExit, match="80000 is not a port"):
         main("echo", "80000")
+
+
+# --- What nobody may do -----------------------------------------------------------------------------------------------
+
+
+def test_the_ground_cannot_be_killed() -> None:
+    with pytest.raises(KlorError, match="cannot kill") as caught:
+        ground_vm([kill("ground", "x")], VirtualClock())
+    assert caught.value.slug == "bad-action"
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), "3", None])
+def test_a_timer_that_never_expires_is_refused(time: Any) -> None:
+    with pytest.raises(KlorError, match="a timer cannot be set"):
+        SetTimer("tea", time)
+
+
+def test_a_timer_is_of_a_kind_and_a_moment_a_number() -> None:
+    with pytest.raises(KlorError, match="not a kind of timer"):
+        SetTimer("tea", 3, "soon")
+    with pytest.raises(KlorError, match="cannot be nan"):
+        Until(float("nan"))
+
+
+def test_a_session_needs_an_open_world() -> None:
+    async def session() -> None:
+        async with World().session("chat", "s1", ["A", "B"]):
+            pass
+
+    with pytest.raises(KlorError, match="the world is not open"):
+        anyio.run(session)
