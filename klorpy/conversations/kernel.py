@@ -65,7 +65,7 @@ from klorpy.conversations.actions import (
     visible,
 )
 from klorpy.conversations.log import Answered, Delivered, Exited, Record, inside
-from klorpy.conversations.meta import outward, waits
+from klorpy.conversations.meta import CallRelay, outward, waits
 from klorpy.conversations.pattern import NOTHING, Topic, intersect, same_topic
 from klorpy.conversations.routing import Table
 from klorpy.conversations.table import (
@@ -573,13 +573,11 @@ class Kernel:
         if process.doomed:
             return
         answer = Answer(orientation, topic, self._found(orientation, topic, process))
-        if self.log is not None and not self._hosts(process):
+        # What a VM asks for a process inside is logged there.
+        if self.log is not None and type(then) is not CallRelay:
             self.log.append(Answered((process.pid,), answer))
         if then is not None:
             self._call(process, then, answer)
-
-    def _hosts(self, process: Process) -> bool:
-        return isinstance(process.state, Kernel) and process.state.hosted
 
     def _meta(self, process: Process, action: Any) -> None:
         if not self.hosted:
