@@ -104,7 +104,7 @@ def _implements(vector: Vector) -> dict[str, Any]:
     chor = parse_choreography(vector["input"]["choreography"])
     system = parse_system(vector["input"]["system"])
     mode, buffer = _option(vector, "mode", "committed"), _option(vector, "buffer", "pair")
-    return {"expected": bool(behaviour.implements(system, chor, mode, buffer=buffer, bound=_bound(vector)))}
+    return {"expected": bool(behaviour.implements(system, chor, mode, buffer=buffer, bound=_bound(vector), open=True))}
 
 
 def _refines(vector: Vector) -> dict[str, Any]:
