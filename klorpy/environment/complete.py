@@ -193,7 +193,7 @@ def _of_definition(text: str, before: str, outer: int, word: str, start: int, at
 
 def _may_be_local(name: str) -> bool:
     fine = name[0].isalpha() or name[0] == "_"
-    known = name in macros.FORMS or name in ("defchor", "let", "fn", "None", "True", "False")
+    known = name in macros.FORMS or name in ("defchor", "update", "let", "fn", "None", "True", "False")
     return fine and not known and "->" not in name and "=>" not in name
 
 
