@@ -46,7 +46,7 @@ class Completion:
 #: A word of Hy: what is no space, bracket, quote or comment.
 _WORD = re.compile(r"""[^\s()\[\]{}"';`~#]*\Z""")
 _LEXEMES = re.compile(r'"(?:\\.|[^"\\])*("?)|;[^\n]*|[()\[\]{}]', re.DOTALL)
-_DEFCHOR = re.compile(r"\(\s*(?:def(?:chor|protocol)\s+[^\s()\[\]]+|,type|lifting|inst\s+\S+|copy|move)\s+\[([^\]]*)\]")
+_DEFCHOR = re.compile(r"\(\s*(?:(?:def(?:chor|protocol)|update)\s+[^\s()\[\]]+|,type|lifting|inst\s+\S+|copy|move)\s+\[([^\]]*)\]")
 _MOST: Final = 300
 
 
