@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 import klorpy
+from klorpy.environment.session import Session
 from klorpy.language.check import check
 from klorpy.runtime import scopes
 
@@ -110,6 +111,40 @@ def test_a_run_under_way_takes_what_update_offers_at_the_next_entry(seed: int) -
 def test_a_function_that_a_role_calls_may_update() -> None:
     ns = module(STEP, SERVE, f"(defn at-server [i] (when (= i 3) {UPDATE} None))")
     assert klorpy.simulate_chor(ns.serve, 0)["C"] == 103
+
+
+def test_an_update_is_typed_in_while_a_run_is_under_way() -> None:
+    """The run waits in its third round; meanwhile somebody gives the update to the session that it was started from."""
+    results: dict[str, Any] = {}
+
+    async def play(session: Session, network: klorpy.MemoryNetwork, role: str) -> None:
+        config = {"role": role, "transport": network.endpoint(role)}
+        results[role] = await klorpy.play_role(config, session.module.serve, 0)
+
+    async def everyone(session: Session) -> None:
+        reached, released = anyio.Event(), anyio.Event()
+
+        async def at_server(i: int) -> None:
+            if i == 2:
+                reached.set()
+                await released.wait()
+
+        vars(session.module).update(at_server=at_server, at_client=lambda i: None)
+        network = klorpy.MemoryNetwork(("C", "S"))
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                for role in ("C", "S"):
+                    group.start_soon(play, session, network, role)
+                await reached.wait()
+                given = [outcome async for outcome in session.evaluate_async(UPDATE)]
+                assert [outcome.error for outcome in given] == [None]
+                released.set()
+
+    with Session() as session:
+        for text in (STEP, SERVE.replace("(at-server i)", "(await (at-server i))")):
+            assert [outcome.error for outcome in session.evaluate(text)] == [None]
+        anyio.run(everyone, session)
+    assert results == {"C": 202, "S": 202}
 
 
 def test_an_update_of_a_choreography_of_another_module(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,8 @@ def test_the_protocol_has_the_exchanges_of_the_programs(text: str) -> None:
 
 
 def test_what_is_decided_twice_from_one_value_is_one_choice_of_the_protocol() -> None:
-    chor = klorpy.evaluate("(defchor main [A B] (-> A B) [x] (let [x (A=>B x)] (do (if x (A->B (A 2)) (B 1)) (if x (A->B (A 2)) (B 1)))))").main
+    once = "(if x (A->B (A 2)) (B 1))"
+    chor = klorpy.evaluate(f"(defchor main [A B] (-> A B) [x] (let [x (A=>B x)] (do {once} {once})))").main
     parts, programs = automata_of(klorpy.protocol_of(chor)), automata(chor)
     assert differences(parts["A"], programs["A"]) == (None, (("B", True), ("B", True)))
 
