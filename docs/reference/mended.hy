@@ -222,6 +222,12 @@
 (defchor serve [C S] (-> C S) [x]
   (scope (step [C S] x)))
 
+;;; bad-update: An update gives a choreography that is there another body. With other roles or another type it would not fit the scopes that call it.
+(defchor step [S C] (-> S C) [x]
+  (S->C x))
+(update step [S C] (-> S C) [x]
+  (S->C (S (+ x 1))))
+
 ;;; homogeneous-fn: A function is a value at one role, and may be called anywhere and at any time.
 (defchor apply [A B] (-> A B) [x]
   (A->B (A ((fn [y] (* 2 y)) x))))

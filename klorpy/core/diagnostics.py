@@ -70,6 +70,7 @@ TITLES: Final[dict[str, str]] = {
     "recur-arity": "wrong number of arguments to recur",
     "recur-not-tail": "recur has to be the last thing that is done",
     "bad-scope": "not a scope",
+    "bad-update": "nothing that could be updated",
     # Host forms.
     "homogeneous-fn": "a function belongs to one place",
     "homogeneous-try": "a try belongs to one place",

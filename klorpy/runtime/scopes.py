@@ -15,6 +15,7 @@ Source: Dalla Preda, Gabbrielli, Giallorenzo, Lanese, Mauro, "Dynamic choreograp
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,6 +37,8 @@ from klorpy.runtime.commands import (
 
 #: Versions that are kept: others may be told of an older one while a newer one is there.
 _KEPT: Final = 16
+#: A text is the same whether `defchor` or `update` brings it.
+_HEAD: Final = re.compile(r"\A\(\s*[^\s()\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ def _fits(version: Version, choreography: Choreography, site: Site) -> bool:
 
 def _key(definitions: Mapping[Choreography, Definition]) -> str:
     made = hashlib.blake2b(digest_size=8)
-    for name, signature, text in sorted((d.name, d.signature.text, d.source.text) for d in definitions.values()):
+    for name, signature, text in sorted((d.name, d.signature.text, _HEAD.sub("", d.source.text)) for d in definitions.values()):
         for part in (name, signature, text):
             made.update(part.encode("utf-8", "surrogatepass") + b"\0")
     return made.hexdigest()

@@ -10,6 +10,8 @@ import anyio
 import pytest
 
 import klorpy
+from klorpy.environment.session import Session
+from klorpy.language.check import check
 from klorpy.runtime import scopes
 
 STEP = "(defchor step [S C] (-> #{S C} #{S C}) [x] (S=>C (S (+ (C->S (C (+ x 0))) 1))))"
@@ -91,6 +93,115 @@ def test_an_update_with_another_signature_is_not_taken() -> None:
         klorpy.simulate_chor(module(STEP.replace("step", "other"), "(defchor step [S C] (-> S C))",
                                     "(defchor f [S C] (-> S C) [x] (scope (step [S C] x)))").f, 1)  # fmt: skip
     assert "declared" in str(caught.value)
+
+
+# --- The form that updates --------------------------------------------------------------------------------------------
+
+UPDATE = LATER.replace("defchor", "update")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_under_way_takes_what_update_offers_at_the_next_entry(seed: int) -> None:
+    ns = module(STEP, SERVE, server=lambda i: klorpy.evaluate(UPDATE, module=ns) if i == 2 else None)
+    before = ns.step
+    assert klorpy.simulate_chor(ns.serve, 0, seed=seed, sanitize=True).results == {"C": 202, "S": 202}
+    assert ns.step is before
+
+
+def test_a_function_that_a_role_calls_may_update() -> None:
+    ns = module(STEP, SERVE, f"(defn at-server [i] (when (= i 3) {UPDATE} None))")
+    assert klorpy.simulate_chor(ns.serve, 0)["C"] == 103
+
+
+def test_an_update_is_typed_in_while_a_run_is_under_way() -> None:
+    """The run waits in its third round; meanwhile somebody gives the update to the session that it was started from."""
+    results: dict[str, Any] = {}
+
+    async def play(session: Session, network: klorpy.MemoryNetwork, role: str) -> None:
+        config = {"role": role, "transport": network.endpoint(role)}
+        results[role] = await klorpy.play_role(config, session.module.serve, 0)
+
+    async def everyone(session: Session) -> None:
+        reached, released = anyio.Event(), anyio.Event()
+
+        async def at_server(i: int) -> None:
+            if i == 2:
+                reached.set()
+                await released.wait()
+
+        vars(session.module).update(at_server=at_server, at_client=lambda i: None)
+        network = klorpy.MemoryNetwork(("C", "S"))
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                for role in ("C", "S"):
+                    group.start_soon(play, session, network, role)
+                await reached.wait()
+                given = [outcome async for outcome in session.evaluate_async(UPDATE)]
+                assert [outcome.error for outcome in given] == [None]
+                released.set()
+
+    with Session() as session:
+        for text in (STEP, SERVE.replace("(at-server i)", "(await (at-server i))")):
+            assert [outcome.error for outcome in session.evaluate(text)] == [None]
+        anyio.run(everyone, session)
+    assert results == {"C": 202, "S": 202}
+
+
+def test_an_update_of_a_choreography_of_another_module(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is imported is updated where it is; a definition would be one of this module."""
+    (tmp_path / "home_of_step.hy").write_text(f"(require klorpy *)\n{STEP}\n{SERVE}\n(defn at-server [i]) (defn at-client [i])")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    ns = klorpy.evaluate(f"(import home-of-step [serve step])\n{UPDATE}")
+    assert klorpy.simulate_chor(ns.serve, 0)["C"] == 400
+    assert ns.step.module == "home_of_step"
+
+
+def test_an_update_may_call_itself_and_can_be_looked_at() -> None:
+    ns = module(STEP, SERVE, "(update step [S C] (-> #{S C} #{S C}) [x] (if (< x 9) (step [S C] (+ x 4)) x))")
+    assert klorpy.simulate_chor(ns.serve, 0)["C"] == 12
+    assert "def " in klorpy.project(ns.step, "S")
+    assert str(klorpy.protocol_of(module(STEP, UPDATE).step).type) == "S->C:<any>; C->S:<any>; S->C:<any>; end"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        UPDATE.replace("[S C]", "[C S]"), UPDATE.replace("[S C]", "[S C D]"), UPDATE.replace("[S C]", "[T C]").replace("S", "T"),
+        "(update step [S C] (-> #{S C} S | 0) [x] (narrow [S] x))", "(update step [S C] (-> #{S C} #{S C}))",
+        UPDATE.replace("step", "at-server"), UPDATE.replace("step", "elsewhere"),
+    ],
+)  # fmt: skip
+def test_what_no_update_can_be_leaves_everything_as_it_is(text: str) -> None:
+    ns = module(STEP, SERVE)
+    before = ns.step.definition
+    with pytest.raises(klorpy.KlorError) as caught:
+        klorpy.evaluate(text, module=ns)
+    assert caught.value.slug == "bad-update"
+    assert caught.value.span is not None
+    assert ns.step.definition is before
+    assert klorpy.simulate_chor(ns.serve, 0)["C"] == 4
+
+
+def test_an_update_with_a_mistake_is_no_update() -> None:
+    ns = module(STEP, SERVE)
+    with pytest.raises(klorpy.KlorError) as caught:
+        klorpy.evaluate("(update step [S C] (-> #{S C} #{S C}) [x] (S->C x))", module=ns)
+    assert caught.value.slug != "bad-update"
+    assert klorpy.simulate_chor(ns.serve, 0)["C"] == 4
+
+
+def test_a_file_is_checked_with_its_updates() -> None:
+    text = f"(require klorpy *)\n{STEP}\n{UPDATE}\n(update other [S C] (-> S C) [x] (S->C x))"
+    assert [error.slug for error in check(text, "program.hy").errors] == ["bad-update"]
+
+
+def test_update_means_nothing_inside_of_a_choreography() -> None:
+    with pytest.raises(klorpy.KlorError, match="top level"):
+        klorpy.evaluate(f"{STEP} (defchor f [S C] (-> S C) [x] (do {UPDATE} (S->C x)))")
+
+
+# --- What runs inside -------------------------------------------------------------------------------------------------
 
 
 def test_recursion_and_choreographies_as_values_within_a_version() -> None:
@@ -180,3 +291,7 @@ def test_the_same_text_has_the_same_key_everywhere() -> None:
     for number in range(40):
         klorpy.evaluate(STEP.replace("1)", f"{number})"), module=one)
     assert len(one.step.versions) <= 16
+
+
+def test_the_key_does_not_tell_who_brought_the_text() -> None:
+    assert scopes.noted(module(STEP, UPDATE).step).key == scopes.noted(module(LATER).step).key
