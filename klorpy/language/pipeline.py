@@ -199,7 +199,8 @@ def _compile(compiler: Compiler, form: Form, update: bool = False) -> Any:
         else:
             compiler.compiled[key] = before
         raise
-    compiler.define(key)
+    if not update:
+        compiler.define(key)
     for warning in report.warnings:
         _warn(warning, compiler)
     return result
@@ -241,11 +242,14 @@ def _generate(
     if chosen.protocol is not None:
         data["conforms"] = _conforms(chosen.protocol)
     if update:
-        data["update"] = ast.Constant(True)
+        # In a function the name is not bound anew, else it could not be read before the update.
+        builder.name = f"_klorpy_update_{key}"
+        data["update"] = _lambda(ast.Name(key, ast.Load()))
     # A decorator is applied before the name is bound: what the name meant until now is found there.
     decorator = emitter.locate(_link_call("define", header, signature, data), header.span)
     builder.decorator_list.append(decorator)
-    return _result(emitter, [_import(), builder], key, header)
+    after = [ast.Delete([ast.Name(builder.name, ast.Del())])] if update else []
+    return _result(emitter, [_import(), builder, *after], key, header)
 
 
 def _declaration(compiler: Compiler, header: Defchor, signature: Signature) -> Any:
@@ -279,9 +283,12 @@ def _link_call(function: str, header: Defchor, signature: Signature, data: Mappi
 
 def _link(callee: Callee) -> ast.expr:
     """How the running program finds a callee, and the signature that this text was compiled against."""
+    return ast.Tuple([_lambda(name_expression(callee)), ast.Constant(callee.signature.text)], ast.Load())
+
+
+def _lambda(value: ast.expr) -> ast.expr:
     arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    find = ast.Lambda(arguments, name_expression(callee))
-    return ast.Tuple([find, ast.Constant(callee.signature.text)], ast.Load())
+    return ast.Lambda(arguments, value)
 
 
 def _conforms(protocol: str) -> ast.expr:

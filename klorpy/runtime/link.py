@@ -66,22 +66,22 @@ def define(
     options: dict[str, Any],
     doc: str | None,
     conforms: Callable[[Definition], None] | None = None,
-    update: bool = False,
+    update: Callable[[], Any] | None = None,
 ) -> Callable[[Callable[..., tuple[Projection, ...]]], Choreography]:
     """A decorator that makes a builder, which the compiler emitted, into a choreography.
 
     `namespace` is that of the module; in `scope`, the locals where the definition stands, `python_name` is bound to
     what is defined anew. The decorator raises KlorError `stale-bytecode`, and what `conforms` raises of the definition; then
-    the name keeps what it was bound to. With `update`, what the name means is a choreography, perhaps one of another module, and
-    has this very signature; else it raises `bad-update`.
+    the name keeps what it was bound to. What `update` gives is a choreography, perhaps one of another module, and has
+    this very signature; else the decorator raises `bad-update`.
     """
 
     def decorator(build: Callable[..., tuple[Projection, ...]]) -> Choreography:
         made = _definition(name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc)
         if conforms is not None:
             conforms(made)
-        if update:
-            return _take(_updated(made, scope.get(python_name, namespace.get(python_name))), made)
+        if update is not None:
+            return _take(_updated(made, update), made)
         return _take(_bound(name, scope, python_name, made.signature, str(namespace.get("__name__", "__main__"))), made)
 
     return decorator
@@ -121,9 +121,13 @@ def _placed(filename: str, source: str, span: Span) -> Source:
     return Source(filename, "\n" * (span.line - 1) + " " * (span.column - 1) + source)
 
 
-def _updated(definition: Definition, found: Any) -> Choreography:
+def _updated(definition: Definition, find: Callable[[], Any]) -> Choreography:
     """What a definition is an update of."""
     name, type_ = definition.name, definition.signature
+    try:
+        found = find()
+    except NameError:
+        found = None
     if not isinstance(found, Choreography) or found.definition is None:
         why = f"{name} is not defined, so there is nothing to update"
         raise _bad_update(definition, why, f"define it first, with (defchor {name} …)")

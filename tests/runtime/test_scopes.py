@@ -113,6 +113,16 @@ def test_a_function_that_a_role_calls_may_update() -> None:
     assert klorpy.simulate_chor(ns.serve, 0)["C"] == 103
 
 
+def test_a_function_may_name_what_it_updates() -> None:
+    renew = f"(defn renew [] (setv before (repr step)) [before {UPDATE}])"
+    ns = module(STEP, SERVE, renew)
+    assert ns.renew() == [repr(ns.step), ns.step]
+    assert klorpy.simulate_chor(ns.serve, 0)["C"] == 400
+    inner = module(f"(defn make [] {STEP} (defn renew [] {UPDATE}) (renew) step)").make()
+    assert klorpy.simulate_chor(inner, 0)["C"] == 100
+    assert not any("update" in name for name in vars(ns))
+
+
 def test_an_update_is_typed_in_while_a_run_is_under_way() -> None:
     """The run waits in its third round; meanwhile somebody gives the update to the session that it was started from."""
     results: dict[str, Any] = {}
