@@ -52,7 +52,7 @@ class Verdict:
         """
         if isinstance(error, SessionFailed) and error.verdict is not None:
             return error.verdict
-        if not isinstance(error, Exception):  # a cancelled task, Ctrl-C, an exit
+        if not isinstance(error, Exception | SystemExit | KeyboardInterrupt):  # the error of a loop for a cancelled task
             return cls(role, "it was cancelled", step, place)
         if not isinstance(error, KlorError):
             return cls(role, describe_error(error), step, place)

@@ -23,7 +23,7 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.core.values import noop, show
-from klorpy.environment.present import Palette, wants_colour
+from klorpy.environment.present import Palette, error_text, wants_colour
 from klorpy.runtime.erasure import check_playable, erased_params
 from klorpy.runtime.sessions import Identity, Node, Record, Seat
 
@@ -128,6 +128,9 @@ def _until_terminated(run: Callable[[], Awaitable[None]]) -> int:
             raise
         print("terminated", file=sys.stderr)
         return 128 + signal.SIGTERM
+    except SystemExit as error:  # of a role: it has failed, whatever it wanted to say by its status
+        print(error_text(error), file=sys.stderr)
+        return error.code if isinstance(error.code, int) and error.code else 1
     return 0
 
 
@@ -143,7 +146,7 @@ async def _play_all(
                 result = await klorpy.play_role(_config(seat, arguments), chor, *args)
             if result is not noop or arguments.quiet:
                 print(f"{palette.role(role)}: {show(result, 10_000)}", flush=True)
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # an exit would tear the loop down, and hide itself
             errors.append(error)
 
     async with anyio.create_task_group() as tasks:

@@ -6,8 +6,11 @@ running loop (it then uses a loop in another thread).
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -112,12 +115,15 @@ class _Play:
             try:
                 return await self._in_time(program)
             except BaseException as error:
+                failure = _failure(error, self.role)
                 # The others must not wait for a role that will never answer.
                 if session is not None:
-                    span, source = find_place(error, self.pinned.values())
-                    session.fail(first_cause(error), f"{source.filename}:{span}" if source and span else "")
+                    span, source = find_place(failure, self.pinned.values())
+                    session.fail(first_cause(failure), f"{source.filename}:{span}" if source and span else "")
                 with anyio.CancelScope(shield=True):
                     await self.transport.close()
+                if failure is not error:
+                    raise failure from None
                 raise
         # Only a session cancels the scope: it has failed elsewhere, while the role did something else than to wait for it.
         assert session is not None
@@ -161,6 +167,22 @@ class _Play:
         if self.blocking:
             return lambda *given: _blocking(partial(choreography, *given))
         return choreography
+
+
+def _failure(error: BaseException, role: Role) -> BaseException:
+    """The error of a role, which is an ordinary one unless somebody ends the role from outside.
+
+    Loops take a CancelledError for the answer to a cancellation, and end the task without a word. One that comes from
+    host code, which awaited a task that was cancelled, say, is a failure like any other.
+    """
+    if isinstance(error, Exception) or not isinstance(error, asyncio.CancelledError):
+        return error
+    with contextlib.suppress(RuntimeError):  # another loop than asyncio's has an error of its own for cancellations
+        task = asyncio.current_task()
+        if task is not None and (task.cancelling() or anyio.current_effective_deadline() == -math.inf):
+            return error
+    told = RuntimeError(f"CancelledError was raised, but nobody had cancelled {role}")
+    return told.with_traceback(error.__traceback__)
 
 
 def _blocking(function: Callable[[], Awaitable[Any]]) -> Any:

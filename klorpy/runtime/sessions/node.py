@@ -230,7 +230,7 @@ class Node:
             try:
                 async with self.join(service.chor, service.role, session, deadline=service.deadline) as seat:
                     await service.play(seat)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 # The session has this verdict; the server goes on with the others. Another server may have been quicker.
                 level = logging.INFO if isinstance(error, KlorError) and error.slug == "role-taken" else logging.WARNING
                 log.log(level, "session %s: %s ended: %s", session, service.role, describe_error(error))

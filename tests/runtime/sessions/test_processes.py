@@ -21,6 +21,10 @@ RELAY = """\
 (defchor divide [A B C] (-> A B C) [x y]
   (B->C (B (/ (A->B x) y))))
 (defchor pass [A B] (-> A B) [x] (A->B x))
+(import asyncio sys)
+(defchor exits [A B] (-> A B) [x] (A->B (A (sys.exit x))))
+(defchor interrupts [A B] (-> A B) [x] (A->B (A (do x (raise KeyboardInterrupt)))))
+(defchor cancels [A B] (-> A B) [x] (A->B (A (do x (raise (asyncio.CancelledError))))))
 """
 ROUNDS = "1000000"
 #: The roles of `relay` with their arguments.
@@ -99,6 +103,26 @@ def test_an_exception_of_a_role_is_the_verdict(relay: Path, tmp_path: Path) -> N
         place = f"{relay}:6:12"
         others = [role for role in roles.values() if role.name == "C" or (role.status() == 1 and role.name == "A")]
         fails_alike(others, f"B failed at step 1 (ZeroDivisionError: division by zero, at {place})")
+
+
+@pytest.mark.parametrize(
+    ("chor", "status", "said", "cause"),
+    [
+        ("exits", 3, "SystemExit: 3", "SystemExit: 3"),
+        ("interrupts", 130, "interrupted", "KeyboardInterrupt"),
+        ("cancels", 1, "RuntimeError: CancelledError was raised, but nobody had cancelled A", ""),
+    ],
+)
+def test_what_is_no_ordinary_exception_is_the_verdict_as_well(
+    chor: str, status: int, said: str, cause: str, relay: Path, tmp_path: Path
+) -> None:
+    with cast(tmp_path, relay, chor, {"A": ["3"], "B": []}) as roles:
+        assert roles["A"].status() == status
+        assert roles["A"].errors.splitlines()[-1] == said
+        assert "anyio" not in roles["A"].errors
+        line, text = next((i, text) for i, text in enumerate(RELAY.splitlines(), 1) if f"defchor {chor} " in text)
+        column = text.index("(sys.exit" if chor == "exits" else "(raise") + 1
+        fails_alike([roles["B"]], f"A failed at step 0 ({cause or said}, at {relay}:{line}:{column})")
 
 
 def test_who_does_not_come_is_named(relay: Path, tmp_path: Path) -> None:
