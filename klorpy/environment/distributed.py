@@ -26,6 +26,7 @@ from klorpy.core.values import noop, show
 from klorpy.environment.present import Palette, error_text, wants_colour
 from klorpy.runtime.erasure import check_playable, erased_params
 from klorpy.runtime.sessions import Identity, Node, Record, Seat
+from klorpy.runtime.sessions.arguments import check_seconds, check_session, check_ways
 
 #: How an argument of the command line becomes a value.
 Reader = Callable[[str], Any]
@@ -46,10 +47,10 @@ def add_play(commands: Any, find: Callable[[str, str], Choreography], read: Read
     play.add_argument("--listen", metavar="ADDR", help="let other processes connect, at host:port")
     play.add_argument("--connect", action="append", default=[], metavar="ROLE=ADDR", help="where another role listens")
     play.add_argument("--nats", metavar="URL", help="meet at a NATS server instead")
-    play.add_argument("--app", default="klorpy", metavar="NAME", help="the application, at a NATS server that has several")
+    play.add_argument("--app", metavar="NAME", help="the application, at a NATS server that has several")
     play.add_argument("--tls", metavar="DIR", help="speak TLS, with the role's certificate from this folder")
     play.add_argument("--serve", action="store_true", help="play the role in every session that others begin")
-    play.add_argument("--limit", type=int, default=100, metavar="N", help="sessions that --serve plays at once (default 100)")
+    play.add_argument("--limit", type=int, metavar="N", help="sessions that --serve plays at once (default 100)")
     play.add_argument("--deadline", type=float, default=30.0, metavar="SECONDS", help="for the others to come (default 30)")
     play.add_argument("--timeout", type=float, metavar="SECONDS", help="for the run")
     play.add_argument("--order", choices=ORDERS, help="the order within the role; the others have to say one, too")
@@ -79,19 +80,19 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
     definition = check_playable(chor)
     roles = list(dict.fromkeys(arguments.role))
     given = _distribute(chor, roles, [read(text) for text in arguments.args])
-    if arguments.serve and len(roles) > 1:
-        raise KlorError("one role can be served by a process", slug="bad-argument", help="start a process for each")
-    if not arguments.serve and arguments.session is None:
-        raise KlorError("the session has no name", slug="bad-argument", help="add --session ID, the same for all roles")
+    _check_combination(arguments, roles)
+    peers = _peers(arguments.connect)
+    check_ways(chor, roles, peers, arguments.listen is not None or arguments.nats is not None)
     identity = Identity.of(arguments.tls, roles) if arguments.tls else None
     palette = Palette(definition.roles, wants_colour(sys.stdout))
     show_record = None if arguments.quiet else _shower(palette, roles)
 
     async def run() -> None:
         async with klorpy.host(
-            listen=arguments.listen, peers=_peers(arguments.connect), nats=arguments.nats, tls=identity,
+            listen=arguments.listen, peers=peers, nats=arguments.nats, tls=identity,
             heartbeat=arguments.heartbeat, grace=arguments.grace,
-            sessions=None if arguments.serve else [arguments.session], app=arguments.app, observers=arguments.observe,
+            sessions=None if arguments.serve else [arguments.session], app=arguments.app or "klorpy",
+            observers=arguments.observe,
         ) as node:  # fmt: skip
             if show_record is not None:
                 node.observe(show_record)
@@ -101,6 +102,32 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
                 await _play_all(node, chor, given, arguments, palette)
 
     return _until_terminated(run)
+
+
+def _check_combination(arguments: argparse.Namespace, roles: Sequence[Role]) -> None:
+    """Raises KlorError `bad-argument` for options that would do nothing together, or could not end well."""
+    if arguments.serve and len(roles) > 1:
+        raise _bad("one role can be served by a process", "start a process for each")
+    if arguments.serve and arguments.session is not None:
+        raise _bad("--serve plays in every session, so --session means nothing", "leave out one of them")
+    if not arguments.serve and arguments.session is None:
+        raise _bad("the session has no name", "add --session ID, the same for all roles")
+    if not arguments.serve:
+        check_session(arguments.session)
+        if arguments.limit is not None:
+            raise _bad("--limit is for --serve", "leave it out: one session is played")
+    elif arguments.limit is not None and arguments.limit < 1:
+        raise _bad(f"--limit is a positive number of sessions, not {arguments.limit}", "leave it out for 100")
+    if arguments.app is not None and arguments.nats is None:
+        raise _bad("--app is for roles that meet at a NATS server", "add --nats URL, or leave it out")
+    if arguments.observe and arguments.nats is None and arguments.listen is None:
+        raise _bad("--observe is for a process that listens", "add --listen ADDR, where klorpy trace then connects")
+    for option in ("deadline", "timeout", "heartbeat", "grace"):
+        check_seconds(f"--{option}", getattr(arguments, option), zero=option in ("deadline", "grace"))
+
+
+def _bad(message: str, help: str) -> KlorError:
+    return KlorError(message, slug="bad-argument", help=help)
 
 
 def _until_terminated(run: Callable[[], Awaitable[None]]) -> int:
@@ -161,7 +188,8 @@ async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any]
     async def play(seat: Seat) -> None:
         await klorpy.play_role(_config(seat, arguments), chor, *args)
 
-    await node.serve(chor, role, play, limit=arguments.limit, deadline=arguments.deadline)
+    limit = 100 if arguments.limit is None else arguments.limit
+    await node.serve(chor, role, play, limit=limit, deadline=arguments.deadline)
 
 
 def _config(seat: Seat, arguments: argparse.Namespace) -> klorpy.RoleConfig:

@@ -75,6 +75,12 @@ class _Play:
         found.check(self.definition)
         check_count(self.definition, args, found.role)
         self.role = found.role
+        spoken = getattr(found.transport, "role", None)
+        if isinstance(spoken, str) and spoken != self.role:
+            raise KlorError(
+                f"the transport speaks as {spoken}, but the configuration says {self.role}", slug="bad-config",
+                help=f"join the session as {self.role}, or play {spoken}",
+            )  # fmt: skip
         self.transport = found.transport or _Functions(found)
         self.timeout = found.timeout
         self.instrument = found.instrument

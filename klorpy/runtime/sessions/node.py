@@ -24,6 +24,8 @@ from klorpy.core.events import describe_error
 from klorpy.core.types import Role
 from klorpy.core.verdicts import Verdict
 from klorpy.runtime.erasure import check_playable
+from klorpy.runtime.limits import LIMITS, Limits
+from klorpy.runtime.sessions.arguments import check_role, check_seconds, check_session
 from klorpy.runtime.sessions.channel import Window
 from klorpy.runtime.sessions.fingerprint import fingerprint, site_keys
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Record, Seat
@@ -92,13 +94,16 @@ class Node:
 
     Leaving the context leaves all sessions that are still open: normally in good order, with an error by failing them.
     `sessions` are all that will ever be joined, when that is known; frames of others are then refused at once.
+    `limits` are what one value may take, in whatever session.
     """
 
     def __init__(
-        self, carrier: Carrier, *, sessions: Iterable[str] | None = None, window: Window | None = None
-    ) -> None:
+        self, carrier: Carrier, *, sessions: Iterable[str] | None = None, window: Window | None = None,
+        limits: Limits | None = None,
+    ) -> None:  # fmt: skip
         self.carrier = carrier
         self.window = window or Window()
+        self.limits = limits or LIMITS
         self.sessions = None if sessions is None else frozenset(sessions)
         self.seats: dict[tuple[str, Role], Seat] = {}
         self.observers: list[Callable[[Record], None]] = []
@@ -112,6 +117,7 @@ class Node:
         self._early: OrderedDict[tuple[str, Role], None] = OrderedDict()
         self._stack = contextlib.AsyncExitStack()
         self._tasks: TaskGroup | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         try:
@@ -134,6 +140,7 @@ class Node:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._tasks is not None
+        self._closed = True
         with anyio.CancelScope(shield=True):
             for seat in list(self.seats.values()):
                 if error is not None:
@@ -155,6 +162,7 @@ class Node:
         complete after `deadline` seconds (None waits for ever), SessionFailed when the session fails before it began,
         and KlorError `role-not-part`, `role-taken` or `not-playable`.
         """
+        check_seconds("deadline", deadline, zero=True)
         seat = self.seat(chor, role, session)
         try:
             await seat.assembled(deadline)
@@ -169,17 +177,19 @@ class Node:
         """The seat of `role` in `session`, at once: the cast may not be complete. For `join`, and for servers."""
         definition = check_playable(chor)
         role = str(role)
-        if role not in definition.roles:
+        check_role(chor, role)
+        check_session(session)
+        if self._closed:
             raise KlorError(
-                f"{role} is not a role of {chor.name}", slug="role-not-part",
-                help=f"its roles are [{' '.join(definition.roles)}]",
+                f"the node is closed, so {role} cannot join session {session}", slug="transport-closed",
+                help="join inside `async with klorpy.host(…)`",
             )  # fmt: skip
         if (session, role) in self.seats or (session, role) in self._ended:
             raise KlorError(
                 f"{role} of session {session} is played, or was played, in this process already", slug="role-taken",
                 help="give every run a session name of its own",
             )  # fmt: skip
-        seat = Seat(session, role, definition.roles, fingerprint(chor), site_keys(chor), self, self.window)
+        seat = Seat(session, role, definition.roles, fingerprint(chor), site_keys(chor), self, self.window, self.limits)
         self.seats[session, role] = seat
         self._early.pop((session, role), None)
         seat.observer = self._record if self.observers else None
@@ -207,6 +217,10 @@ class Node:
         over the limit begins when another has ended.
         """
         check_playable(chor)
+        check_role(chor, role)
+        check_seconds("deadline", deadline, zero=True)
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise KlorError(f"limit is a positive number of sessions, not {limit!r}", slug="bad-argument")
         service = _Service(chor, role, play, deadline, anyio.Semaphore(limit))
         self._servers[role] = service
         try:
@@ -266,6 +280,10 @@ class Node:
         return None if seat is None else seat.peers.get(name.source)
 
     # --- For seats ----------------------------------------------------------------------------------------------------
+
+    @property
+    def meeting(self) -> str:
+        return getattr(self.carrier, "meeting", "see that of each two processes one connects to the other")
 
     def confirm(self, peer: Peer) -> None:
         route = peer.route

@@ -73,6 +73,9 @@ _DIRECTED: Final = struct.Struct(">IBI")
 _PLAIN: Final = struct.Struct(">IB")
 _LENGTH: Final = struct.Struct(">I")
 
+#: Bytes of a frame around a value, at most.
+AROUND: Final = 1024
+
 #: What a connection reads at once, in bytes.
 _BUFFER: Final = 64 << 10
 #: Directions of sessions that nobody here has joined yet, of one process.
@@ -128,7 +131,7 @@ class TcpOptions:
 
     heartbeat: float = 10.0
     grace: float = 0.5
-    frame: int = LIMITS.frame + 1024
+    frame: int = LIMITS.frame + AROUND
 
 
 @dataclass(slots=True, eq=False)
@@ -224,9 +227,11 @@ class Tcp:
                         lambda: Link(self, None), self.listen.host, self.listen.port, ssl=context
                     )
             except OSError as error:
+                unknown = isinstance(error, socket.gaierror)
                 raise KlorError(
                     f"cannot listen at {self.listen}: {_reason(error)}", slug="bad-argument",
-                    help="is another process listening there? Port 0 takes any that is free",
+                    help="give a name or an address of this machine" if unknown
+                    else "is another process listening there? Port 0 takes any that is free",
                 ) from None  # fmt: skip
             self.ports = tuple(sock.getsockname()[1] for sock in self._server.sockets)
         for address, roles in self._targets.items():
@@ -617,6 +622,8 @@ class Tcp:
 
 def _reason(error: OSError) -> str:
     """What the operating system, or TLS, says; asyncio adds the address to it."""
+    if isinstance(error, socket.gaierror):  # its numbers are not those of other errors
+        return error.strerror or str(error)
     return str(error) if isinstance(error, ssl.SSLError) or not error.errno else os.strerror(error.errno)
 
 
