@@ -12,7 +12,8 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+import types
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import anyio
@@ -25,8 +26,12 @@ from klorpy.core.types import Role
 from klorpy.core.values import noop, show
 from klorpy.environment.present import Palette, error_text, wants_colour
 from klorpy.runtime.erasure import check_playable, erased_params
+from klorpy.runtime.play import play_role
 from klorpy.runtime.sessions import Identity, Node, Record, Seat
 from klorpy.runtime.sessions.arguments import check_seconds, check_session, check_ways
+
+#: The module that calls the code of roles.
+PLAYER = play_role.__module__
 
 #: How an argument of the command line becomes a value.
 Reader = Callable[[str], Any]
@@ -101,7 +106,7 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
             else:
                 await _play_all(node, chor, given, arguments, palette)
 
-    return _until_terminated(run)
+    return _until_ended(run)
 
 
 def _check_combination(arguments: argparse.Namespace, roles: Sequence[Role]) -> None:
@@ -130,35 +135,63 @@ def _bad(message: str, help: str) -> KlorError:
     return KlorError(message, slug="bad-argument", help=help)
 
 
-def _until_terminated(run: Callable[[], Awaitable[None]]) -> int:
-    """Run on asyncio; SIGTERM ends it as Ctrl-C does, so that the others are told. Gives the exit status."""
-    terminated = False
+class _Ended(KeyboardInterrupt):
+    """The process is to end, while host code keeps it busy."""
+
+
+def _until_ended(run: Callable[[], Awaitable[None]]) -> int:
+    """Run on asyncio; Ctrl-C and SIGTERM end it so that the others are told. Gives the exit status."""
+    received: signal.Signals | None = None
 
     async def main() -> None:
-        task = asyncio.current_task()
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
+        cancel = task.cancel
 
-        def terminate() -> None:
-            nonlocal terminated
-            terminated = True
-            task.cancel()
+        def end(number: int, frame: types.FrameType | None) -> None:
+            nonlocal received
+            received = signal.Signals(number)
+            loop.call_soon_threadsafe(cancel)
+            if _is_host_code(frame):
+                raise _Ended
 
-        # Not everywhere: on Windows there is no such signal, and only the main thread hears of signals.
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
-        await run()
+        with _handlers(end):
+            await run()
 
     try:
         anyio.run(main)
-    except asyncio.CancelledError:
-        if not terminated:
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        if received is None:
             raise
-        print("terminated", file=sys.stderr)
-        return 128 + signal.SIGTERM
     except SystemExit as error:  # of a role: it has failed, whatever it wanted to say by its status
         print(error_text(error), file=sys.stderr)
         return error.code if isinstance(error.code, int) and error.code else 1
-    return 0
+    if received is None:
+        return 0
+    print("terminated" if received is signal.SIGTERM else "interrupted", file=sys.stderr)
+    return 128 + received
+
+
+@contextlib.contextmanager
+def _handlers(handler: Callable[[int, types.FrameType | None], None]) -> Iterator[None]:
+    """Let `handler` hear of the signals that end a process, where that can be: in the main thread."""
+    before: dict[signal.Signals, Any] = {}
+    with contextlib.suppress(ValueError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, other in before.items():
+            signal.signal(number, other)
+
+
+def _is_host_code(frame: types.FrameType | None) -> bool:
+    """Whether what runs is the code of a role, which may be stopped anywhere, rather than that of a loop."""
+    innermost = frame
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] not in ("klorpy", "anyio", "asyncio"):
+        frame = frame.f_back
+    return frame is not None and frame is not innermost and frame.f_globals.get("__name__") == PLAYER
 
 
 async def _play_all(
@@ -186,7 +219,8 @@ async def _play_all(
 
 async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any], arguments: argparse.Namespace) -> None:
     async def play(seat: Seat) -> None:
-        await klorpy.play_role(_config(seat, arguments), chor, *args)
+        with contextlib.suppress(_Ended):  # all ends then
+            await klorpy.play_role(_config(seat, arguments), chor, *args)
 
     limit = 100 if arguments.limit is None else arguments.limit
     await node.serve(chor, role, play, limit=limit, deadline=arguments.deadline)

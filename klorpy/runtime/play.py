@@ -32,6 +32,9 @@ from klorpy.runtime.places import find_place
 #: Commands without a wait after which the player lets other tasks of its loop run.
 BREATH = 1000
 
+#: Turns of a loop in which it notices what has come, reads it, and tells the role.
+TURNS = 3
+
 
 async def play_role(config: RoleConfig | Mapping[Any, Any], chor: Choreography, *args: Any) -> Any:
     """Play one role of `chor` and give its result, `noop` when the result type does not mention it.
@@ -119,7 +122,12 @@ class _Play:
             if session is not None:
                 session.watch(scope.cancel)
             try:
-                return await self._in_time(program)
+                result = await self._in_time(program)
+                if session is not None:
+                    # What came while host code kept the loop busy is heard before the role leaves: perhaps, a verdict.
+                    for _ in range(TURNS):
+                        await anyio.lowlevel.checkpoint()
+                return result
             except BaseException as error:
                 failure = _failure(error, self.role)
                 # The others must not wait for a role that will never answer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -21,7 +22,17 @@ RELAY = """\
 (defchor divide [A B C] (-> A B C) [x y]
   (B->C (B (/ (A->B x) y))))
 (defchor pass [A B] (-> A B) [x] (A->B x))
-(import asyncio sys)
+(import asyncio sys threading)
+(defchor blocks [A B] (-> A B) [x]
+  (let [y (A->B x)]
+    (B (print "busy" :flush True))
+    (B (.wait (threading.Event)))
+    (B->A (B y)) y))
+(defchor hears [A B] (-> A B B) [x path]
+  (let [y (A->B x)]
+    (B (print "busy" :flush True))
+    (B (with [pipe (open path)] (.read pipe)))
+    (B->A (B y)) y))
 (defchor exits [A B] (-> A B) [x] (A->B (A (sys.exit x))))
 (defchor interrupts [A B] (-> A B) [x] (A->B (A (do x (raise KeyboardInterrupt)))))
 (defchor cancels [A B] (-> A B) [x] (A->B (A (do x (raise (asyncio.CancelledError))))))
@@ -94,6 +105,29 @@ def test_a_role_that_is_ended_from_outside_tells_the_others(
         assert others[0].verdict.startswith("B failed at step ")
         assert "(it was cancelled" in others[0].verdict
         fails_alike(others, others[0].verdict)
+
+
+@pytest.mark.parametrize(("number", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+def test_a_role_that_blocks_is_ended_as_well(
+    number: signal.Signals, status: int, said: str, relay: Path, tmp_path: Path
+) -> None:
+    with cast(tmp_path, relay, "blocks", {"A": ["1"], "B": []}, watched="B") as roles:
+        assert roles["B"].lines(2)[1] == "busy\n"
+        roles["B"].send(number)
+        assert roles["B"].status() == status
+        assert roles["B"].errors == f"{said}\n"
+        fails_alike([roles["A"]], f"B failed at step 1 (it was cancelled, at {relay}:11:8)")
+
+
+def test_a_role_hears_the_verdict_that_came_while_it_blocked(relay: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with cast(tmp_path, relay, "hears", {"A": ["1"], "B": [f'"{pipe}"']}, watched="B") as roles:
+        assert roles["B"].lines(2)[1] == "busy\n"
+        roles["A"].send(signal.SIGTERM)
+        with pipe.open("w"):  # B goes on when this is closed, and A has left by then
+            assert roles["A"].status() == 143
+        fails_alike([roles["B"]], "A failed at step 1 (it was cancelled)")
 
 
 def test_an_exception_of_a_role_is_the_verdict(relay: Path, tmp_path: Path) -> None:
