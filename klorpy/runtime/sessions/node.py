@@ -205,7 +205,7 @@ class Node:
                 for frame in list(peer.route.outgoing.unconfirmed()):
                     seat.arrived(peer, frame)
             elif self.over(name := peer.name):
-                seat.refused(peer, "peer-lost", "it has left this session already", self.verdict(name))
+                seat.refused(peer, *self.ended(name))
         return seat
 
     async def serve(
@@ -270,9 +270,12 @@ class Node:
         """Whether the target of a channel has left its session."""
         return (name.session, name.target) in self._ended
 
-    def verdict(self, name: ChannelName) -> Verdict | None:
-        """The verdict of a session that the target of a channel has left; None when it left in good order."""
-        return self._ended[name.session, name.target]
+    def ended(self, name: ChannelName) -> tuple[str, str, Verdict | None]:
+        """What the source of a channel is told whose target has left the session: slug, reason, and verdict if it failed."""
+        verdict = self._ended[name.session, name.target]
+        if verdict is None:
+            return "role-taken", f"{name.target} has played in a session of this name already", None
+        return "peer-lost", "it has left this session already", verdict
 
     def peer(self, name: ChannelName) -> Peer | None:
         """The source of a channel, as the seat that is its target sees it."""

@@ -78,6 +78,8 @@ AROUND: Final = 1024
 
 #: What a connection reads at once, in bytes.
 _BUFFER: Final = 64 << 10
+#: The first two bytes of what a side with TLS says first.
+_TLS: Final = 0x1603
 #: Directions of sessions that nobody here has joined yet, of one process.
 _PARKED: Final = 10_000
 #: Seconds that the end waits for the other side to have everything.
@@ -558,7 +560,7 @@ class Tcp:
         elif (peer := self.node.peer(name)) is not None:
             self._claim(link, remote, number, inbound, peer)
         elif self.node.over(name):
-            self._refuse(link, remote, number, "peer-lost", "it has left this session already", self.node.verdict(name))
+            self._refuse(link, remote, number, *self.node.ended(name))
         elif not self.node.awaits(name):
             text = f"the process of {name.target} plays other sessions, but not {name.session!r}"
             self._refuse(link, remote, number, "unknown-session", text)
@@ -748,6 +750,8 @@ class Link(asyncio.BufferedProtocol):
         at = 0
         while end - at >= 4:
             (size,) = _LENGTH.unpack_from(buffer, at)
+            if size >> 16 == _TLS and self.remote is None:
+                raise ProtocolError("it speaks TLS, and this process does not")
             if size > limit or size == 0:
                 raise ProtocolError(f"a frame of {size} bytes; at most {limit} are accepted")
             following = at + 4 + size

@@ -121,6 +121,35 @@ def test_a_transport_speaks_for_its_own_role_only() -> None:
     assert refused(mixed, "bad-config") == "the transport speaks as A, but the configuration says B"
 
 
+def test_a_name_that_was_played_is_not_played_again() -> None:
+    async def again() -> None:
+        async with klorpy.host(listen=":0") as b:
+            async with klorpy.host(peers={"B": address(b)}) as a:
+                await _tell({"A": a, "B": b}, 1)
+            async with klorpy.host(peers={"B": address(b)}) as a, a.join(NS.tell, "A", "s"):
+                raise AssertionError("it joined")
+
+    assert refused(again, "role-taken") == "session s of tell failed: A failed (B has played in a session of this name already)"
+
+
+@pytest.mark.parametrize(
+    ("folder", "role", "message"),
+    [
+        ("file/keys", "A", "cannot make the folder file/keys: Not a directory"),
+        ("keys", "A+x/../y", "'x/../y' is no role that a certificate can be made for"),
+        ("keys", "A+", "'' is no role that a certificate can be made for"),
+    ],
+)
+def test_certificates_that_cannot_be_made(
+    folder: str, role: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert main(["certificates", folder, role]) == 1
+    assert capsys.readouterr().err.startswith(f"error[bad-argument]: {message}\n")
+    assert not (tmp_path / "keys").exists()
+
+
 # --- Limits -----------------------------------------------------------------------------------------------------------
 
 
