@@ -278,6 +278,12 @@ def _shower(palette: Palette, roles: Sequence[Role]) -> Callable[[Record], None]
 def _certificates(arguments: argparse.Namespace) -> int:
     from klorpy.environment.certificates import make_certificates
 
-    for path in make_certificates(arguments.folder, arguments.roles, arguments.days):
-        print(path)
+    try:
+        for path in make_certificates(arguments.folder, arguments.roles, arguments.days):
+            print(path)
+    except OSError as error:
+        raise KlorError(
+            f"cannot use {error.filename or arguments.folder}: {error.strerror or error}", slug="bad-argument",
+            help="is the folder complete? With ca.pem there has to be ca.key",
+        ) from None  # fmt: skip
     return 0

@@ -317,7 +317,7 @@ class Launch:
             return KlorError(Diagnostic("choreography-failed", f"{name} failed at {failed[0]}: {cause}", notes=notes)).render()
         if self.late:
             notes = tuple(f"{role} has not ended" for role in self.late)
-            help = "is there a loop that never ends? If it needs longer, give a longer timeout"
+            help = "is there a loop that never ends, or code that waits? If it needs longer, give a longer timeout"
             return KlorError(Diagnostic("timeout", f"{name} did not end in time", notes=notes, help=help)).render()
         return next((ended.error for ended in self.ended.values() if ended.error), None)
 

@@ -64,6 +64,7 @@ SHOP = """\
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shop.hy").write_text(SHOP)
+    (tmp_path / "exits.hy").write_text("(import sys)\n(sys.exit 4)\n")
     (tmp_path / "helper.py").write_text("def double(x): return 2 * x")
     return "shop.hy"
 
@@ -201,6 +202,7 @@ def test_it_speaks_tls_and_draws(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["shop.hy", "crash", "word"], "bad-argument"),
         (["shop.hy", "nothing", "1"], "not-a-chor"),
         (["missing.hy", "ask", "1"], "read-error"),
+        (["exits.hy", "ask", "1"], "read-error"),
         (["shop.hy", "crash", "1", "--timeout", "0"], "bad-argument"),
         (["shop.hy", "crash", "1", "--chart", "run.gif"], "bad-argument"),
         (["shop.hy", "crash", "1", "--chart", "missing/run.svg"], "bad-argument"),
