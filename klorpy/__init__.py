@@ -52,8 +52,8 @@ __all__ = [
     "AgreementViolated", "Choreography", "ChoreographyFailed", "Clock", "Exploration", "Identity", "KlorError",
     "KlorSyntaxError", "KlorWarning", "Limits", "MemoryNetwork", "Message", "NoMatch", "Node", "PeerClosed",
     "PeerLost", "Protocol", "RoleConfig", "RolesMissing", "SessionFailed", "Signature", "Simulation", "Transport",
-    "Verdict", "Violations", "WireError", "after", "alter_opts", "barrier", "connect", "count_violations", "evaluate",
-    "explain_order", "explore", "host", "independent", "load", "noop", "play_role", "project", "protocol", "pure",
+    "Verdict", "Violations", "WireError", "after", "alter_opts", "barrier", "compare", "conforms", "connect", "count_violations", "evaluate",
+    "explain_order", "explore", "host", "independent", "load", "noop", "play_role", "project", "protocol", "protocol_of", "pure",
     "register", "run_role", "signature", "simulate_chor", "telemetry", "touches",
 ]  # fmt: skip
 
@@ -64,7 +64,10 @@ _LATE = {
     "count_violations": "klorpy.simulator.violations",
     "explain_order": "klorpy.outoforder.explain",
     "Protocol": "klorpy.behaviour",
+    "compare": "klorpy.behaviour.extraction",
+    "conforms": "klorpy.behaviour.extraction",
     "protocol": "klorpy.behaviour",
+    "protocol_of": "klorpy.behaviour.extraction",
     "Identity": "klorpy.runtime.sessions",
     "Node": "klorpy.runtime.sessions",
     "connect": "klorpy.runtime.sessions",

@@ -33,6 +33,7 @@ PARTS = {
     "bad-protocol": "Protocols",
     "bad-calculus": "Sessions and merging",
     "bad-term": "The calculus of choreographies, and contracts",
+    "no-protocol": "Protocols of choreographies",
     "topic-too-deep": "Conversations",
     "unsupported-form": "Not your mistake",
 }

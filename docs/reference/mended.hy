@@ -216,6 +216,18 @@
               (recur (A (- i 1)) (A (* product i)))
               product))))
 
+;;; bad-scope: What is replaced while a run is under way is a definition, so a scope is a call of one.
+(defchor step [C S] (-> C S) [x]
+  (C->S x))
+(defchor serve [C S] (-> C S) [x]
+  (scope (step [C S] x)))
+
+;;; bad-update: An update gives a choreography that is there another body. With other roles or another type it would not fit the scopes that call it.
+(defchor step [S C] (-> S C) [x]
+  (S->C x))
+(update step [S C] (-> S C) [x]
+  (S->C (S (+ x 1))))
+
 ;;; homogeneous-fn: A function is a value at one role, and may be called anywhere and at any time.
 (defchor apply [A B] (-> A B) [x]
   (A->B (A ((fn [y] (* 2 y)) x))))
@@ -363,6 +375,14 @@
       "put" (Server "stored")
       (Server "what?"))))
 (simulate-chor serve "delete")
+
+;;; update-missing: Code is never sent. Every process that takes part in a scope has to load an update before the leader has it.
+(import klorpy [simulate-chor])
+(defchor step [S C] (-> S C) [x]
+  (S->C x))
+(defchor serve [S C] (-> S C) [x]
+  (scope (step [S C] x)))
+(simulate-chor serve 1)
 
 ;;; not-copyable: What is sent is copied. A lock, a file or a connection belongs to one role.
 (import klorpy [simulate-chor])
@@ -683,6 +703,7 @@ sim.messages
                  ((sel i (t A) (c B) new) (start a k (t U) (c C)) (com k (t U) (password) (c C) x))
                  (sel i (t A) (c B) known))")
   {"a" Login  "h" Hello})
+
 ;;; bad-term: Choreographies, contracts and systems have few forms each; a send, for instance, is a form of contracts.
 (import klorpy.behaviour [parse-choreography])
 (parse-choreography "(seq (com buyer seller order) (com seller buyer offer))")
@@ -704,6 +725,20 @@ sim.messages
 ;;; state-limit: What is asked needs more states than are allowed, and more memory than you may want to spend.
 (import klorpy.behaviour [equivalent parse-choreography])
 (equivalent (parse-choreography "(par (com r s a) (com s t b) (com t r c))") "sync" :limit 10)
+
+;;; no-protocol: Roles go different ways, and no message tells which: a protocol shows choices that are made in the protocol.
+(import klorpy [protocol-of])
+(defchor pay [Buyer Seller] (-> Buyer Seller) [price]
+  (if (Buyer=>Seller (Buyer (> price 100)))
+    (Buyer->Seller (Buyer "a cheque"))
+    (Seller None)))
+(protocol-of pay)
+
+;;; protocol-deviation: The option :protocol holds a definition to a protocol; the first message that does not fit is shown in both.
+(defprotocol Ask [A B] (-> A B question) (-> B A answer))
+(with-opts {:protocol Ask}
+  (defchor ask [A B] (-> A A) [x]
+    (B->A (B (str (A->B x))))))
 
 ;;; topic-too-deep: A topic is compared part by part, so it may nest only so deep. What is deeper belongs into a list, which is an atom, or under a wildcard.
 (import klorpy.conversations [ANY role subscriber])
@@ -739,4 +774,3 @@ sim.messages
 (defchor count [A B] (-> A B) [n]
   (let [m (A (+ n 1))]
     (A->B m)))
-

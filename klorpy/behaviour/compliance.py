@@ -19,6 +19,7 @@ definitions 4 to 6; Valmari, Stubborn sets for reduced state space generation (1
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -28,7 +29,7 @@ from klorpy.behaviour.equivalence import Subsets
 from klorpy.behaviour.lts import LIMIT, TAU, Edge, Labels, Lts, reaching, too_many
 from klorpy.behaviour.notation import interaction
 from klorpy.behaviour.steps import lts_of
-from klorpy.behaviour.terms import Chor, Com, Contract, Send, System, leaves
+from klorpy.behaviour.terms import ONE, Chor, Com, Contract, Send, System, leaves
 from klorpy.core.diagnostics import KlorError
 
 #: What a trace shows: an interaction, or the two halves of it.
@@ -109,8 +110,7 @@ def compliant(
     >>> print(compliant(parse_system("(sys (r (recv a)) (s (alt (send r a) (send r b))))")))
     not compliant (committed): at the start, success is out of reach: r has (recv a), s has <(send r b)>
     """
-    if not open:
-        closed(system)
+    system = completed(system) if open else closed(system)
     used = buffer if mode == "async" else None
     states, bounded = 0, False
     worst: Dead | None = None
@@ -126,15 +126,28 @@ def compliant(
     return Compliance(worst is None, mode, used, bound if used else None, bounded, states, worst)
 
 
-def closed(system: System) -> None:
-    """Raise KlorError `unknown-role` when a contract sends to a role that is not there."""
+def closed(system: System) -> System:
+    """The system itself. Raises KlorError `unknown-role` when a contract sends to a role that is not there."""
+    for role, leaf in _astray(system):
+        raise KlorError(
+            f"{role} sends {leaf.operation} to {leaf.receiver}, which is not a role of the system", slug="unknown-role",
+            help=f"its roles are {', '.join(system.roles)}",
+        )
+    return system
+
+
+def completed(system: System) -> System:
+    """The system with a role that does nothing for each that is sent to and is not there."""
+    missing = dict.fromkeys(leaf.receiver for _, leaf in _astray(system))
+    return System((*system.contracts, *((role, ONE) for role in missing)))
+
+
+def _astray(system: System) -> Iterator[tuple[str, Send]]:
+    """The sends to roles that are not there, with who sends."""
     for role, contract in system.contracts:
         for leaf in leaves(contract):
             if isinstance(leaf, Send) and leaf.receiver not in system.roles:
-                raise KlorError(
-                    f"{role} sends {leaf.operation} to {leaf.receiver}, which is not a role of the system", slug="unknown-role",
-                    help=f"its roles are {', '.join(system.roles)}",
-                )  # fmt: skip
+                yield role, leaf
 
 
 def parts(system: System) -> list[System]:
@@ -376,11 +389,12 @@ class Conformance:
 
 
 def implements(
-    system: System, chor: Chor, mode: Mode = "committed", *, buffer: Buffer = "pair", bound: int = 2, limit: int = LIMIT
-) -> Conformance:
+    system: System, chor: Chor, mode: Mode = "committed", *, buffer: Buffer = "pair", bound: int = 2, limit: int = LIMIT,
+    open: bool = False,
+) -> Conformance:  # fmt: skip
     """Whether a system is compliant, and all its completed conversations are those of a choreography.
 
-    Fewer are enough: an implementation may never use some branch. Asynchronous conversations are read by their sends
+    Fewer are enough: an implementation may never use some branch. `open` is as for `compliant`. Asynchronous conversations are read by their sends
     and by their receives, and have to be right both ways.
 
     >>> from klorpy.behaviour.notation import parse_choreography, parse_system
@@ -388,6 +402,7 @@ def implements(
     >>> print(implements(parse_system("(sys (r (send s c)) (s (alt (recv a) (recv c))))"), either))
     does not implement the choreography, whose conversations do not include: c: r→s
     """
+    system = completed(system) if open else system
     compliance = compliant(system, mode, buffer=buffer, bound=bound, limit=limit)
     if not compliance:
         return Conformance(False, compliance)

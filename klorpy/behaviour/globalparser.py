@@ -105,8 +105,10 @@ def _items(forms: tuple[Form, ...]) -> tuple[Item, ...]:
     items: list[Item] = []
     for form in forms:
         match form:
-            case Atom("end" | "0"):
+            case Atom("end" | "0") if form is forms[-1]:
                 continue
+            case Atom("end" | "0"):
+                raise _bad(form, "something stands behind the end", "end is the last of what happens; leave it out here")
             case Atom():
                 items.append(Continue(_name(form, "a variable"), span=form.span))
             case Group(parts, "(") if form.word in _READERS:

@@ -25,6 +25,7 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 from klorpy.behaviour.calculusparser import check_recursion
+from klorpy.behaviour.composition import one_of
 from klorpy.behaviour.endpoint import Unaware, unaware
 from klorpy.behaviour.globalcalculus import (
     Chor,
@@ -160,6 +161,8 @@ def merge(
     type: t->u:<str>; u->t:<int>; end
     starts: 2 -> 1
     """
+    one_of(roles, ("thread", "annotated"), "roles")
+    one_of(labels, ("plain", "qualified"), "labels")
     check_recursion(chor)
     chor = distinct_sessions(chor)
     _require_closed(chor)

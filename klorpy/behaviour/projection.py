@@ -63,6 +63,7 @@ def local_type(protocol: Protocol, role: Role, *, merging: Merging = "full") -> 
     >>> print(local_type(fetch, "F"))
     C?<str>; C+{ok: C?<file>; end, quit: end}
     """
+    _check_merging(merging)
     if role not in protocol.roles:
         raise KlorError(Diagnostic("unbound-role", f"{role} is not a role of {protocol.name}",
                                    help=f"the roles are {' '.join(protocol.roles)}"))  # fmt: skip
@@ -70,6 +71,11 @@ def local_type(protocol: Protocol, role: Role, *, merging: Merging = "full") -> 
     if merging == "plain":
         return project_plain(distribute(type_), role)
     return local_of(type_, role)
+
+
+def _check_merging(merging: str) -> None:
+    if merging not in ("full", "plain"):
+        raise KlorError(f"merging is {merging!r}", slug="bad-argument", help="it is one of full, plain")
 
 
 def local_types(protocol: Protocol, *, merging: Merging = "full") -> dict[Role, LocalType]:

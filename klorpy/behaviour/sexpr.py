@@ -82,6 +82,8 @@ def read(text: str, filename: str = "<text>") -> tuple[Form, ...]:
     >>> [str(form) for form in read("(com a b hi) ; greet\\n (seq 1 [x])")]
     ['(com a b hi)', '(seq 1 [x])']
     """
+    if not isinstance(text, str):
+        raise KlorError(f"a notation is read from a text, not from a {type(text).__name__}", slug="bad-argument")
     return _Reader(Source(filename, text)).all()
 
 

@@ -82,7 +82,12 @@ def written(protocol: Protocol) -> GlobalType:
     return type_
 
 
+#: The rules of single items in the order in which they are reported; all others come after them.
+_FIRST = ("unbound-role", "self-message")
+
+
 def _refuse(found: list[Violation], type_: GlobalType) -> None:
+    found.sort(key=lambda violation: _FIRST.index(violation.rule) if violation.rule in _FIRST else len(_FIRST))
     if found:
         raise KlorError(*(violation.diagnostic(type_) for violation in found))
 

@@ -16,16 +16,17 @@ Source: Marketplace's ground VM (T. Garnock-Jones, 2013), whose descriptors are 
 
 from __future__ import annotations
 
+import logging as logs
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from klorpy.conversations.actions import Add, Descriptor, Endpoint, Message, Send, Transition, subscriber
+from klorpy.conversations.actions import Add, Descriptor, Endpoint, Message, Pid, Send, Transition, subscriber
 from klorpy.conversations.clock import Clock, RealClock, VirtualClock, all_blocked
 from klorpy.conversations.kernel import Kernel
 from klorpy.conversations.log import Record
@@ -35,6 +36,7 @@ from klorpy.core.events import describe_error
 
 #: Rounds that the kernel takes before the world outside gets a turn.
 ROUNDS = 100
+log: Final = logs.getLogger("klorpy.conversations")
 
 
 class Source(Descriptor):
@@ -52,7 +54,10 @@ class Source(Descriptor):
 
 
 class Request:
-    """Something that is to be done outside, without waiting for it."""
+    """Something that is to be done outside, without waiting for it.
+
+    When `perform` raises, the message `(request, Failure(text))` tells whoever subscribes to it.
+    """
 
     __slots__ = ()
 
@@ -62,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The value of a descriptor whose wait failed."""
+    """The value of a descriptor whose wait failed, or of a request that could not be performed."""
 
     text: str
 
@@ -72,6 +77,11 @@ class Until(Source):
     """The moment `time` of the ground's clock; the value is the time when it is delivered."""
 
     time: float
+
+    def __post_init__(self) -> None:
+        # What is not equal to itself would be demanded anew for ever.
+        if self.time != self.time:
+            raise KlorError("a moment cannot be nan", slug="bad-argument", help="give a number of seconds")
 
     async def ready(self, ground: Ground) -> None:
         await ground.clock.until(self.time)
@@ -115,18 +125,20 @@ class Ground:
     ) -> None:
         self.clock: Clock = clock or RealClock()
         self.kernel = Kernel(logging=logging, messages=messages)
-        self.recording: list[tuple[Descriptor, Any]] = []
+        self.recording: list[tuple[Descriptor | Request, Any]] = []
         #: What is open outside, by the names that processes know it by.
         self.resources: dict[Any, Resource] = {}
         self._pid = self.kernel.start(
             "ground", [Add(Endpoint("requests", subscriber(("ground", ANY)), on_message=_keep))], ()
         )
+        self.kernel.permanent = self._pid
         self._numbers: dict[str, int] = {}
         self._running: dict[Descriptor, anyio.CancelScope] = {}
         self._finished: deque[Descriptor] = deque()
         self._failures: dict[Descriptor, Failure] = {}
         self._wake = anyio.Event()
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._stopped: Exception | None = None
         #: While it is true, the ground waits though nothing is demanded.
         self.kept_alive = 0
 
@@ -158,12 +170,15 @@ class Ground:
         while True:
             idle = self.kernel.run(rounds)
             for request in self._requests():
-                request.perform(self)
+                try:
+                    request.perform(self)
+                except Exception as error:
+                    self._refused(request, Failure(describe_error(error)))
             if self.kernel.idle or not idle:
                 return self.kernel.idle
 
     async def run(self) -> None:
-        """Run until nothing can happen any more. However this ends, nothing is left open."""
+        """Run until nothing can happen any more, or `stop`. However this ends, nothing is left open."""
         if isinstance(self.clock, VirtualClock):
             self.clock.on_change = self.wake
         try:
@@ -178,12 +193,21 @@ class Ground:
             self._finished.clear()
             with anyio.CancelScope(shield=True):
                 await self._close()
+        if self._stopped is not None:
+            raise self._stopped
+
+    def stop(self, error: Exception) -> None:
+        """End at the next turn; `run` raises the error."""
+        self._stopped = error
+        self.wake()
 
     # --- The loop -----------------------------------------------------------------------------------------------------
 
     async def _turn(self) -> bool:
         """Let the kernel get idle, or as far as it gets in some rounds, then let one thing happen; False at the end."""
         idle = self.pump(ROUNDS)
+        if self._stopped is not None:
+            return False
         self._follow_demand()
         if not idle:
             # The kernel is busy with itself: the world outside is asked, not waited for.
@@ -230,9 +254,19 @@ class Ground:
         value = failure
         if value is None:
             assert isinstance(descriptor, Source)
-            value = descriptor.take(self)
+            try:
+                value = descriptor.take(self)
+            except Exception as error:
+                value = Failure(describe_error(error))
         self.recording.append((descriptor, value))
         self.inject((descriptor, value))
+
+    def _refused(self, request: Request, failure: Failure) -> None:
+        """Tell who asked why nothing was done. What nobody listens to is logged, for it would be lost."""
+        if not self.kernel.heard((request, failure)):
+            log.warning("%r could not be performed: %s", request, failure.text)
+        self.recording.append((request, failure))
+        self.inject((request, failure))
 
     async def _wait(self) -> None:
         """Wait until a task has finished or somebody calls `wake`."""
@@ -263,18 +297,26 @@ def _keep(event: Message, requests: tuple[Request, ...]) -> Any:
 def ground_vm(boot: Any, clock: Clock | None = None) -> Ground:
     """Run a program to its end and give the ground that it ran on. `boot` are the actions of its first process.
 
+    When the first process fails, the program has failed: it ends, and what was raised there is raised here.
+
     >>> from klorpy.conversations import Delete, Quit
     >>> tick = Endpoint("tick", subscriber((Until(60), ANY)), on_message=lambda event, state: Quit(event.body[1]))
     >>> ground_vm([Add(tick)], VirtualClock()).clock.now()
     60
     """
     ground = Ground(clock)
-    ground.kernel.start("boot", boot() if callable(boot) else boot)
+    first = ground.kernel.start("boot", boot() if callable(boot) else boot)
+
+    def ended(pid: Pid, reason: Any) -> None:
+        if pid == first and isinstance(reason, Exception):
+            ground.stop(reason)
+
+    ground.kernel.on_exit = ended
     anyio.run(ground.run)
     return ground
 
 
-def replay(boot: Any, recording: Iterable[tuple[Descriptor, Any]]) -> list[Record]:
+def replay(boot: Any, recording: Iterable[tuple[Descriptor | Request, Any]]) -> list[Record]:
     """The log of a program to which everything happens as it was recorded. Nothing is done outside."""
     ground = Ground(VirtualClock(), logging=True)
     kernel = ground.kernel

@@ -65,7 +65,7 @@ from klorpy.conversations.actions import (
     visible,
 )
 from klorpy.conversations.log import Answered, Delivered, Exited, Record, inside
-from klorpy.conversations.meta import outward, waits
+from klorpy.conversations.meta import CallRelay, outward, waits
 from klorpy.conversations.pattern import NOTHING, Topic, intersect, same_topic
 from klorpy.conversations.routing import Table
 from klorpy.conversations.table import (
@@ -115,7 +115,12 @@ class Kernel:
         self.processes: dict[int, Process] = {}
         #: What endpoints demand from the ground, with how many demand it, in the order in which it was first demanded.
         self.demands: dict[Descriptor, int] = {}
-        self._names: dict[str, int] = {}
+        #: A process that nobody can kill.
+        self.permanent: Pid | None = None
+        #: Called with each process that ends, and its reason. Whoever steps the kernel sets it; a copy has none.
+        self.on_exit: Callable[[Pid, Any], None] | None = None
+        #: The living processes of a name, the youngest last.
+        self._names: dict[str, dict[int, None]] = {}
         self._tables: dict[Orientation, Table[Installed]] = {PUB: Table(), SUB: Table()}
         self._next_pid = 0
         self._serial = 0
@@ -200,6 +205,10 @@ class Kernel:
         """The participants that meet a topic now, each with the topic in common."""
         return self._found(orientation, topic, None)
 
+    def heard(self, body: Any) -> bool:
+        """Whether anybody subscribes to a message."""
+        return bool(self._tables[SUB].containing(body))
+
     def counterparts(self, entry: Installed) -> list[Installed]:
         """The endpoints that an endpoint meets, for instruments."""
         return self._meeting(_OPPOSITE[entry.role.orientation], entry.topic, entry.process)
@@ -221,7 +230,8 @@ class Kernel:
                 made = twin.endpoints[name] = Installed(twin, entry.endpoint, entry.serial)
                 other._tables[made.role.orientation].add(made)
             other.processes[number] = twin
-        other.demands, other._names = dict(self.demands), dict(self._names)
+        other.permanent, other.demands = self.permanent, dict(self.demands)
+        other._names = {name: dict(numbers) for name, numbers in self._names.items()}
         other._next_pid, other._serial = self._next_pid, self._serial
         other._ready, other._touched = self._ready.union(self._todo), set(self._touched)
         other._outward = list(self._outward)
@@ -271,13 +281,15 @@ class Kernel:
         self._next_pid += 1
         process = self.processes[pid.number] = Process(pid)
         if name:
-            self._names[name] = pid.number
+            self._names.setdefault(name, {})[pid.number] = None
         self._touched.add(pid.number)
         return process
 
     def _find(self, process: Pid | str) -> Process | None:
-        number = self._names.get(process) if isinstance(process, str) else process.number
-        return None if number is None else self.processes.get(number)
+        if not isinstance(process, str):
+            return self.processes.get(process.number)
+        numbers = self._names.get(process)
+        return self.processes[next(reversed(numbers))] if numbers else None
 
     def _enqueue(self, process: Process, actions: list[Queued]) -> None:
         if not actions:
@@ -328,7 +340,10 @@ class Kernel:
                 self._resume(process, then)
             case Kill(other, reason):
                 victim = self._find(other)
-                if victim is not None:
+                if victim is not None and victim.pid == self.permanent:
+                    text = f"{process.pid} cannot kill {victim.pid}, which this kernel needs"
+                    self._fail(process, KlorError(text, slug="bad-action", help="kill the processes that you started"))
+                elif victim is not None:
                     self._leave(victim, reason)
             case Query(orientation, topic, then):
                 self._answer(process, orientation, topic, then)
@@ -368,10 +383,15 @@ class Kernel:
         number = process.pid.number
         del self.processes[number]
         self._ready.discard(number)
-        if self._names.get(process.pid.name) == number:
-            del self._names[process.pid.name]
+        namesakes = self._names.get(process.pid.name)
+        if namesakes is not None:
+            del namesakes[number]
+            if not namesakes:
+                del self._names[process.pid.name]
         if self.log is not None:
             self.log.append(Exited((process.pid,), reason))
+        if self.on_exit is not None:
+            self.on_exit(process.pid, reason)
 
     def _fail(self, process: Process, reason: Any) -> None:
         """From now on the process hears nothing; it quits when what it had queued before is done."""
@@ -553,13 +573,11 @@ class Kernel:
         if process.doomed:
             return
         answer = Answer(orientation, topic, self._found(orientation, topic, process))
-        if self.log is not None and not self._hosts(process):
+        # What a VM asks for a process inside is logged there.
+        if self.log is not None and type(then) is not CallRelay:
             self.log.append(Answered((process.pid,), answer))
         if then is not None:
             self._call(process, then, answer)
-
-    def _hosts(self, process: Process) -> bool:
-        return isinstance(process.state, Kernel) and process.state.hosted
 
     def _meta(self, process: Process, action: Any) -> None:
         if not self.hosted:

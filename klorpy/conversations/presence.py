@@ -177,9 +177,14 @@ class World:
     ) -> AsyncIterator[Session]:
         """A session of a choreography, or of anything that has a name and roles; leaving it withdraws all its roles.
 
+        A session that failed is over: who plays in it later fails with its verdict. Another run is another session.
         The cast is complete when every role is played, or when `complete(roles that are played)` is true. Raises
-        KlorError `bad-argument` when there is a session of that name already.
+        KlorError `bad-argument` when there is a session of that name already, or the world is not open.
         """
+        if self._tasks is None:
+            raise KlorError(
+                "the world is not open", slug="bad-argument", help="write `async with World() as world:` around sessions"
+            )
         title = chor if isinstance(chor, str) else chor.name
         cast = tuple(roles) if isinstance(chor, str) else tuple(chor.roles)
         if (title, name) in self.sessions:
@@ -330,6 +335,7 @@ class Session:
     ) -> dict[RoleName, Any]:
         """Play several roles here, each by a coroutine function of its player, and give what they return.
 
+        Roles that are left out are played by others: without `timeout` they are waited for as long as it takes.
         When one fails, the others are waited for. Raises an exception group then: first the error of the role that
         the verdict names, if it is played here, then what the others raised.
         """

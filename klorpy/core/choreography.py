@@ -19,7 +19,7 @@ from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role, Signature
 
 #: What compiled choreographies look like; raised with every change, so that older bytecode is refused.
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 #: One role's program: called with the names that play the role vector and the arguments that mention the role,
 #: it gives a generator of commands (see `klorpy.runtime.commands`).
@@ -123,7 +123,7 @@ class Definition:
 class Choreography:
     """What `defchor` binds to a name: a signature and, once it is defined, a program for each role."""
 
-    __slots__ = ("__dict__", "__weakref__", "callers", "definition", "module", "name", "signature")
+    __slots__ = ("__dict__", "__weakref__", "callers", "definition", "module", "name", "signature", "versions")
 
     def __init__(self, name: str, module: str, signature: Signature) -> None:
         self.name = name
@@ -132,6 +132,8 @@ class Choreography:
         self.definition: Definition | None = None
         #: Choreographies whose current definition names this one.
         self.callers: WeakSet[Choreography] = WeakSet()
+        #: The versions that scopes have entered, by their keys (see `klorpy.runtime.scopes`).
+        self.versions: dict[str, Any] = {}
 
     @property
     def __name__(self) -> str:

@@ -69,6 +69,8 @@ TITLES: Final[dict[str, str]] = {
     "recur-arg-type": "an argument of recur does not have the parameter's type",
     "recur-arity": "wrong number of arguments to recur",
     "recur-not-tail": "recur has to be the last thing that is done",
+    "bad-scope": "not a scope",
+    "bad-update": "nothing that could be updated",
     # Host forms.
     "homogeneous-fn": "a function belongs to one place",
     "homogeneous-try": "a try belongs to one place",
@@ -95,6 +97,7 @@ TITLES: Final[dict[str, str]] = {
     "stale-bytecode": "compiled against another signature",
     "agreement-violated": "values of an agreement differ",
     "no-match": "no clause matches",
+    "update-missing": "a version that is not here",
     "not-copyable": "the value cannot be given to another role",
     "no-server": "the server cannot be used",
     "not-permitted": "the server does not permit it",
@@ -147,6 +150,9 @@ TITLES: Final[dict[str, str]] = {
     "unknown-scope": "unknown scope",
     "unknown-contract": "unknown contract",
     "state-limit": "too many states",
+    # Protocols of choreographies.
+    "no-protocol": "the choreography has no protocol",
+    "protocol-deviation": "the choreography does not keep to the protocol",
     # Conversations.
     "topic-too-deep": "a topic is nested too deeply",
     "message-not-ground": "a message holds a wildcard",

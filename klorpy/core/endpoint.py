@@ -122,7 +122,10 @@ class Receive(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Invoke(Statement):
-    """Call a definition by name; `tail` when nothing is left to do after it."""
+    """Call a definition by name; `tail` when nothing is left to do after it.
+
+    `scope` are the roles that take part when the call is the entry of a scope, the leader first.
+    """
 
     site: Site
     callee: Any = field(repr=False)
@@ -131,6 +134,7 @@ class Invoke(Statement):
     args: tuple[Operand, ...] = field()
     binding: Binding | None = field()
     tail: bool = False
+    scope: tuple[Role, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

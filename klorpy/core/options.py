@@ -1,13 +1,13 @@
 """The options that definitions are compiled under.
 
     {"verify": {"agreement": False | True | ROLE, "signature": False | True},
-     "order": "program" | "effects" | "dataflow"}
+     "order": "program" | "effects" | "dataflow", "protocol": NAME}
 
 `verify.agreement` adds messages that check the agreements of parameters and of `agree!`: True lets every role
 tell every other, a role's name lets that role collect and answer. `verify.signature` asks that each call checks that
 its callee still has the signature that the caller was compiled against; that costs nothing and is always done. `order`
 is the order in which a role carries the definition out, unless a run says another; left out, it is that of the caller,
-and at the outermost the program's.
+and at the outermost the program's. `protocol` names a protocol that a definition has to keep to.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ class Options:
     verify_agreement: bool | str = False
     verify_signature: bool = False
     order: str | None = None
+    protocol: str | None = None
 
     def as_mapping(self) -> dict[str, Any]:
         """The options as the user writes them; the inverse of `merged`."""
         found: dict[str, Any] = {"verify": {"agreement": self.verify_agreement, "signature": self.verify_signature}}
-        return found if self.order is None else {**found, "order": self.order}
+        more = {"order": self.order, "protocol": self.protocol}
+        return found | {name: value for name, value in more.items() if value is not None}
 
     def merged(self, given: Mapping[str, Any]) -> Options:
         """These options with those of `given` in their place.
@@ -39,13 +41,18 @@ class Options:
         if not isinstance(given, Mapping):
             raise _bad(f"options are a dict, not {given!r}")
         for key, value in given.items():
+            if key == "protocol":
+                if value is not None and not (isinstance(value, str) and value):
+                    raise _bad(f":protocol takes the name of a protocol, not {value!r}", "write {:protocol Name}, or None for none")
+                result = replace(result, protocol=value)
+                continue
             if key == "order":
                 if value not in ORDERS:
                     raise _bad(f"there is no order {value!r}", "write :order :program, :effects or :dataflow")
                 result = replace(result, order=value)
                 continue
             if key != "verify":
-                raise _bad(f"there is no option {key!r}", "the options are :verify and :order")
+                raise _bad(f"there is no option {key!r}", "the options are :verify, :order and :protocol")
             if not isinstance(value, Mapping):
                 raise _bad(f":verify takes a dict, not {value!r}", HELP)
             for what, how in value.items():

@@ -59,7 +59,7 @@ def expression_type(module: types.ModuleType, source: Source, roles: Form, forms
 
 
 #: Macros that are forms of the language: what they make is no form.
-_FORMS = frozenset((*macros.FORMS, "defchor", "defprotocol", "with-opts", "alter-opts!"))
+_FORMS = frozenset((*macros.FORMS, "defchor", "update", "defprotocol", "with-opts", "alter-opts!"))
 _STEPS = 100
 
 

@@ -6,6 +6,7 @@
     klorpy project FILE CHOR         the program of each role as Python
     klorpy signature FILE            the types of a file's choreographies
     klorpy graph FILE CHOR           who talks to whom, without running it
+    klorpy protocol FILE CHOR        what is communicated, as a global type and each role's part of it
     klorpy launch FILE CHOR [ARG …]  play all roles, each in a process of its own
     klorpy play FILE CHOR --role R   play a role with other processes
     klorpy trace --connect ADDR …    look on at roles in other processes
@@ -130,6 +131,13 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("--output", metavar="PATH", help="write it to a file: .svg, .txt or .mmd")
     graph.set_defaults(command=_graph)
 
+    protocol = commands.add_parser("protocol", help="show the protocol", description="Show the protocol of a choreography.")
+    _file_and_chor(protocol)
+    protocol.add_argument("--keeps-to", metavar="PROTOCOL", help="say whether it keeps to a protocol of the file")
+    protocol.add_argument("--scribble", action="store_true", help="as Scribble")
+    protocol.add_argument("--output", metavar="PATH", help="write each role's automaton to a file: .svg, .txt or .mmd")
+    protocol.set_defaults(command=_protocol)
+
     add_launch(commands)
     add_play(commands, find_choreography, read_argument)
     add_trace(commands)
@@ -177,6 +185,26 @@ def _graph(arguments: argparse.Namespace) -> int:
         print(graph.text(shutil.get_terminal_size().columns, Palette(chor.roles, wants_colour(sys.stdout))))
     else:
         graph.save(arguments.output)
+    return 0
+
+
+def _protocol(arguments: argparse.Namespace) -> int:
+    from klorpy.environment.diagrams import check_path
+    from klorpy.environment.diagrams.automata import automata
+    from klorpy.environment.protocols import protocol_lines, protocol_named
+
+    if arguments.output is not None:
+        check_path(arguments.output)
+    chor = find_choreography(arguments.file, arguments.chor)
+    if arguments.keeps_to is not None:
+        verdict = klorpy.conforms(chor, protocol_named(chor.defined().namespace, arguments.keeps_to))
+        print(verdict, file=sys.stdout if verdict else sys.stderr)
+        return 0 if verdict else 1
+    protocol = klorpy.protocol_of(chor)
+    if arguments.output is not None:
+        automata(protocol).save(arguments.output)
+    else:
+        print("\n".join(protocol_lines(protocol, Palette(chor.roles, wants_colour(sys.stdout)), scribbled=arguments.scribble)))
     return 0
 
 

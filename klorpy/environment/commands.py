@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import TITLES, WARNINGS, KlorError
 from klorpy.core.spans import Source
@@ -284,6 +285,24 @@ def _world(session: Session, rest: str) -> Any:
     return _drawn(worlds.world_picture(session.value_of(forms[0], source)), file.strip())
 
 
+@_command(",protocol CHOR [PROTOCOL or FILE]", "what a choreography communicates, and whether it keeps to a protocol", "chor", "any")
+def _protocol(session: Session, rest: str) -> Any:
+    """Shows the choreography as a global type, and each role's part of it. With the name of a protocol, says whether the
+    choreography keeps to it, and if not, where. With FILE, writes each role's automaton there: .svg, .txt or .mmd."""
+    protocols: Any = importlib.import_module("klorpy.environment.protocols")
+    name, _, more = rest.partition(" ")
+    if not name:
+        raise _usage("protocol")
+    chor, more = _chor(session, name), more.strip()
+    if "." in more:
+        pictures: Any = importlib.import_module("klorpy.environment.diagrams.automata")
+        return _drawn(pictures.automata(klorpy.protocol_of(chor)), more)
+    if more:
+        verdict = klorpy.conforms(chor, protocols.protocol_named(vars(session.module), more))
+        return Text(tuple(str(verdict).splitlines()))
+    return Text(tuple(protocols.protocol_lines(klorpy.protocol_of(chor))))
+
+
 def _drawn(drawing: Any, path: str) -> Any:
     if not path:
         return Picture(drawing)
@@ -437,6 +456,23 @@ def _recompile(session: Session, rest: str) -> Recompilation:
     chosen = [_chor(session, name) for name in rest.split()]
     done = tuple(session.registry.recompile(chosen))
     return Recompilation(done, tuple(session.registry.stale()))
+
+
+@_command(",update NAME or ,update on|off", "which roles the last redefinition lets be updated alone", "chor")
+def _update(session: Session, rest: str) -> Text:
+    """Compares what each role does now with what it did before the last redefinition: may it be updated alone while others
+    still run the old one, only after them, or together with them, and which run would break otherwise. ,update off turns
+    off the notes about that at redefinitions, ,update on turns them on again."""
+    if rest in ("on", "off"):
+        session.registry.tells = rest == "on"
+        return lines(f"notes about updates are {rest}")
+    if not rest:
+        raise _usage("update")
+    chor = _chor(session, rest)
+    before = session.registry.previous.get(chor)
+    if before is None:
+        raise _bad(f"{chor.name} was not redefined in this session", "define it again, and then ask")
+    return Text(tuple(str(klorpy.compare(before, chor)).splitlines()))
 
 
 @_command(",load FILE", "evaluate a file in this session", "file")

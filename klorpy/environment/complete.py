@@ -46,7 +46,7 @@ class Completion:
 #: A word of Hy: what is no space, bracket, quote or comment.
 _WORD = re.compile(r"""[^\s()\[\]{}"';`~#]*\Z""")
 _LEXEMES = re.compile(r'"(?:\\.|[^"\\])*("?)|;[^\n]*|[()\[\]{}]', re.DOTALL)
-_DEFCHOR = re.compile(r"\(\s*(?:def(?:chor|protocol)\s+[^\s()\[\]]+|,type|lifting|inst\s+\S+|copy|move)\s+\[([^\]]*)\]")
+_DEFCHOR = re.compile(r"\(\s*(?:(?:def(?:chor|protocol)|update)\s+[^\s()\[\]]+|,type|lifting|inst\s+\S+|copy|move)\s+\[([^\]]*)\]")
 _MOST: Final = 300
 
 
@@ -193,7 +193,7 @@ def _of_definition(text: str, before: str, outer: int, word: str, start: int, at
 
 def _may_be_local(name: str) -> bool:
     fine = name[0].isalpha() or name[0] == "_"
-    known = name in macros.FORMS or name in ("defchor", "let", "fn", "None", "True", "False")
+    known = name in macros.FORMS or name in ("defchor", "update", "let", "fn", "None", "True", "False")
     return fine and not known and "->" not in name and "=>" not in name
 
 

@@ -178,7 +178,7 @@ def _beside(path: str) -> Iterator[None]:
 
 #: Forms that change what is defined; others only do something.
 DEFINING = frozenset((
-    "defchor", "defprotocol", "defn", "defmacro", "defclass", "deftype", "defreader", "setv", "import", "require", "with-opts",
+    "defchor", "update", "defprotocol", "defn", "defmacro", "defclass", "deftype", "defreader", "setv", "import", "require", "with-opts",
     "alter-opts!", "eval-and-compile", "eval-when-compile", "pragma",
 ))  # fmt: skip
 #: A definition inside of `do` and the like.
@@ -260,6 +260,8 @@ def _last_versions(entries: list[Evaluated]) -> list[Evaluated]:
             first.setdefault(mangle(defined), len(out))
         if name is not None:
             latest[name] = len(out)
+        elif entry.head == "update" and entry.name is not None:
+            latest.pop(entry.name, None)  # what is defined anew after an update stays behind it
         out.append(entry)
     return out
 

@@ -38,5 +38,7 @@ class Outcome:
     warnings: tuple[Warning, ...] = ()
     #: The choreographies that the form defined or redefined.
     defined: tuple[str, ...] = ()
+    #: What else there is to know, in sentences.
+    notes: tuple[str, ...] = ()
     #: What a command gave: an object with `.text(palette)`.
     output: Any = None

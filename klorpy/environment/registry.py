@@ -7,6 +7,7 @@ says why it does not.
 
 from __future__ import annotations
 
+import importlib
 import linecache
 import sys
 import types
@@ -22,6 +23,9 @@ from klorpy.core.types import Signature
 from klorpy.language.evaluate import evaluate_form
 from klorpy.language.hy_adapter import mangle, new_reader, read_forms
 from klorpy.language.options import using
+
+#: Definitions with more places than this are compared when that is asked for.
+MAX_SITES: Final = 60
 
 _LAST: Final = frozenset(mangle(name) for name in ("*1", "*2", "*3", "*e"))
 
@@ -40,6 +44,8 @@ class Changes:
 
     defined: tuple[str, ...] = ()
     warnings: tuple[Note, ...] = ()
+    #: Which roles new definitions let be updated alone, in sentences.
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,10 @@ class Registry:
     def __init__(self, module: types.ModuleType) -> None:
         self._module = module
         self._known: WeakKeyDictionary[Choreography, tuple[Definition | None, Signature]] = WeakKeyDictionary()
+        #: What was defined before the definition that is there now.
+        self.previous: WeakKeyDictionary[Choreography, Definition] = WeakKeyDictionary()
+        #: Whether to tell which roles a new definition lets be updated alone.
+        self.tells = True
         self.refresh()
 
     # --- Looking ---
@@ -79,6 +89,7 @@ class Registry:
         """Look at the namespace again, and give what changed since."""
         defined: list[str] = []
         changed: list[tuple[Choreography, Signature]] = []
+        notes: list[str] = []
         for choreography in self.all():
             now = (choreography.definition, choreography.signature)
             before = self._known.get(choreography)
@@ -88,9 +99,25 @@ class Registry:
                     defined.append(choreography.name)
             elif before[0] is not now[0]:
                 defined.append(choreography.name)
+                if before[0] is not None:
+                    self.previous[choreography] = before[0]
+                    notes += self._told(before[0], now[0])
             if before is not None and not before[1].equivalent(now[1]):
                 changed.append((choreography, before[1]))
-        return Changes(tuple(defined), tuple(self._changed(*change) for change in changed))
+        return Changes(tuple(defined), tuple(self._changed(*change) for change in changed), tuple(notes))
+
+    def _told(self, old: Definition, new: Definition | None) -> list[str]:
+        """What there is to say of a new definition whose roles communicate differently."""
+        if not self.tells or new is None or not old.signature.equivalent(new.signature):
+            return []
+        if _communication(old) == _communication(new) or len(new.sites) > MAX_SITES:
+            return []
+        # The theory of contracts is for those whose definitions change.
+        compare = importlib.import_module("klorpy.behaviour.extraction").compare
+        found = compare(old, new)
+        if found.verdict == "same" or found.reason:
+            return []
+        return [f"{new.name} communicates differently: {found.summary} (,update {new.name} says why)"]
 
     def all(self) -> list[Choreography]:
         """Every choreography that is known: those of the namespace and of the modules it imported, and all that
@@ -204,6 +231,11 @@ class Registry:
 def callees(choreography: Choreography) -> list[Choreography]:
     """The choreographies that the current definition calls."""
     return list(choreography.definition.called()) if choreography.definition else []
+
+
+def _communication(definition: Definition) -> list[tuple[str, str]]:
+    """The places of a definition where roles meet, as they are written."""
+    return [(site.kind, site.text) for site in definition.sites if site.kind not in ("value", "parameter")]
 
 
 def stale_calls(choreography: Choreography) -> Iterator[StaleCall]:

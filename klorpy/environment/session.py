@@ -265,9 +265,9 @@ class Session:
             return self._failed(text, error, notes, changes.defined)
         self.note_simulation(value)
         if value is None:
-            return Outcome(text, warnings=notes, defined=changes.defined)
+            return Outcome(text, warnings=notes, defined=changes.defined, notes=changes.notes)
         self._remember(value)
-        return Outcome(text, value, warnings=notes, defined=changes.defined)
+        return Outcome(text, value, warnings=notes, defined=changes.defined, notes=changes.notes)
 
     def value_of(self, form: Form, source: Source) -> Any:
         """The value of a form of `source`; what it awaits is awaited. Raises what it raises."""
@@ -363,7 +363,7 @@ class Session:
         names = tuple(dict.fromkeys((*defined, *changes.defined)))
         if error is not None:
             return self._failed(text, error, tuple(notes), names)
-        return Outcome(text, output=output, warnings=tuple(notes), defined=names)
+        return Outcome(text, output=output, warnings=tuple(notes), defined=names, notes=changes.notes)
 
     # --- What the namespace gives ---
 
@@ -495,7 +495,7 @@ def _defined_name(form: Form) -> str | None:
 
 
 def render(outcome: Outcome, palette: Palette) -> str:
-    """An outcome as text: warnings, then the error with its form underlined, or the value; "" when there is nothing."""
+    """An outcome as text: warnings, the error with its form underlined or the value, and notes; "" when there is nothing."""
     parts = [warning_text(warning) for warning in outcome.warnings]
     if outcome.error is not None:
         parts.append(error_text(outcome.error))
@@ -503,6 +503,7 @@ def render(outcome: Outcome, palette: Palette) -> str:
         parts.append(outcome.output.text(palette))
     elif outcome.value is not NOTHING:
         parts.append(value_text(outcome.value, palette))
+    parts += [f"note: {note}" for note in outcome.notes]
     return "\n".join(part for part in parts if part)
 
 

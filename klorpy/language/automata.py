@@ -152,11 +152,11 @@ class _Body:
                 return new(Hear(self._site(site), self.actual[source], after))
             case e.Verify():
                 return self._verify(statement, after)
-            case e.Invoke(site=site, callee=callee, index=index, roles=roles, args=args, tail=tail):
+            case e.Invoke(site=site, callee=callee, index=index, roles=roles, args=args, tail=tail, scope=scope):
                 for arg in args:
                     self.operand(arg)
                 _, entry = self.builder.invoked(self.definition, callee, index, self._cast(roles), site)
-                return new(Call((entry,), None if tail else after))
+                return self._entered(self._site(site), self._cast(scope), new(Call((entry,), None if tail else after)))
             case e.Apply(callee=operand, args=args, tail=tail):
                 for arg in (operand, *args):
                     self.operand(arg)
@@ -194,6 +194,14 @@ class _Body:
                 return after
             case _:  # a check that says nothing to anybody, a pause
                 return after
+
+    def _entered(self, site: Site, everyone: _Cast, after: int) -> int:
+        """The messages at the entry of a scope; see `klorpy.runtime.scopes`."""
+        if self.builder.role in everyone[1:]:
+            return self.builder.new(Hear(site, everyone[0], after))
+        for role in reversed(everyone[1:]):
+            after = self.builder.new(Say(site, role, after))
+        return after
 
     def _cast(self, roles: _Cast) -> _Cast:
         return tuple(self.actual[role] for role in roles)

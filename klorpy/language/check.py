@@ -68,7 +68,7 @@ def _check(source: str, filename: str, module: types.ModuleType) -> Checked:
         try:
             for form in read_forms(source, filename, reader):
                 required = required or (head_name(form) == "require" and "klorpy" in symbols_in(form))
-                if head_name(form) == "defchor" and not required:
+                if head_name(form) in ("defchor", "update") and not required:
                     found.append(missing_require(span_of(form[0]), text))
                     required = True  # once is enough
                 try:

@@ -24,6 +24,11 @@ def compile_defchor(compiler: Compiler, form: Form) -> Any:
     return _pipeline().compile_defchor(compiler, form)
 
 
+def compile_update(compiler: Compiler, form: Form) -> Any:
+    """See `klorpy.language.pipeline.compile_update`."""
+    return _pipeline().compile_update(compiler, form)
+
+
 def recompile(definition: Definition) -> Emitted:
     """See `klorpy.language.pipeline.recompile`."""
     emitted: Emitted = _pipeline().recompile(definition)

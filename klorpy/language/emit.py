@@ -34,7 +34,7 @@ _Node = TypeVar("_Node", bound=ast.AST)
 #: What the builder is given, in this order; `klorpy.runtime.link` passes the values.
 KIT: Final = (
     "SEND", "RECEIVE", "CALL", "APPLY", "AWAIT", "CHECK", "PAUSE", "TAIL_CALL", "TAIL_APPLY", "ROUND", "LEAVE",
-    "Instance", "noop", "verify", "no_match",
+    "Instance", "noop", "verify", "no_match", "enter",
 )  # fmt: skip
 
 
@@ -290,6 +290,11 @@ class _Function:
     def _invoke(self, s: e.Invoke) -> ast.stmt:
         args = ast.Tuple([self._cast(s.roles), *(self.operand(arg) for arg in s.args)], ast.Load())
         parts = [self._callee(s.callee), ast.Constant(s.index), args, self.site(s.site)]
+        if s.scope:
+            everyone = ast.Tuple([self.peer(role) for role in s.scope], ast.Load())
+            entry = ast.Tuple([self.peer(self.role), everyone, *parts[:3], _load(self.emitter.audit), parts[3]], ast.Load())
+            scoped = [_load(self.kit["enter"]), entry, self.site(s.site)]
+            return self._tail("TAIL_APPLY", *scoped) if s.tail else self._command(s.binding, "APPLY", *scoped)
         return self._tail("TAIL_CALL", *parts) if s.tail else self._command(s.binding, "CALL", *parts)
 
     def _tail(self, word: str, *parts: ast.expr) -> ast.stmt:

@@ -1,4 +1,5 @@
-"""The macros that `(require klorpy *)` gives: `defchor`, `defprotocol`, `with-opts`, `alter-opts!`, and the names of the language.
+"""The macros that `(require klorpy *)` gives: `defchor`, `update`, `defprotocol`, `with-opts`, `alter-opts!`, and the names of the
+language.
 
 The forms of the language mean something inside a choreography only; there the analyzer reads them, and these macros
 are never expanded. Anywhere else they say so.
@@ -6,13 +7,14 @@ are never expanded. Anywhere else they say so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from hy.macros import macro
 
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.language import options
-from klorpy.language.compiler import compile_defchor
+from klorpy.language.compiler import compile_defchor, compile_update
 from klorpy.language.hy_adapter import (
     Compiler,
     Dict,
@@ -33,10 +35,19 @@ from klorpy.language.hy_adapter import (
 @macro("defchor")
 def defchor(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
     """Define a choreography, `(defchor name [R+] T [param*] body*)`, or declare it, `(defchor name [R+] T)`."""
-    compiler = Compiler(_hy_compiler)
+    return _compiled(Compiler(_hy_compiler), compile_defchor)
+
+
+@macro("update")
+def update(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
+    """Give a choreography that is there a new body, `(update name [R+] T [param*] body*)`, which scopes take at their next entry."""
+    return _compiled(Compiler(_hy_compiler), compile_update)
+
+
+def _compiled(compiler: Compiler, compile: Callable[[Compiler, Form], Any]) -> Any:
     this = compiler.this
     try:
-        return compile_defchor(compiler, this)
+        return compile(compiler, this)
     except KlorError:
         raise
     except Exception as error:
@@ -144,6 +155,7 @@ FORMS: Final = {
     "inst": "(inst name [Role …])",
     "loop": "(loop [name expr …] body …)",
     "recur": "(recur expr …)",
+    "scope": "(scope (name [Role …] expr …))",
 }
 
 

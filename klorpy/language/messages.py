@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 from klorpy.core.diagnostics import Diagnostic
 from klorpy.core.spans import Span
+from klorpy.core.types import Signature
 
 
 def listed(names: Iterable[str], last: str = "and") -> str:
@@ -77,6 +78,26 @@ def bad_signature(span: Span, why: str) -> Diagnostic:
         why,
         span,
         help="types are R, #{R …}, [T …], (-> T … T), (-> T … T | 0) and (-> T … T | R …); a choreography's is an arrow",
+    )
+
+
+def nothing_to_update(span: Span, name: str) -> Diagnostic:
+    return Diagnostic(
+        "bad-update", f"{name} is not a choreography, so there is nothing to update", span,
+        help=f"define it first, with (defchor {name} …), or import it",
+    )  # fmt: skip
+
+
+def update_differs(span: Span, what: str, name: str, present: Signature) -> Diagnostic:
+    return Diagnostic(
+        "bad-update", f"an update does not change the {what}: {name} is {present}", span,
+        help="give the same roles in the same order and the same type; with others, it is another choreography: use defchor",
+    )  # fmt: skip
+
+
+def update_without_body(span: Span, name: str) -> Diagnostic:
+    return Diagnostic(
+        "bad-update", f"the update of {name} has no body", span, help=f"write (update {name} [Role …] (-> T …) [param …] body …)"
     )
 
 

@@ -34,6 +34,7 @@ from klorpy.core.spans import Source
 from klorpy.core.types import Signature, union
 from klorpy.language import messages, options, typed
 from klorpy.language.analyzer import analyze_defchor, read_header
+from klorpy.language.analyzer.context import Context
 from klorpy.language.emit import Emitter, constants, name_expression
 from klorpy.language.hy_adapter import (
     Compiler,
@@ -69,9 +70,14 @@ class Emitted:
     sites: tuple[Site, ...]
     programs: tuple[Program, ...]
     source: Source
+    definition: typed.Definition
 
 
 _observer: ContextVar[Callable[[str, Emitted], None] | None] = ContextVar("klorpy-observer", default=None)
+
+
+#: What was an update is a definition like others when its text is compiled once more: what it updates may not be in sight.
+_recompiling: ContextVar[bool] = ContextVar("klorpy-recompiling", default=False)
 
 
 @contextmanager
@@ -102,8 +108,12 @@ def recompile(definition: Definition) -> Emitted:
     ):  # fmt: skip
         warnings.simplefilter("ignore")
         reader = new_reader(module)
-        for form in read_forms(text, source.filename, reader):
-            compile_toplevel(form, module, source, reader)
+        token = _recompiling.set(True)
+        try:
+            for form in read_forms(text, source.filename, reader):
+                compile_toplevel(form, module, source, reader)
+        finally:
+            _recompiling.reset(token)
     if definition.name not in found:
         raise KlorError(
             f"the text of {definition.name} no longer defines it",
@@ -124,6 +134,17 @@ def compile_defchor(compiler: Compiler, form: Form) -> Any:
         raise too_deep(compiler.source, span_of(form)) from None
 
 
+def compile_update(compiler: Compiler, form: Form) -> Any:
+    """The Hy result of `(update …)`: as of a definition, of a choreography that is there, with the signature that it has.
+
+    Raises KlorSyntaxError with all that is wrong, `bad-update` when there is nothing that the form could update.
+    """
+    try:
+        return _compile(compiler, form, update=not _recompiling.get())
+    except RecursionError:
+        raise too_deep(compiler.source, span_of(form)) from None
+
+
 def note_signature(compiler: Compiler, form: Form) -> None:
     """Let `compiler` know the signature of a definition that is wrong otherwise, so that its callers can be judged."""
     read = read_header(compiler, Report(compiler.source), form)
@@ -138,7 +159,7 @@ def _signature(header: Defchor) -> Signature:
     return Signature(header.roles, header.type.arrow(frozenset(header.roles) - mentioned))
 
 
-def _compile(compiler: Compiler, form: Form) -> Any:
+def _compile(compiler: Compiler, form: Form, update: bool = False) -> Any:
     report = Report(compiler.source)
     read = read_header(compiler, report, form)
     report.check()
@@ -150,6 +171,9 @@ def _compile(compiler: Compiler, form: Form) -> Any:
     report.check()
 
     signature = _signature(header)
+    if update:
+        _check_update(ctx, header, signature)
+        report.check()
     if len(header.form) == 4:
         compiler.compiled[key] = signature
         compiler.define(key)
@@ -168,7 +192,7 @@ def _compile(compiler: Compiler, form: Form) -> Any:
         definition = checker.definition(surface)
         report.check()
         assert definition is not None
-        result = _generate(compiler, ctx.unit, surface, signature, definition, leaves, report, chosen)
+        result = _generate(compiler, ctx.unit, surface, signature, definition, leaves, report, chosen, update)
     except BaseException:
         if before is None:
             del compiler.compiled[key]
@@ -183,7 +207,7 @@ def _compile(compiler: Compiler, form: Form) -> Any:
 
 def _generate(
     compiler: Compiler, unit: Any, header: Defchor, signature: Signature, definition: typed.Definition,
-    leaves: Leaves, report: Report, chosen: Options,
+    leaves: Leaves, report: Report, chosen: Options, update: bool,
 ) -> Any:  # fmt: skip
     sites = Sites(report, header.roles, chosen)
     sites.number(definition, header.param_texts, header.param_spans)
@@ -198,7 +222,7 @@ def _generate(
     builder = emitter.builder(programs, header.span)
     observer = _observer.get()
     if observer is not None:
-        observer(header.name, Emitted(emitter, builder, tuple(sites.all), tuple(programs), report.source))
+        observer(header.name, Emitted(emitter, builder, tuple(sites.all), tuple(programs), report.source, definition))
     key = mangle(header.name)
     data = {
         "format": ast.Constant(FORMAT),
@@ -214,6 +238,10 @@ def _generate(
         "options": constants(chosen.as_mapping()),
         "doc": ast.Constant(header.doc),
     }
+    if chosen.protocol is not None:
+        data["conforms"] = _conforms(chosen.protocol)
+    if update:
+        data["update"] = ast.Constant(True)
     # A decorator is applied before the name is bound: what the name meant until now is found there.
     decorator = emitter.locate(_link_call("define", header, signature, data), header.span)
     builder.decorator_list.append(decorator)
@@ -256,6 +284,16 @@ def _link(callee: Callee) -> ast.expr:
     return ast.Tuple([find, ast.Constant(callee.signature.text)], ast.Load())
 
 
+def _conforms(protocol: str) -> ast.expr:
+    """What checks a definition against a protocol, when it is defined: the theory of protocols is loaded only then."""
+    check = "lambda definition: __import__('klorpy.behaviour.extraction', None, None, ['keeps']).keeps(definition, lambda: _)"
+    function = ast.parse(check, mode="eval").body
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and node.id == "_":
+            node.id = mangle(protocol)
+    return function
+
+
 def _callees(definition: typed.Definition) -> dict[str, Callee]:
     return {node.callee.name: node.callee for node in walk(definition.body) if isinstance(node, typed.Inst)}
 
@@ -266,6 +304,19 @@ def _place(span: Any) -> tuple[int, int, int, int]:
 
 def _text(header: Defchor, source: Source) -> str:
     return source.slice(header.span) if source.text else show_form(header.form)
+
+
+def _check_update(ctx: Context, header: Defchor, signature: Signature) -> None:
+    """There is a choreography of this name, and the form gives a body of the same signature."""
+    present = ctx.callee(header.form[1], load=True)
+    if present is None:
+        ctx.report.error(messages.nothing_to_update(ctx.span(header.form[1]), header.name))
+    elif present.signature.roles != signature.roles:
+        ctx.report.error(messages.update_differs(header.roles_span, "roles", header.name, present.signature))
+    elif present.signature != signature:
+        ctx.report.error(messages.update_differs(header.type_span, "type", header.name, present.signature))
+    elif len(header.form) == 4:
+        ctx.report.error(messages.update_without_body(header.span, header.name))
 
 
 def _check_options(chosen: Options, header: Defchor, report: Report) -> None:
@@ -309,4 +360,4 @@ def _warn(diagnostic: Diagnostic, compiler: Compiler) -> None:
         raise KlorSyntaxError(diagnostic) from None
 
 
-__all__ = ["Emitted", "collecting", "compile_defchor", "note_signature", "observing", "recompile"]
+__all__ = ["Emitted", "collecting", "compile_defchor", "compile_update", "note_signature", "observing", "recompile"]

@@ -480,9 +480,10 @@ class Projector:
         site = self.sites.of(node)
         if isinstance(callee, typed.Inst):
             index = callee.roles.index(self.role)
-            out.append(
-                e.Invoke(site, callee.callee, index, callee.roles, args, binding, tail=tail, span=node.span)
-            )
+            scope = tuple(role for role in callee.roles if role in node.arrow.roles) if node.updatable else ()
+            out.append(e.Invoke(
+                site, callee.callee, index, callee.roles, args, binding, tail=tail, scope=scope, span=node.span
+            ))  # fmt: skip
         else:
             out.append(e.Apply(site, first, args, binding, tail=tail, span=node.span))
         return self._result(binding)

@@ -1,7 +1,7 @@
 """The surface tree: what the user wrote, names resolved and macros expanded, not yet typed.
 
     e ::= Host | Local | Lifting | Copy | Narrow | Pack | Unpack | Agree | Chor | Inst | Apply
-        | Do | Let | If | Junction | Case | Match | Loop | Recur | Await | Opaque | Bad
+        | Updatable | Do | Let | If | Junction | Case | Match | Loop | Recur | Await | Opaque | Bad
 
 Every node has the span and the text of its form. `Host` is any form that an agreement operator can run: its
 children are evaluated first, then `rebuild` makes the Hy form in which they stand. An `Opaque` form (a function,
@@ -165,6 +165,13 @@ class Apply(Node):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Updatable(Node):
+    """`(scope call)`: the callee may be replaced while runs are under way."""
+
+    call: Apply
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Do(Node):
     items: tuple[Surface, ...]
 
@@ -242,7 +249,7 @@ class Await(Node):
 
 Surface: TypeAlias = (
     Bad | Host | Opaque | Local | Lifting | Copy | Narrow | Pack | Unpack | Agree | Chor | Inst | Apply
-    | Do | Let | If | Junction | Case | Loop | Recur | Await
+    | Updatable | Do | Let | If | Junction | Case | Loop | Recur | Await
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ Source: the reference of Klor's type system; L. Lugovic, S. Jongmans, "Klor: cho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from klorpy.core.endpoint import Binding
@@ -198,6 +198,11 @@ class Checker:
                 return typed.Inst(arrow, arrow.roles, callee, roles, span=node.span, form=node.form)
             case s.Apply():
                 return self._apply(node, mask)
+            case s.Updatable(call):
+                found = self.check(call, mask)
+                if isinstance(found, typed.Call):
+                    return replace(found, updatable=True, span=node.span)
+                return found
             case s.Do(items):
                 parts = self._all(items, mask)
                 return None if parts is None else typed.Do(

@@ -111,6 +111,8 @@ class Call(Node):
     arrow: Arrow
     callee: Typed
     args: tuple[Typed, ...]
+    #: The entry of a scope: the callee, an instance, is looked up anew.
+    updatable: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from klorpy.core.choreography import FORMAT, Choreography, Definition, Projection, Site
-from klorpy.core.diagnostics import KlorError, KlorWarning
+from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
 from klorpy.core.spans import Source, Span
 from klorpy.core.types import Signature, parse_signature
 from klorpy.core.values import noop
@@ -33,9 +33,10 @@ from klorpy.runtime.commands import (
     TAIL_CALL,
     Instance,
 )
+from klorpy.runtime.scopes import enter, noted
 
 _KIT: Final = (
-    SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, ROUND, LEAVE, Instance, noop, verify, no_match,
+    SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, ROUND, LEAVE, Instance, noop, verify, no_match, enter,
 )  # fmt: skip
 
 
@@ -64,18 +65,24 @@ def define(
     callees: tuple[tuple[Callable[[], Any], str], ...],
     options: dict[str, Any],
     doc: str | None,
+    conforms: Callable[[Definition], None] | None = None,
+    update: bool = False,
 ) -> Callable[[Callable[..., tuple[Projection, ...]]], Choreography]:
     """A decorator that makes a builder, which the compiler emitted, into a choreography.
 
     `namespace` is that of the module; in `scope`, the locals where the definition stands, `python_name` is bound to
-    what is defined anew. The decorator raises KlorError `stale-bytecode`.
+    what is defined anew. The decorator raises KlorError `stale-bytecode`, and what `conforms` raises of the definition; then
+    the name keeps what it was bound to. With `update`, what the name means is a choreography, perhaps one of another module, and
+    has this very signature; else it raises `bad-update`.
     """
 
     def decorator(build: Callable[..., tuple[Projection, ...]]) -> Choreography:
-        return _define(
-            name, scope, python_name, str(namespace.get("__name__", "__main__")),
-            _definition(name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc),
-        )  # fmt: skip
+        made = _definition(name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc)
+        if conforms is not None:
+            conforms(made)
+        if update:
+            return _take(_updated(made, scope.get(python_name, namespace.get(python_name))), made)
+        return _take(_bound(name, scope, python_name, made.signature, str(namespace.get("__name__", "__main__"))), made)
 
     return decorator
 
@@ -88,8 +95,7 @@ def _definition(
     if format != FORMAT:
         raise _stale_bytecode(name, "another version of klorpy", build.__code__.co_filename)
     filename = build.__code__.co_filename
-    # As much of the file as is known, so that positions fit.
-    placed = Source(filename, "\n" * (span.line - 1) + " " * (span.column - 1) + source)
+    placed = _placed(filename, source, span)
     made = tuple(
         Site(
             index, kind, Span(*place), text, placed,
@@ -110,14 +116,36 @@ def _definition(
     return definition
 
 
-def _define(
-    name: str, scope: dict[str, Any], python_name: str, module: str, definition: Definition
-) -> Choreography:
+def _placed(filename: str, source: str, span: Span) -> Source:
+    """As much of the file as is known, so that positions fit."""
+    return Source(filename, "\n" * (span.line - 1) + " " * (span.column - 1) + source)
+
+
+def _updated(definition: Definition, found: Any) -> Choreography:
+    """What a definition is an update of."""
+    name, type_ = definition.name, definition.signature
+    if not isinstance(found, Choreography) or found.definition is None:
+        why = f"{name} is not defined, so there is nothing to update"
+        raise _bad_update(definition, why, f"define it first, with (defchor {name} …)")
+    if found.signature != type_:
+        why = f"{name} is {found.signature}, and the update is for {type_}"
+        raise _bad_update(definition, why, "write the update for the definition that is there; with another type, use defchor")
+    return found
+
+
+def _bad_update(definition: Definition, message: str, help: str) -> KlorError:
+    source = _placed(definition.source.filename, definition.source.text, definition.span)
+    return KlorError(Diagnostic("bad-update", message, definition.span, help=help, source=source))
+
+
+def _take(choreography: Choreography, definition: Definition) -> Choreography:
+    """Let a choreography have a new definition."""
     type_ = definition.signature
-    choreography = _bound(name, scope, python_name, type_, module)
     # A declaration counts too: callers were compiled against it.
     old = choreography.signature
     if choreography.definition is not None:
+        # Others may still be told to run the old one.
+        noted(choreography)
         for callee in choreography.definition.called():
             callee.callers.discard(choreography)
     choreography.definition = definition

@@ -74,10 +74,18 @@ def test_every_kind_has_a_vector() -> None:
         ("equiv", "(seq (star (com r s a)) (com r s b))", "equivalent? criterion=sr buffer=pair bound=3", True),
         ("compliant", "(sys (r (star (send s a))) (s (star (recv a))))", "compliant? mode=async buffer=mailbox bound=1", True),
         ("compliant", "(sys (r (send s a)))", "compliant? mode=committed", False),
+        ("compliant", "(sys (r (alt 1 (send t a))))", "compliant? mode=async buffer=pair", False),
+        ("compliant", "(sys (r (star (alt (send t b) (recv b)))) (s 1))", "compliant? mode=async buffer=mailbox", False),
+        (
+            "implements",
+            {"choreography": "(com r s a)", "system": "(sys (r (seq (send s a) (send t z))) (s (recv a)))"},
+            "mode=committed",
+            False,
+        ),
         ("wf", "(star (com r s a))", "violated conditions for criterion=sender buffer=bag", ["bag-loop", "causality"]),
     ],
 )
-def test_options_of_questions(kind: str, text: str, question: str, expected: Any) -> None:
+def test_options_of_questions(kind: str, text: object, question: str, expected: Any) -> None:
     assert answer_contract({"kind": kind, "input": text, "question": question}) == expected
 
 

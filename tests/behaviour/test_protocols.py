@@ -133,7 +133,7 @@ def test_what_is_not_well_formed(body: str, slug: str, place: tuple[int, int]) -
 def test_all_errors_are_told_at_once() -> None:
     with pytest.raises(KlorError) as caught:
         parse_protocol("(defprotocol P [A B] (-> A A int) (-> A C int) t)")
-    assert [d.slug for d in caught.value.diagnostics] == ["self-message", "unbound-role", "unbound-recursion"]
+    assert [d.slug for d in caught.value.diagnostics] == ["unbound-role", "self-message", "unbound-recursion"]
 
 
 @pytest.mark.parametrize(
@@ -369,3 +369,9 @@ global protocol P(role a_b, role a_b_2) {
 def test_items_say_what_they_are() -> None:
     assert repr(Do("P", ("A",))) == "Do(protocol='P', roles=('A',))"
     assert repr(parse_protocol("(defprotocol P [A B] (-> A B int))")) == "(defprotocol P [A B] (-> A B int))"
+
+
+def test_nothing_stands_behind_the_end() -> None:
+    with pytest.raises(KlorError) as caught:
+        parse_protocol("(defprotocol P [A B] end (-> A B int))")
+    assert (caught.value.slug, str(caught.value.span)) == ("bad-protocol", "1:22")

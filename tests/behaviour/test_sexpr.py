@@ -59,3 +59,10 @@ def test_too_many_brackets_are_refused() -> None:
     with pytest.raises(KlorError) as caught:
         read_one(f"({deep})")
     assert caught.value.slug == "too-deep"
+
+
+@pytest.mark.parametrize("what", [None, 5, b"x"])
+def test_only_texts_are_read(what: object) -> None:
+    with pytest.raises(KlorError) as caught:
+        read_one(what)  # type: ignore[arg-type]
+    assert caught.value.slug == "bad-argument"

@@ -14,6 +14,7 @@ from klorpy.conversations import (
     Absence,
     Add,
     Answer,
+    Answered,
     Delete,
     Delivered,
     Endpoint,
@@ -382,3 +383,34 @@ def test_too_far_out_is_a_failure_of_the_process() -> None:
     kernel.run()
     (reason,) = [r.reason for r in kernel.take_log() if isinstance(r, Exited) and str(r).startswith("vm/boot")]
     assert reason.slug == "bad-action"
+
+
+def test_when_the_younger_of_two_of_a_name_ends_the_older_one_is_found() -> None:
+    kernel = Kernel()
+    older, younger = [kernel.start("kid", Add(Endpoint("in", subscriber("stay")))) for _ in range(2)]
+    kernel.run()
+    twin = kernel.copy()
+    for each in (kernel, twin):
+        assert each.find("kid") == younger
+        each.enqueue("kid", Quit())
+        each.run()
+        assert each.find("kid") == older
+        each.enqueue("kid", Quit())
+        each.run()
+        assert each.find("kid") is None
+
+
+def test_what_a_vm_asks_itself_is_logged_and_what_it_asks_for_others_once() -> None:
+    kernel = Kernel(logging=True)
+    kernel.start("shop", Add(Endpoint("out", publisher(("price", ANY)))))
+    inner = [Add(Endpoint("stay", subscriber("stay"))), Meta(Query(PUB, ("price", ANY), None))]
+    kernel.start("boot", nested_vm(inner, name="vm"))
+    kernel.run()
+    asked = [record.process for record in kernel.take_log() if isinstance(record, Answered)]
+    assert [[str(pid) for pid in process] for process in asked] == [["vm", "boot"]]
+    kernel.start("other", nested_vm([Meta(Add(Endpoint("stay", subscriber("stay"))))], name="vm"))
+    kernel.run()
+    kernel.enqueue("vm", Query(PUB, ("price", ANY), None))
+    kernel.run()
+    asked = [record.process for record in kernel.take_log() if isinstance(record, Answered)]
+    assert [[str(pid) for pid in process] for process in asked] == [["vm"]]

@@ -43,6 +43,7 @@ from klorpy.conversations.drivers import (
     tcp_driver,
 )  # fmt: skip
 from klorpy.conversations.drivers.sockets import AHEAD, Bound, Connection, Listening
+from klorpy.conversations.drivers.tcp import UNWRITTEN
 from klorpy.examples.conversations import chat, date, echo
 from tests.conversations.serving import LIMIT, client, process_names, serving, until
 
@@ -261,6 +262,44 @@ def test_a_sender_waits_when_nobody_gives_credit() -> None:
             # The rest is what the system keeps.
             assert sent < 200 * AHEAD
             tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+
+
+def test_a_client_that_never_reads_comes_to_wait() -> None:
+    """What is not written yet stays bounded, and when the client reads after all, it gets every answer."""
+    size, count = 1 << 12, 64 << 8
+    sent = 0
+
+    async def ask_all(ann: Any) -> None:
+        nonlocal sent
+        for _ in range(count):
+            await ann.say("x" * size)
+            sent += 1
+
+    async def main() -> None:
+        async with (
+            serving(*echo.program(ANYWHERE)) as (ground, port),
+            client(port) as ann,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(ask_all, ann)
+            await until(ground, lambda: any(isinstance(r, Connection) for r in ground.resources.values()))
+            (connection,) = [r for r in ground.resources.values() if isinstance(r, Connection)]
+
+            def unwritten() -> int:
+                return sum(map(len, connection._outgoing))
+
+            await until(ground, lambda: unwritten() > UNWRITTEN and len(connection.buffer) == AHEAD)
+            await anyio.wait_all_tasks_blocked()
+            assert unwritten() < UNWRITTEN + 2 * size
+            assert sent < count
+            tasks.cancel_scope.cancel()
+            # What was sent in part is a line at the end.
+            await ann.stream.send_eof()
+            answers = (await ann.end()).splitlines()
+            assert sent <= len(answers) <= sent + 1
+            assert set(answers[:sent]) == {b"You said: " + b"x" * size}
 
     anyio.run(main)
 

@@ -1,6 +1,7 @@
 """Reading lines and writing text, without having to think of credit.
 
 listen(listener, serve)          each connection is a process: what `serve(remote)` spawns
+required(listener)               without this port the process fails
 lines(local, remote, on_line)    its lines, one at a time: the next one is asked for when this one was dealt with
 say(local, remote, text)         text to the other side
 """
@@ -27,12 +28,16 @@ from klorpy.conversations.actions import (
     observe_publishers,
     subscriber,
 )
-from klorpy.conversations.drivers.tcp import Addr, Credit, End, Error, Listener, Mode, Tcp
+from klorpy.conversations.drivers.tcp import NOWHERE, Addr, Credit, End, Error, Listener, Listening, Mode, Tcp
 from klorpy.conversations.pattern import ANY
+from klorpy.core.diagnostics import KlorError
 
 
 def listen(listener: Listener, serve: Callable[[Addr], Spawn], name: Any = "listen") -> Add:
-    """Demand a listening socket; for each connection the process that `serve` gives is spawned."""
+    """Demand a listening socket; for each connection the process that `serve` gives is spawned.
+
+    When the port cannot be opened, the process that listens fails with KlorError `bad-argument`.
+    """
 
     def arrived(event: Presence, state: Any) -> Spawn | None:
         role = event.role
@@ -40,7 +45,29 @@ def listen(listener: Listener, serve: Callable[[Addr], Spawn], name: Any = "list
             return serve(role.topic.source)
         return None
 
-    return Add(Endpoint(name, observe_publishers(Tcp(ANY, listener, ANY)), arrived))
+    def refused(event: Message, state: Any) -> Quit | None:
+        source, part = event.body.source, event.body.part
+        return Quit(_cannot_listen(listener, part.text)) if source == NOWHERE and isinstance(part, Error) else None
+
+    return Add(Endpoint(name, observe_publishers(Tcp(ANY, listener, ANY)), arrived, None, refused))
+
+
+def required(listener: Listener, name: Any = "required") -> Add:
+    """Fail with KlorError `bad-argument` when a port cannot be opened that somebody demands, by TCP or UDP."""
+
+    def closed(event: Absence, state: Any) -> Quit | None:
+        address = event.role.topic.address
+        return Quit(_cannot_listen(listener, address.text)) if isinstance(address, Error) else None
+
+    return Add(Endpoint(name, observe_publishers(Listening(listener, ANY)), None, closed))
+
+
+def _cannot_listen(listener: Listener, text: str) -> KlorError:
+    return KlorError(
+        f"cannot listen at {listener.host}:{listener.port}: {text}",
+        slug="bad-argument",
+        help="choose a port that is free and permitted; 0 is any that is free",
+    )
 
 
 def lines(

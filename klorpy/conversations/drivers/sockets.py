@@ -28,6 +28,9 @@ AHEAD: Final = 1 << 16
 LONGEST_LINE: Final = 1 << 15
 #: How many datagrams and connections wait to be asked for; more datagrams are dropped.
 BACKLOG: Final = 256
+LAST_PORT: Final = 65535
+#: What is raised for an address that cannot be used: also a port out of range, and a host that is no name.
+UNREACHABLE: Final = (OSError, OverflowError, ValueError)
 
 
 class _Changing:
@@ -79,7 +82,7 @@ class Connection(_Changing):
         try:
             with self._scope:
                 self.sock = await _connect(host, port)
-        except OSError as error:
+        except UNREACHABLE as error:
             self.error = describe_error(error)
         if self.sock is None:
             self.ended = True
@@ -354,12 +357,10 @@ class Listening:
         self.error = ""
         self.accepted: socket.socket | None = None
         self.sock: socket.socket | None = None
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self.sock = socket.create_server((host, port), family=family, backlog=BACKLOG)
-            self.sock.setblocking(False)
+            self.sock = _listen(host, port)
             self.address = self.sock.getsockname()[:2]
-        except OSError as error:
+        except UNREACHABLE as error:
             self.error = describe_error(error)
 
     async def accept(self) -> None:
@@ -379,6 +380,23 @@ class Listening:
                 anyio.notify_closing(sock)
                 sock.close()
         self.sock = self.accepted = None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; socket.create_server leaves one open when the port is out of range."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if os.name == "posix":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _listening(ground: Ground, name: Any) -> Listening:
@@ -458,6 +476,9 @@ class Datagrams(_Changing):
     async def run(self, host: str, port: int) -> None:
         with self._scope:
             try:
+                if not 0 <= port <= LAST_PORT:
+                    # The system would take another one, modulo 65536.
+                    raise OverflowError(f"{port} is not a port")
                 async with await anyio.create_udp_socket(local_host=host, local_port=port) as sock:
                     self.address = sock.extra(anyio.abc.SocketAttribute.local_address)[:2]  # type: ignore[assignment]
                     self.change()
@@ -468,7 +489,7 @@ class Datagrams(_Changing):
                             if len(self.arrived) < BACKLOG:
                                 self.arrived.append((data, source, source_port))
                                 self.change()
-            except OSError as error:
+            except UNREACHABLE as error:
                 self.error = describe_error(error)
                 self.change()
 
@@ -480,7 +501,7 @@ class Datagrams(_Changing):
             await self.until(lambda: self._outgoing)
             data, host, port = self._outgoing.popleft()
             # A datagram may be lost, also here.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(*UNREACHABLE):
                 await sock.sendto(data, host, port)
 
     def send(self, data: bytes, host: str, port: int) -> None:

@@ -10,7 +10,9 @@ then the presence of a publisher. Who publishes or subscribes between a Handle a
 
 Each direction of a connection is a topic of its own, and everything about it travels there. Nothing is delivered before
 somebody gives credit, as feedback: a line costs one in mode "lines", a byte in mode "bytes", and at none the
-connection is read no further, so that the sender comes to wait. What is written is acknowledged with credit in turn.
+connection is read no further, so that the sender comes to wait. What is written is acknowledged with credit in turn. In
+mode "lines" no line is delivered while more than `UNWRITTEN` bytes wait to be written to who sends them, so that a
+client that asks and never reads comes to wait, too.
 
     factory     watches for demand, spawns listeners and the connections that we open
     listener    one for each port: accepts
@@ -49,6 +51,7 @@ from klorpy.conversations.actions import (
     subscriber,
 )
 from klorpy.conversations.drivers.sockets import (
+    LAST_PORT,
     Accept,
     Bound,
     Close,
@@ -64,22 +67,46 @@ from klorpy.conversations.drivers.sockets import (
 )
 from klorpy.conversations.ground import Failure
 from klorpy.conversations.pattern import ANY
+from klorpy.core.diagnostics import KlorError
+
+#: How many bytes may wait to be written before lines wait to be read.
+UNWRITTEN: Final = 1 << 16
+
+
+def _check_port(port: Any) -> None:
+    if port is not ANY and not (type(port) is int and 0 <= port <= LAST_PORT):
+        raise KlorError(
+            f"{port!r} is not a port", slug="bad-argument", help=f"a port is a number from 0 to {LAST_PORT}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Addr:
-    """An address of the network."""
+    """An address of the network. Raises KlorError `bad-argument` when the port is none."""
 
     host: Any
     port: Any
 
+    def __post_init__(self) -> None:
+        _check_port(self.port)
+
+
+#: Where an error comes from that is of no connection.
+NOWHERE: Final = Addr("", 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A port of this host, 0 for any that is free; `Listening` says which. By default it is reached from this host only."""
+    """A port of this host, 0 for any that is free; `Listening` says which. By default it is reached from this host only.
+
+    Raises KlorError `bad-argument` when the port is none.
+    """
 
     port: Any
     host: Any = "127.0.0.1"
+
+    def __post_init__(self) -> None:
+        _check_port(self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +127,11 @@ class Tcp:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Published as long as a listener accepts connections at an address."""
+    """Published as long as a listener accepts connections at an address.
+
+    When the port cannot be opened the address is an `Error`, which comes and goes at once; the reason of its absence is
+    `("cannot-listen", text)`.
+    """
 
     listener: Any
     address: Any
@@ -187,6 +218,12 @@ def _demand_gone(event: Absence, wanted: _Wanted) -> Any:
     return Transition({**others, task: left} if left else others)
 
 
+def not_listening(listener: Any, text: str) -> list[Any]:
+    """The actions of a process that cannot listen: who watches `Listening` learns why."""
+    trouble = Add(Endpoint("address", publisher(Listening(listener, Error(text)))))
+    return [trouble, Quit(("cannot-listen", text))]
+
+
 # --- A listener -------------------------------------------------------------------------------------------------------
 
 
@@ -210,8 +247,8 @@ def _listener(listener: Listener) -> Spawn:
     def bound(event: Message, observers: frozenset[Peer]) -> Any:
         outcome = event.body[1]
         if isinstance(outcome, Failure):
-            trouble = Send(Tcp(Addr("", 0), listener, Error(outcome.text)))
-            return [trouble, Send(("ground", Close(listener))), Quit(("cannot-listen", outcome.text))]
+            trouble = Send(Tcp(NOWHERE, listener, Error(outcome.text)))
+            return [trouble, Send(("ground", Close(listener))), not_listening(listener, outcome.text)]
         return [
             Delete("bound"),
             Add(Endpoint("address", publisher(Listening(listener, Addr(*outcome))))),
@@ -247,6 +284,7 @@ class _State:
     sent: int = 0
     #: How long each write was that is not acknowledged, with the count of bytes at its end.
     unacknowledged: tuple[tuple[int, int], ...] = ()
+    acknowledged: int = 0
     peers: frozenset[tuple[Any, Peer]] = frozenset()
 
     @property
@@ -256,6 +294,11 @@ class _State:
     @property
     def outbound(self) -> Tcp:
         return Tcp(self.local, self.remote, ANY)
+
+    @property
+    def waits(self) -> bool:
+        """Whether input is to be waited for."""
+        return self.credit > 0 and (self.mode != "lines" or self.sent - self.acknowledged <= UNWRITTEN)
 
     def source(self) -> Any:
         """What is to be waited for."""
@@ -333,15 +376,15 @@ def _outgoing(event: Message, state: _State) -> Any:
     wait = (
         Add(Endpoint("written", subscriber((Written(state.conn, sent), ANY)), on_message=_written)) if first else None
     )
-    return Transition(after, Send(("ground", Write(state.conn, part))), wait)
+    return Transition(after, Send(("ground", Write(state.conn, part))), wait, _wait(state, after))
 
 
 def _written(event: Message, state: _State) -> Transition:
     done = [length for length, end in state.unacknowledged if end <= event.body[1]]
     left = state.unacknowledged[len(done) :]
-    after = replace(state, unacknowledged=left)
+    after = replace(state, unacknowledged=left, acknowledged=left[0][1] - left[0][0] if left else state.sent)
     following = Replace("written", (Written(state.conn, left[0][1]), ANY)) if left else Delete("written")
-    return Transition(after, following, Feedback(replace(state.outbound, part=Credit(sum(done)))))
+    return Transition(after, following, Feedback(replace(state.outbound, part=Credit(sum(done)))), _wait(state, after))
 
 
 def _control(event: Message, state: _State) -> Any:
@@ -357,11 +400,11 @@ def _control(event: Message, state: _State) -> Any:
 
 def _wait(before: _State, after: _State) -> Any:
     """Wait for input while there is credit, and for nothing else."""
-    if not after.credit:
-        return Delete("input") if before.credit else None
-    if not before.credit:
+    if not after.waits:
+        return Delete("input") if before.waits else None
+    if not before.waits:
         return Add(Endpoint("input", subscriber((after.source(), ANY)), on_message=_incoming))
-    return Replace("input", (after.source(), ANY))
+    return Replace("input", (after.source(), ANY)) if before.source() != after.source() else None
 
 
 def _incoming(event: Message, state: _State) -> Any:

@@ -11,6 +11,7 @@ A label is set once at a time: to set it again is to replace it. The driver wait
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any, Final
 
 from klorpy.conversations.actions import (
@@ -28,6 +29,7 @@ from klorpy.conversations.actions import (
 from klorpy.conversations.ground import Now, Until
 from klorpy.conversations.pattern import ANY
 from klorpy.conversations.tasks import Token
+from klorpy.core.diagnostics import KlorError
 
 RELATIVE: Final = "relative"
 ABSOLUTE: Final = "absolute"
@@ -35,9 +37,21 @@ ABSOLUTE: Final = "absolute"
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
+    """Raises KlorError `bad-argument` for a time that never comes, or a kind that is none."""
+
     label: Any
     time: Any
     kind: Any = RELATIVE
+
+    def __post_init__(self) -> None:
+        if self.time is not ANY and not (isinstance(self.time, (int, float)) and isfinite(self.time)):
+            raise KlorError(
+                f"a timer cannot be set to {self.time!r}", slug="bad-argument", help="give a number of seconds"
+            )
+        if self.kind is not ANY and self.kind not in (RELATIVE, ABSOLUTE):
+            raise KlorError(
+                f"{self.kind!r} is not a kind of timer", slug="bad-argument", help="choose RELATIVE or ABSOLUTE"
+            )
 
 
 @dataclass(frozen=True, slots=True)

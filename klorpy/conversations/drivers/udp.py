@@ -33,7 +33,7 @@ from klorpy.conversations.actions import (
     subscriber,
 )
 from klorpy.conversations.drivers.sockets import Bind, Bound, Close, Receive, Transmit
-from klorpy.conversations.drivers.tcp import Addr, Error, Handle, Listener, Listening
+from klorpy.conversations.drivers.tcp import NOWHERE, Addr, Error, Handle, Listener, Listening, not_listening
 from klorpy.conversations.ground import Failure
 from klorpy.conversations.pattern import ANY
 
@@ -112,7 +112,8 @@ def _socket(local: Listener | Handle) -> Spawn:
     def bound(event: Message, peers: frozenset[Peer]) -> Any:
         outcome = event.body[1]
         if isinstance(outcome, Failure):
-            return [Send(Udp(Addr("", 0), local, Error(outcome.text))), close]
+            trouble = Send(Udp(NOWHERE, local, Error(outcome.text)))
+            return [trouble, Send(("ground", Close(name))), not_listening(local, outcome.text)]
         return [
             Delete("bound"),
             Add(Endpoint("address", publisher(Listening(local, Addr(*outcome))))),

@@ -37,7 +37,7 @@ DISCARDED_BRACKET: Final = Comment.Special.Bracket
 #: Forms that klorpy knows inside of a choreography, and its macros.
 LANGUAGE_FORMS: Final = frozenset((
     "agree", "agree!", "alter-opts!", "bcast", "case", "chor", "copy", "defchor", "defprotocol", "gather", "inst", "lifting",
-    "loop", "move", "narrow", "pack", "recur", "scatter", "scatter-seq", "unpack", "with-opts",
+    "loop", "move", "narrow", "pack", "recur", "scatter", "scatter-seq", "scope", "unpack", "update", "with-opts",
 ))  # fmt: skip
 #: Forms of Hy that are words.
 HY_FORMS: Final = frozenset((
@@ -57,12 +57,12 @@ OPERATORS: Final = frozenset((
 _CONSTANTS: Final = frozenset(("True", "False", "None", "Ellipsis", "..."))
 #: Forms whose second element is the name that they define.
 _DEFINING: Final = {
-    "defchor": Name.Function, "defprotocol": Name.Class, "defn": Name.Function, "defmacro": Name.Function.Magic, "defreader": Name.Function.Magic,
+    "defchor": Name.Function, "update": Name.Function, "defprotocol": Name.Class, "defn": Name.Function, "defmacro": Name.Function.Magic, "defreader": Name.Function.Magic,
     "defclass": Name.Class, "deftype": Name.Class,
 }  # fmt: skip
 
 #: Of these the third is a role vector.
-_WITH_ROLES: Final = frozenset(("defchor", "defprotocol"))
+_WITH_ROLES: Final = frozenset(("defchor", "defprotocol", "update"))
 
 #: Where a string begins and ends.
 _OPEN, _CLOSE = String.Double.Begin, String.Double.End
@@ -171,7 +171,7 @@ class KlorLexer(RegexLexer):
 
     @staticmethod
     def analyse_text(text: str) -> float:
-        return 0.9 if re.search(r"^\s*\(defchor\s", text, re.MULTILINE) else 0.0
+        return 0.9 if re.search(r"^\s*\((?:defchor|update)\s", text, re.MULTILINE) else 0.0
 
 
 #: More elements of a form than anybody looks at.

@@ -46,6 +46,7 @@ from klorpy.conversations import (
     subscriber,
 )
 from klorpy.conversations.drivers import Addr, Listener, Listening
+from klorpy.conversations.drivers.tcp import not_listening
 
 #: Lines of a client that wait to be asked for; then the client waits.
 AHEAD = 16
@@ -72,7 +73,7 @@ class Door:
         try:
             self._server = await asyncssh.listen(host, port, process_factory=self._serve, **self.options)
             self.address = self._server.sockets[0].getsockname()[:2]
-        except (OSError, asyncssh.Error) as error:
+        except (OSError, OverflowError, ValueError, asyncssh.Error) as error:
             self.error = str(error)
         self.change()
 
@@ -224,7 +225,7 @@ def door(listener: Listener, options: Callable[[], dict[str, Any]]) -> Any:
     def opened(event: Any, state: Any) -> Any:
         outcome = event.body[1]
         if isinstance(outcome, Failure):
-            return quit(("cannot-listen", outcome.text))
+            return not_listening(listener, outcome.text)
         return [
             delete("opening"),
             role("address", publisher(Listening(listener, Addr(*outcome)))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from klorpy.core.diagnostics import Diagnostic
 from klorpy.core.endpoint import Binding
 from klorpy.core.spans import Span
 from klorpy.language import messages
@@ -23,14 +24,18 @@ from klorpy.language.hy_adapter import (
     symbol_name,
 )
 from klorpy.language.surface import (
+    Apply,
+    Bad,
     Binder,
     Chor,
     HostPattern,
+    Inst,
     Let,
     Loop,
     Recur,
     Surface,
     Unpack,
+    Updatable,
 )
 
 
@@ -244,6 +249,21 @@ def _loop(ctx: Context, form: Form) -> Surface:
         inner = inner.bind([binding])
     inside = body(replace(inner, tail=True, block=True), form[2:], form)
     return Loop(tuple(pairs), inside, span=ctx.span(form), form=form) if fine else ctx.bad(form)
+
+
+@reads("scope")
+def _scope(ctx: Context, form: Form) -> Surface:
+    if len(form) != 2:
+        return usage(ctx, form, "(scope (name [Role …] expr …))")
+    call = analyze(ctx, form[1])
+    if isinstance(call, Apply) and isinstance(call.head, Inst):
+        return Updatable(call, span=ctx.span(form), form=form)
+    if not isinstance(call, Bad):
+        ctx.report.error(Diagnostic(
+            "bad-scope", "a scope is a call of a choreography by its name", ctx.span(form[1]),
+            help="define what is to be replaced as a choreography, and call it: (scope (name [Role …] expr …))",
+        ))  # fmt: skip
+    return ctx.bad(form)
 
 
 @reads("recur")

@@ -10,7 +10,7 @@ from klorpy.language.analyzer.binding import read_params
 from klorpy.language.analyzer.context import Context, Unit, arrow_roles
 from klorpy.language.analyzer.dispatch import FORMS, body
 from klorpy.language.analyzer.signature import read_chor_type, read_role_vector
-from klorpy.language.hy_adapter import Compiler, Form, List, String, Symbol, show_form
+from klorpy.language.hy_adapter import Compiler, Form, List, String, Symbol, head_name, show_form
 from klorpy.language.report import Report
 from klorpy.language.surface import Defchor
 
@@ -18,7 +18,7 @@ from klorpy.language.surface import Defchor
 FAMILIES = (binding, choice, places)
 
 #: Heads of forms that are no choreographies, so that one of such a name could never be called.
-_TAKEN = frozenset(("when", "cond", "defchor", "with-opts", "alter-opts!", "fn", "try", "setv", "quote", "move"))
+_TAKEN = frozenset(("when", "cond", "defchor", "update", "with-opts", "alter-opts!", "fn", "try", "setv", "quote", "move"))
 _USAGE = "(defchor name [Role …] (-> T …) [param …] body …)"
 
 
@@ -28,7 +28,8 @@ def read_header(compiler: Compiler, report: Report, form: Form) -> tuple[Context
     ctx = Context(unit, (), {})
     parts = list(form[1:])
     if len(parts) < 3:
-        report.error(messages.arity(ctx.span(form), "`defchor`", _USAGE))
+        head = "update" if head_name(form) == "update" else "defchor"
+        report.error(messages.arity(ctx.span(form), f"`{head}`", _USAGE.replace("defchor", head)))
         return None
     name_form, roles_form, type_form = parts[:3]
     if not isinstance(name_form, Symbol) or "." in str(name_form) or str(name_form) in ("None", "True", "False"):

@@ -81,6 +81,7 @@ _NOT_HERE = {
     "else": "it belongs inside another form",
     "finally": "it belongs inside (try …)",
     "defchor": "define choreographies at the top level and call them with their roles",
+    "update": "update choreographies at the top level, or in host code",
     "with-opts": "options belong around a whole definition",
     "local-macros": "write it before the choreography",
     "get-macro": "write it before the choreography",

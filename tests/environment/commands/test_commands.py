@@ -41,7 +41,7 @@ def test_every_command_has_help(session: Session) -> None:
 def test_all_commands_that_were_promised() -> None:
     promised = (
         "help type project expand sim step trace msc graph world explore doc source opts seed time save load reload "
-        "recompile deps roles errors tour clear quit"
+        "recompile deps roles errors tour clear quit protocol update"
     )
     assert set(commands.COMMANDS) == set(promised.split())
 
@@ -334,3 +334,35 @@ def test_world_shows_who_is_there(session: Session, tmp_path: Path) -> None:
     path = tmp_path / "world.svg"
     assert shown(session, f",world kernel {path}") == f"written to {path}"
     assert "<svg" in path.read_text(encoding="utf-8")
+
+
+# --- Protocols and updates --------------------------------------------------------------------------------------------
+
+LOOP = '(defchor ask [C S] (-> C C | S) [x] (loop [x x] (case (C=>S x) "a" (do (S->C (S 1)) (recur (C (f x)))) {} "z" x)))'
+
+
+def test_protocol_shows_what_is_communicated(session: Session, tmp_path: Path) -> None:
+    list(session.evaluate(LOOP.format("")))
+    assert "(branch C S (a (-> S C any) t) (z end))" in shown(session, ",protocol ask")
+    list(session.evaluate("(defprotocol P [C S] (mu t (branch C S (a (-> S C int) t) (z)))) (defprotocol Q [C S] (-> C S int))"))
+    assert shown(session, ",protocol ask P") == "ask keeps to P"
+    assert "Q has" in shown(session, ",protocol ask Q")
+    assert "the protocols here are: P, Q" in refused(session, ",protocol ask R")
+    for suffix, text in ((".svg", "<svg"), (".txt", "C: "), (".mmd", "stateDiagram-v2")):
+        shown(session, f",protocol ask {tmp_path / ('ask' + suffix)}")
+        assert (tmp_path / f"ask{suffix}").read_text(encoding="utf-8").startswith(text)
+
+
+def test_update_tells_who_may_go_first(session: Session) -> None:
+    list(session.evaluate(LOOP.format("")))
+    assert "was not redefined" in refused(session, ",update ask")
+    [outcome] = session.evaluate(LOOP.format('"b" (recur (C (f x)))'))
+    assert outcome.notes == ("ask communicates differently: S may be updated alone; C only after that (,update ask says why)",)
+    assert "after C sends b to S: S receives b from C, and waits for a or z" in shown(session, ",update ask")
+    # Host code alone is no news.
+    [outcome] = session.evaluate(LOOP.format('"b" (recur (C (g x)))'))
+    assert outcome.notes == ()
+    assert shown(session, ",update off") == "notes about updates are off"
+    [outcome] = session.evaluate(LOOP.format(""))
+    assert outcome.notes == ()
+    assert "C may be updated alone" in shown(session, ",update ask")

@@ -212,6 +212,17 @@ def test_the_last_version_stands_where_the_first_stood(session: Session) -> None
     assert klorpy.simulate_chor(klorpy.load("mine.hy").main, 3)["B"] == 6
 
 
+def test_an_update_is_saved_behind_its_definition(session: Session) -> None:
+    update = LEAF.replace("defchor", "update").replace("(A->B x)", "(A->B (A (* 2 x)))")
+    for text in (LEAF, MAIN, update):
+        shown(session, text)
+    assert shown(session, ",save mine.hy") == "3 forms saved in mine.hy"
+    assert klorpy.simulate_chor(klorpy.load("mine.hy").main, 3)["B"] == 6
+    shown(session, LEAF.replace("(A->B x)", "(A->B (A (* 5 x)))"))
+    shown(session, ",save mine.hy")
+    assert klorpy.simulate_chor(klorpy.load("mine.hy").main, 3)["B"] == 15
+
+
 def test_a_version_that_uses_what_came_later_stays_behind_it(session: Session) -> None:
     for text in (LEAF, MAIN, "(defn twice [x] (* 2 x))", LEAF.replace("(A->B x)", "(A->B (A (twice x)))")):
         shown(session, text)

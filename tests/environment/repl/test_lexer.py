@@ -154,6 +154,7 @@ def test_formatters_of_pygments_know_the_roles() -> None:
     assert 'class="nc nc-Role1"' in highlight(ROLE_TEXT, KlorLexer(), HtmlFormatter())
     assert highlight(ROLE_TEXT, KlorLexer(), NullFormatter()).strip() == ROLE_TEXT
     assert "\x1b[" in highlight(ROLE_TEXT, KlorLexer(), Terminal256Formatter())
+    assert KlorLexer.analyse_text("(update f [A])") > 0.5
     assert KlorLexer.analyse_text("(require klorpy *)\n(defchor f [A])") > 0.5 > KlorLexer.analyse_text("(defn f [])")
 
 

@@ -410,6 +410,8 @@ def test_names_with_signatures_and_documentation(session: Session) -> None:
     ("text", "expected"),
     [
         ("(defch", "defchor"),
+        ("(upd", "update"),
+        ("(update f [Ana Bob] (-> Ana Bob) [x] (An", "Ana->Bob"),
         ("(sim", "simulate-chor"),
         ("(simulate_", "simulate-chor"),
         ("(lif", "lifting"),

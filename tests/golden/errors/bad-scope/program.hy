@@ -1,0 +1,2 @@
+(defchor serve [C S] (-> C S) [x]
+  (scope (C->S x)))

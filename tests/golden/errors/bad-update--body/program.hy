@@ -1,0 +1,3 @@
+(defchor step [S C] (-> S C) [x]
+  (S->C x))
+(update step [S C] (-> S C))

@@ -1,0 +1,3 @@
+(defn step [x] x)
+(update step [S C] (-> S C) [x]
+  (S->C (S (+ x 1))))
