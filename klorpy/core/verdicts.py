@@ -52,7 +52,8 @@ class Verdict:
         """
         if isinstance(error, SessionFailed) and error.verdict is not None:
             return error.verdict
-        if not isinstance(error, Exception):  # a cancelled task, Ctrl-C, an exit
+        # Others are the errors of loops for cancelled tasks, and what a command raises when its process is to end.
+        if not isinstance(error, Exception | SystemExit) and type(error) is not KeyboardInterrupt:
             return cls(role, "it was cancelled", step, place)
         if not isinstance(error, KlorError):
             return cls(role, describe_error(error), step, place)

@@ -8,6 +8,7 @@ from typing import Any
 import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.events import describe_error
 from klorpy.language.hy_adapter import literal_value, mangle, read_forms
 
 
@@ -18,7 +19,13 @@ def choreographies(namespace: Any) -> list[Choreography]:
 
 def find_choreography(file: str, name: str) -> Choreography:
     """The choreography of that name in a file. Raises KlorError `not-a-chor`, and as `klorpy.load` does."""
-    namespace = klorpy.load(file)
+    try:
+        namespace = klorpy.load(file)
+    except SystemExit as error:
+        raise KlorError(
+            f"{file} ends the process while it is loaded: {describe_error(error)}", slug="read-error",
+            help="call what ends it in a function, not at the top of the file",
+        ) from None  # fmt: skip
     found = getattr(namespace, mangle(name), None)
     if isinstance(found, Choreography):
         return found

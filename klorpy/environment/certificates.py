@@ -30,8 +30,19 @@ def make_certificates(folder: str | os.PathLike[str], roles: Sequence[str], days
 
     Gives the certificates that were written. Keys can be read by their owner only.
     """
+    for name in (name for entry in roles for name in entry.split("+")):
+        if not name or {"/", "\\", "\0"}.intersection(name) or name in (".", "..", "ca"):
+            raise KlorError(
+                f"{name!r} is no role that a certificate can be made for", slug="bad-argument",
+                help="its name is that of a file: it has no / and no \\, and is not ca",
+            )  # fmt: skip
+    if days < 1:
+        raise KlorError(f"a certificate is valid for a positive number of days, not {days}", slug="bad-argument")
     home = Path(folder)
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KlorError(f"cannot make the folder {home}: {error.strerror or error}", slug="bad-argument") from None
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
     end = start + datetime.timedelta(days=days)
     if not (home / "ca.pem").exists():

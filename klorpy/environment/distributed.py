@@ -12,7 +12,8 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+import types
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import anyio
@@ -23,9 +24,14 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.core.values import noop, show
-from klorpy.environment.present import Palette, wants_colour
+from klorpy.environment.present import Palette, error_text, wants_colour
 from klorpy.runtime.erasure import check_playable, erased_params
+from klorpy.runtime.play import play_role
 from klorpy.runtime.sessions import Identity, Node, Record, Seat
+from klorpy.runtime.sessions.arguments import check_seconds, check_session, check_ways
+
+#: The module that calls the code of roles.
+PLAYER = play_role.__module__
 
 #: How an argument of the command line becomes a value.
 Reader = Callable[[str], Any]
@@ -46,10 +52,10 @@ def add_play(commands: Any, find: Callable[[str, str], Choreography], read: Read
     play.add_argument("--listen", metavar="ADDR", help="let other processes connect, at host:port")
     play.add_argument("--connect", action="append", default=[], metavar="ROLE=ADDR", help="where another role listens")
     play.add_argument("--nats", metavar="URL", help="meet at a NATS server instead")
-    play.add_argument("--app", default="klorpy", metavar="NAME", help="the application, at a NATS server that has several")
+    play.add_argument("--app", metavar="NAME", help="the application, at a NATS server that has several")
     play.add_argument("--tls", metavar="DIR", help="speak TLS, with the role's certificate from this folder")
     play.add_argument("--serve", action="store_true", help="play the role in every session that others begin")
-    play.add_argument("--limit", type=int, default=100, metavar="N", help="sessions that --serve plays at once (default 100)")
+    play.add_argument("--limit", type=int, metavar="N", help="sessions that --serve plays at once (default 100)")
     play.add_argument("--deadline", type=float, default=30.0, metavar="SECONDS", help="for the others to come (default 30)")
     play.add_argument("--timeout", type=float, metavar="SECONDS", help="for the run")
     play.add_argument("--order", choices=ORDERS, help="the order within the role; the others have to say one, too")
@@ -79,19 +85,19 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
     definition = check_playable(chor)
     roles = list(dict.fromkeys(arguments.role))
     given = _distribute(chor, roles, [read(text) for text in arguments.args])
-    if arguments.serve and len(roles) > 1:
-        raise KlorError("one role can be served by a process", slug="bad-argument", help="start a process for each")
-    if not arguments.serve and arguments.session is None:
-        raise KlorError("the session has no name", slug="bad-argument", help="add --session ID, the same for all roles")
+    _check_combination(arguments, roles)
+    peers = _peers(arguments.connect)
+    check_ways(chor, roles, peers, arguments.listen is not None or arguments.nats is not None)
     identity = Identity.of(arguments.tls, roles) if arguments.tls else None
     palette = Palette(definition.roles, wants_colour(sys.stdout))
     show_record = None if arguments.quiet else _shower(palette, roles)
 
     async def run() -> None:
         async with klorpy.host(
-            listen=arguments.listen, peers=_peers(arguments.connect), nats=arguments.nats, tls=identity,
+            listen=arguments.listen, peers=peers, nats=arguments.nats, tls=identity,
             heartbeat=arguments.heartbeat, grace=arguments.grace,
-            sessions=None if arguments.serve else [arguments.session], app=arguments.app, observers=arguments.observe,
+            sessions=None if arguments.serve else [arguments.session], app=arguments.app or "klorpy",
+            observers=arguments.observe,
         ) as node:  # fmt: skip
             if show_record is not None:
                 node.observe(show_record)
@@ -100,35 +106,92 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
             else:
                 await _play_all(node, chor, given, arguments, palette)
 
-    return _until_terminated(run)
+    return _until_ended(run)
 
 
-def _until_terminated(run: Callable[[], Awaitable[None]]) -> int:
-    """Run on asyncio; SIGTERM ends it as Ctrl-C does, so that the others are told. Gives the exit status."""
-    terminated = False
+def _check_combination(arguments: argparse.Namespace, roles: Sequence[Role]) -> None:
+    """Raises KlorError `bad-argument` for options that would do nothing together, or could not end well."""
+    if arguments.serve and len(roles) > 1:
+        raise _bad("one role can be served by a process", "start a process for each")
+    if arguments.serve and arguments.session is not None:
+        raise _bad("--serve plays in every session, so --session means nothing", "leave out one of them")
+    if not arguments.serve and arguments.session is None:
+        raise _bad("the session has no name", "add --session ID, the same for all roles")
+    if not arguments.serve:
+        check_session(arguments.session)
+        if arguments.limit is not None:
+            raise _bad("--limit is for --serve", "leave it out: one session is played")
+    elif arguments.limit is not None and arguments.limit < 1:
+        raise _bad(f"--limit is a positive number of sessions, not {arguments.limit}", "leave it out for 100")
+    if arguments.app is not None and arguments.nats is None:
+        raise _bad("--app is for roles that meet at a NATS server", "add --nats URL, or leave it out")
+    if arguments.observe and arguments.nats is None and arguments.listen is None:
+        raise _bad("--observe is for a process that listens", "add --listen ADDR, where klorpy trace then connects")
+    for option in ("deadline", "timeout", "heartbeat", "grace"):
+        check_seconds(f"--{option}", getattr(arguments, option), zero=option in ("deadline", "grace"))
+
+
+def _bad(message: str, help: str) -> KlorError:
+    return KlorError(message, slug="bad-argument", help=help)
+
+
+class _Ended(KeyboardInterrupt):
+    """The process is to end, while host code keeps it busy."""
+
+
+def _until_ended(run: Callable[[], Awaitable[None]]) -> int:
+    """Run on asyncio; Ctrl-C and SIGTERM end it so that the others are told. Gives the exit status."""
+    received: signal.Signals | None = None
 
     async def main() -> None:
-        task = asyncio.current_task()
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
+        cancel = task.cancel
 
-        def terminate() -> None:
-            nonlocal terminated
-            terminated = True
-            task.cancel()
+        def end(number: int, frame: types.FrameType | None) -> None:
+            nonlocal received
+            received = signal.Signals(number)
+            loop.call_soon_threadsafe(cancel)
+            if _is_host_code(frame):
+                raise _Ended
 
-        # Not everywhere: on Windows there is no such signal, and only the main thread hears of signals.
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
-        await run()
+        with _handlers(end):
+            await run()
 
     try:
         anyio.run(main)
-    except asyncio.CancelledError:
-        if not terminated:
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        if received is None:
             raise
-        print("terminated", file=sys.stderr)
-        return 128 + signal.SIGTERM
-    return 0
+    except SystemExit as error:  # of a role: it has failed, whatever it wanted to say by its status
+        print(error_text(error), file=sys.stderr)
+        return error.code if isinstance(error.code, int) and error.code else 1
+    if received is None:
+        return 0
+    print("terminated" if received is signal.SIGTERM else "interrupted", file=sys.stderr)
+    return 128 + received
+
+
+@contextlib.contextmanager
+def _handlers(handler: Callable[[int, types.FrameType | None], None]) -> Iterator[None]:
+    """Let `handler` hear of the signals that end a process, where that can be: in the main thread."""
+    before: dict[signal.Signals, Any] = {}
+    with contextlib.suppress(ValueError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, other in before.items():
+            signal.signal(number, other)
+
+
+def _is_host_code(frame: types.FrameType | None) -> bool:
+    """Whether what runs is the code of a role, which may be stopped anywhere, rather than that of a loop."""
+    innermost = frame
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] not in ("klorpy", "anyio", "asyncio"):
+        frame = frame.f_back
+    return frame is not None and frame is not innermost and frame.f_globals.get("__name__") == PLAYER
 
 
 async def _play_all(
@@ -143,7 +206,7 @@ async def _play_all(
                 result = await klorpy.play_role(_config(seat, arguments), chor, *args)
             if result is not noop or arguments.quiet:
                 print(f"{palette.role(role)}: {show(result, 10_000)}", flush=True)
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # an exit would tear the loop down, and hide itself
             errors.append(error)
 
     async with anyio.create_task_group() as tasks:
@@ -156,9 +219,11 @@ async def _play_all(
 
 async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any], arguments: argparse.Namespace) -> None:
     async def play(seat: Seat) -> None:
-        await klorpy.play_role(_config(seat, arguments), chor, *args)
+        with contextlib.suppress(_Ended):  # all ends then
+            await klorpy.play_role(_config(seat, arguments), chor, *args)
 
-    await node.serve(chor, role, play, limit=arguments.limit, deadline=arguments.deadline)
+    limit = 100 if arguments.limit is None else arguments.limit
+    await node.serve(chor, role, play, limit=limit, deadline=arguments.deadline)
 
 
 def _config(seat: Seat, arguments: argparse.Namespace) -> klorpy.RoleConfig:
@@ -213,6 +278,12 @@ def _shower(palette: Palette, roles: Sequence[Role]) -> Callable[[Record], None]
 def _certificates(arguments: argparse.Namespace) -> int:
     from klorpy.environment.certificates import make_certificates
 
-    for path in make_certificates(arguments.folder, arguments.roles, arguments.days):
-        print(path)
+    try:
+        for path in make_certificates(arguments.folder, arguments.roles, arguments.days):
+            print(path)
+    except OSError as error:
+        raise KlorError(
+            f"cannot use {error.filename or arguments.folder}: {error.strerror or error}", slug="bad-argument",
+            help="is the folder complete? With ca.pem there has to be ca.key",
+        ) from None  # fmt: skip
     return 0

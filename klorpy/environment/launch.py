@@ -67,6 +67,11 @@ def _launch(arguments: argparse.Namespace) -> int:
     check_count(check_playable(chor), [read_argument(text) for text in arguments.args])
     if arguments.timeout is not None and not arguments.timeout > 0:
         raise KlorError(f"{arguments.timeout!r} is not a time", slug="bad-argument", help="give seconds")
+    if arguments.tls and arguments.nats is not None:
+        raise KlorError(
+            "--tls is for processes that connect to each other, not for those that meet at a NATS server",
+            slug="bad-argument", help="leave it out; or play each role with klorpy play --tls DIR, for a server that demands TLS",
+        )  # fmt: skip
     if arguments.chart is not None:
         from klorpy.environment.diagrams import check_path
 
@@ -306,12 +311,13 @@ class Launch:
             if first.error:
                 return first.error
             notes = tuple(dict.fromkeys(note for ended in self.ended.values() for note in ended.at))
-            return KlorError(
-                Diagnostic("choreography-failed", f"{name} failed at {failed[0]}: {first.cause}", notes=notes)
-            ).render()
+            # A process that died after it had left its session could not say more than the session heard.
+            left = (record.text for record in self.records if record.kind == "left" and record.role == failed[0])
+            cause = first.cause or next(left, "")
+            return KlorError(Diagnostic("choreography-failed", f"{name} failed at {failed[0]}: {cause}", notes=notes)).render()
         if self.late:
             notes = tuple(f"{role} has not ended" for role in self.late)
-            help = "is there a loop that never ends? If it needs longer, give a longer timeout"
+            help = "is there a loop that never ends, or code that waits? If it needs longer, give a longer timeout"
             return KlorError(Diagnostic("timeout", f"{name} did not end in time", notes=notes, help=help)).render()
         return next((ended.error for ended in self.ended.values() if ended.error), None)
 

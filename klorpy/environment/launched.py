@@ -70,9 +70,17 @@ class Lines(io.TextIOBase):
         self._report.record(Record(self._seat.session, self._seat.role, self._seat.clock, "printed", text=line))
 
 
+class _Terminated(KeyboardInterrupt):
+    """The launcher ends the process."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
+
+
 def main(argv: Sequence[str]) -> int:
     # Host code that waits or computes is interrupted, too, and its `finally` clauses run.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminate)
     job = msgspec.json.decode(argv[0], type=Job)
     sys.path[:] = job.path
     sock = socket.socket(fileno=job.report)
@@ -91,9 +99,9 @@ def main(argv: Sequence[str]) -> int:
         return 1
     try:
         anyio.run(_play, job, chor, args, report)
-    except KeyboardInterrupt:
+    except _Terminated:
         return 128 + signal.SIGTERM
-    except Exception as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # host code may raise any of them
         report.ended(_failed(chor, job.role, error))
         return 1
     return 0
@@ -131,7 +139,7 @@ def _end_with_launcher(sock: socket.socket) -> None:
         os._exit(1)
 
 
-def _failed(chor: Choreography | None, role: Role, error: Exception) -> Ended:
+def _failed(chor: Choreography | None, role: Role, error: BaseException) -> Ended:
     """How a role ended that raised `error`, in the words that a simulation has for it."""
     cause = describe_error(error)
     if isinstance(error, SessionFailed) and (error.verdict is None or error.verdict.role != role):

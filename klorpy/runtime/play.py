@@ -6,8 +6,11 @@ running loop (it then uses a loop in another thread).
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -28,6 +31,9 @@ from klorpy.runtime.places import find_place
 
 #: Commands without a wait after which the player lets other tasks of its loop run.
 BREATH = 1000
+
+#: Turns of a loop in which it notices what has come, reads it, and tells the role.
+TURNS = 3
 
 
 async def play_role(config: RoleConfig | Mapping[Any, Any], chor: Choreography, *args: Any) -> Any:
@@ -72,6 +78,12 @@ class _Play:
         found.check(self.definition)
         check_count(self.definition, args, found.role)
         self.role = found.role
+        spoken = getattr(found.transport, "role", None)
+        if isinstance(spoken, str) and spoken != self.role:
+            raise KlorError(
+                f"the transport speaks as {spoken}, but the configuration says {self.role}", slug="bad-config",
+                help=f"join the session as {self.role}, or play {spoken}",
+            )  # fmt: skip
         self.transport = found.transport or _Functions(found)
         self.timeout = found.timeout
         self.instrument = found.instrument
@@ -110,14 +122,22 @@ class _Play:
             if session is not None:
                 session.watch(scope.cancel)
             try:
-                return await self._in_time(program)
+                result = await self._in_time(program)
+                if session is not None:
+                    # What came while host code kept the loop busy is heard before the role leaves: perhaps, a verdict.
+                    for _ in range(TURNS):
+                        await anyio.lowlevel.checkpoint()
+                return result
             except BaseException as error:
+                failure = _failure(error, self.role)
                 # The others must not wait for a role that will never answer.
                 if session is not None:
-                    span, source = find_place(error, self.pinned.values())
-                    session.fail(first_cause(error), f"{source.filename}:{span}" if source and span else "")
+                    span, source = find_place(failure, self.pinned.values())
+                    session.fail(first_cause(failure), f"{source.filename}:{span}" if source and span else "")
                 with anyio.CancelScope(shield=True):
                     await self.transport.close()
+                if failure is not error:
+                    raise failure from None
                 raise
         # Only a session cancels the scope: it has failed elsewhere, while the role did something else than to wait for it.
         assert session is not None
@@ -161,6 +181,22 @@ class _Play:
         if self.blocking:
             return lambda *given: _blocking(partial(choreography, *given))
         return choreography
+
+
+def _failure(error: BaseException, role: Role) -> BaseException:
+    """The error of a role, which is an ordinary one unless somebody ends the role from outside.
+
+    Loops take a CancelledError for the answer to a cancellation, and end the task without a word. One that comes from
+    host code, which awaited a task that was cancelled, say, is a failure like any other.
+    """
+    if isinstance(error, Exception) or not isinstance(error, asyncio.CancelledError):
+        return error
+    with contextlib.suppress(RuntimeError):  # another loop than asyncio's has an error of its own for cancellations
+        task = asyncio.current_task()
+        if task is not None and (task.cancelling() or anyio.current_effective_deadline() == -math.inf):
+            return error
+    told = RuntimeError(f"CancelledError was raised, but nobody had cancelled {role}")
+    return told.with_traceback(error.__traceback__)
 
 
 def _blocking(function: Callable[[], Awaitable[Any]]) -> Any:

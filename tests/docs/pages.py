@@ -97,7 +97,7 @@ class _Page:
     def run(self, kind: str, body: str, shown: bool) -> str:
         """Evaluate a block and give what it prints, and its error if the page shows it."""
         file = io.StringIO()
-        with warnings.catch_warnings(), redirect_stdout(file):
+        with warnings.catch_warnings(), redirect_stdout(file), chdir(self.folder):
             warnings.simplefilter("error" if not shown else "ignore", klorpy.KlorWarning)
             try:
                 if kind == "hy":

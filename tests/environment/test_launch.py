@@ -42,6 +42,9 @@ SHOP = """\
   (A (os._exit 3))
   (A->B x))
 
+(defchor leaves [A B] (-> A B) [x] (A->B (A (sys.exit x))))
+(defchor interrupts [A B] (-> A B) [x] (A->B (A (do x (raise KeyboardInterrupt)))))
+
 (defchor loud [A B] (-> A B) [x]
   (A (print "one\\ntwo" :end " "))
   (A (print "three"))
@@ -61,6 +64,7 @@ SHOP = """\
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shop.hy").write_text(SHOP)
+    (tmp_path / "exits.hy").write_text("(import sys)\n(sys.exit 4)\n")
     (tmp_path / "helper.py").write_text("def double(x): return 2 * x")
     return "shop.hy"
 
@@ -111,6 +115,15 @@ def test_the_failure_of_a_role_is_the_verdict(shop: str, capsys: pytest.CaptureF
     assert "^ B failed here" in err
     assert err.count("Traceback") == 1
     assert "anyio" not in err
+
+
+@pytest.mark.parametrize(("chor", "cause"), [("leaves", "SystemExit: 0"), ("interrupts", "KeyboardInterrupt")])
+def test_an_exit_of_host_code_is_a_failure(shop: str, capsys: pytest.CaptureFixture[str], chor: str, cause: str) -> None:
+    assert main(["launch", shop, chor, "0"]) == 1
+    out, err = capsys.readouterr()
+    assert f"A exited abruptly: {cause}" in out.splitlines()
+    assert err.lstrip().startswith(f"error[choreography-failed]: {chor} failed at A: {cause}\n")
+    assert "^ A failed here" in err
 
 
 @pytest.mark.parametrize(
@@ -189,8 +202,11 @@ def test_it_speaks_tls_and_draws(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["shop.hy", "crash", "word"], "bad-argument"),
         (["shop.hy", "nothing", "1"], "not-a-chor"),
         (["missing.hy", "ask", "1"], "read-error"),
+        (["exits.hy", "ask", "1"], "read-error"),
         (["shop.hy", "crash", "1", "--timeout", "0"], "bad-argument"),
         (["shop.hy", "crash", "1", "--chart", "run.gif"], "bad-argument"),
+        (["shop.hy", "crash", "1", "--chart", "missing/run.svg"], "bad-argument"),
+        (["shop.hy", "crash", "1", "--nats", "nats://127.0.0.1:1", "--tls"], "bad-argument"),
     ],
 )
 def test_what_cannot_be_launched_is_an_error_and_no_process(

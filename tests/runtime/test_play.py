@@ -299,6 +299,24 @@ def test_stop_iteration_in_host_code_is_not_taken_for_an_end() -> None:
     assert isinstance(caught.value.__cause__, StopIteration)
 
 
+CANCELLED = """
+(import asyncio)
+(defn :async never [] (await (.create-future (asyncio.get-running-loop))))
+(defn :async dead [] (let [task (asyncio.create-task (never))] (.cancel task) (await task)))
+(defchor f [A B] (-> A B) [x] (A->B (A (do x (raise (asyncio.CancelledError))))))
+(defchor g [A B] (-> A B) [x] (A->B (A (do x (await (dead))))))
+"""
+
+
+@pytest.mark.parametrize("name", ["f", "g"])
+def test_a_cancellation_that_nobody_asked_for_is_a_failure(name: str) -> None:
+    results = play_all(getattr(klorpy.evaluate(CANCELLED), name), {"A": (1,)})
+    told = "CancelledError was raised, but nobody had cancelled A"
+    assert isinstance(results["A"], RuntimeError)
+    assert str(results["A"]) == told
+    assert results["B"].message.startswith(f"the run failed: A failed at step 0 (RuntimeError: {told}, at <klorpy")
+
+
 def test_a_role_that_fails_lets_the_others_know() -> None:
     chor = define("(defchor f [A B C] (-> A C) [x] (B->C (A->B (A (/ 1 x)))))")
     results = play_all(chor, {"A": (0,)})

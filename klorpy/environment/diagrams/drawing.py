@@ -21,6 +21,10 @@ def check_path(path: str | os.PathLike[str]) -> None:
             slug="bad-argument",
             help="let it end in .svg for a picture, .txt for text, or .mmd for Mermaid",
         )
+    if not Path(path).parent.is_dir():
+        raise KlorError(
+            f"cannot write {os.fspath(path)}: there is no folder {Path(path).parent}", slug="bad-argument", help="make it first"
+        )
 
 
 class Drawing(ABC):

@@ -66,9 +66,6 @@ class Window:
 #: The window of a sender that does not know the receiver's yet.
 CLOSED: Final = Window(0, 0)
 
-#: Bytes by which frames that come too early may exceed the window: those of the longest value.
-_EXCESS: Final = LIMITS.frame
-
 
 class Outgoing:
     """The sender's end."""
@@ -122,9 +119,9 @@ class Outgoing:
 class Incoming:
     """The receiver's end."""
 
-    __slots__ = ("_size", "_told", "consumed", "duplicates", "early", "expected", "limit", "room", "window")
+    __slots__ = ("_size", "_told", "consumed", "duplicates", "early", "expected", "limit", "longest", "room", "window")
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, longest: int = LIMITS.frame) -> None:
         #: All frames below this number have arrived.
         self.expected = 0
         self.consumed = 0
@@ -135,6 +132,8 @@ class Incoming:
         #: Frames that came before one that is missing, by number.
         self.early: dict[int, Frame] = {}
         self.window = window
+        #: Bytes of the longest value, by which frames that come too early may exceed the window.
+        self.longest = longest
         #: Bytes that the sender may still put on the way, and the largest number of a frame. JOIN and LEAVE do not count
         #: against the window.
         self.room = window.size
@@ -155,7 +154,7 @@ class Incoming:
         in_order = number == self.expected and not self.early
         if frame.kind == DATA:
             # Of frames out of order it is not known which of them made the window full.
-            if number > self.limit or self.room <= (0 if in_order else -_EXCESS):
+            if number > self.limit or self.room <= (0 if in_order else -self.longest):
                 raise ProtocolError(f"frame {number} is beyond the window of {self.window.frames} frames, {self.window.size} bytes")
             self.room -= len(frame.body)
         elif number > self.limit:

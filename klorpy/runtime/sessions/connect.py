@@ -11,11 +11,15 @@ from typing import Any
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
+from klorpy.core.values import show
+from klorpy.runtime.erasure import check_playable
+from klorpy.runtime.limits import LIMITS, Limits
+from klorpy.runtime.sessions.arguments import check_role, check_seconds, check_session, check_ways
 from klorpy.runtime.sessions.channel import Window
 from klorpy.runtime.sessions.node import DEADLINE, Carrier, Node
 from klorpy.runtime.sessions.seat import Seat
 from klorpy.runtime.transports.nats import Nats, NatsOptions
-from klorpy.runtime.transports.tcp import Tcp, TcpOptions
+from klorpy.runtime.transports.tcp import AROUND, Address, Tcp, TcpOptions
 from klorpy.runtime.transports.tls import Identity
 
 
@@ -23,14 +27,14 @@ from klorpy.runtime.transports.tls import Identity
 async def host(
     *, listen: str | socket.socket | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
     tls: Identity | None = None, heartbeat: float = 10.0, grace: float | None = None, window: Window | None = None,
-    sessions: Iterable[str] | None = None, app: str = "klorpy", observers: bool = False,
+    limits: Limits | None = None, sessions: Iterable[str] | None = None, app: str = "klorpy", observers: bool = False,
 ) -> AsyncIterator[Node]:  # fmt: skip
     """This process as a node of sessions: over TCP, or over the NATS server at the URL `nats`.
 
-    Over TCP it listens at `listen` (`host:port`, or a socket that listens) and connects to `peers`, the addresses of roles; of each two processes
-    one has to connect to the other. `tls` is its certificate. A connection that is silent for `heartbeat` seconds is
-    given up; one that broke may come back within `grace` seconds: 0.5, and 5 over NATS, where a server may be started
-    anew meanwhile. `sessions` are all that will be joined, when that is known: others are refused then. With `observers`,
+    Over TCP it listens at `listen` (`host:port`, or a socket that listens) and connects to `peers`, the addresses of
+    roles; of each two processes one has to connect to the other. `tls` is its certificate. A connection that is silent
+    for `heartbeat` seconds is given up; one that broke may come back within `grace` seconds: 0.5, and 5 over NATS, where
+    a server may be started anew meanwhile. `limits` are what one value may take; give all processes the same. `sessions` are all that will be joined, when that is known: others are refused then. With `observers`,
     `klorpy trace` may look on, over TCP; under TLS with a certificate for the role `observer`. `app` keeps applications
     apart that use one NATS server.
 
@@ -47,8 +51,9 @@ async def host(
     A noop
     B 5
     """
-    carrier = _carrier(listen, peers, nats, tls, heartbeat, grace, app, observers)
-    async with Node(carrier, sessions=sessions, window=window) as node:
+    _check(listen, peers, heartbeat, grace, limits)
+    carrier = _carrier(listen, peers, nats, tls, heartbeat, grace, limits or LIMITS, app, observers)
+    async with Node(carrier, sessions=sessions, window=window, limits=limits) as node:
         yield node
 
 
@@ -56,7 +61,7 @@ async def host(
 async def connect(
     chor: Choreography, role: Role, *, session: str, listen: str | None = None, peers: Mapping[Role, str] | None = None,
     nats: str | None = None, tls: Identity | str | Path | None = None, deadline: float | None = DEADLINE,
-    heartbeat: float = 10.0, grace: float | None = None, app: str = "klorpy",
+    heartbeat: float = 10.0, grace: float | None = None, limits: Limits | None = None, app: str = "klorpy",
 ) -> AsyncIterator[Seat]:  # fmt: skip
     """A transport for `play_role`: `role` of `chor` in the session of that name, once its cast is complete.
 
@@ -68,23 +73,56 @@ async def connect(
         async with klorpy.connect(ns.buy_book, "Buyer", session="order-7", peers={"Seller": "127.0.0.1:4000"}) as transport:
             await klorpy.play_role({"role": "Buyer", "transport": transport}, ns.buy_book, order)
     """
+    check_playable(chor)
+    check_role(chor, role)
+    check_session(session)
+    check_seconds("deadline", deadline, zero=True)
+    _check(listen, peers, heartbeat, grace, limits)
+    check_ways(chor, [role], peers or {}, listen is not None or nats is not None)
     identity = Identity.of(tls, [role]) if isinstance(tls, str | Path) else tls
     async with (
         host(
-            listen=listen, peers=peers, nats=nats, tls=identity, heartbeat=heartbeat, grace=grace, sessions=[session], app=app,
+            listen=listen, peers=peers, nats=nats, tls=identity, heartbeat=heartbeat, grace=grace, limits=limits,
+            sessions=[session], app=app,
         ) as node,
         node.join(chor, role, session, deadline=deadline) as seat,
     ):
         yield seat
 
 
+def _check(listen: Any, peers: Any, heartbeat: Any, grace: Any, limits: Any) -> None:
+    """Raises KlorError unless a node can be made of these."""
+    if not isinstance(listen, str | socket.socket | tuple | Address | None):
+        raise KlorError(
+            f"listen is an address, not {show(listen, 40)}", slug="bad-argument", help='write "host:port", for example ":4000"'
+        )
+    if not isinstance(peers, Mapping | None):
+        raise KlorError(
+            f"peers is a dict from roles to their addresses, not {show(peers, 40)}", slug="bad-argument",
+            help='for example {"Seller": "127.0.0.1:4000"}',
+        )  # fmt: skip
+    for role, address in (peers or {}).items():
+        if not isinstance(address, str | tuple | Address):
+            raise KlorError(f"the address of {role} is host:port, not {show(address, 40)}", slug="bad-argument")
+        if Address.parse(address).port == 0:
+            raise KlorError(
+                f"{address!r} is no address of {role}: nobody can be reached at port 0", slug="bad-argument",
+                help=f"give the port that {role} listens on",
+            )  # fmt: skip
+    check_seconds("heartbeat", heartbeat)
+    check_seconds("grace", grace, zero=True)
+    if not isinstance(limits, Limits | None):
+        raise KlorError(f"limits is a klorpy.Limits, not {show(limits, 40)}", slug="bad-argument")
+
+
 def _carrier(
     listen: str | socket.socket | None, peers: Mapping[Role, str] | None, nats: str | None, tls: Identity | None,
-    heartbeat: float, grace: float | None, app: str, observers: bool,
+    heartbeat: float, grace: float | None, limits: Limits, app: str, observers: bool,
 ) -> Carrier:  # fmt: skip
     given: dict[str, Any] = {"heartbeat": heartbeat} if grace is None else {"heartbeat": heartbeat, "grace": grace}
     if nats is None:
-        return Tcp(listen=listen, connect=peers, identity=tls, options=TcpOptions(**given), observers=observers)
+        options = TcpOptions(frame=limits.frame + AROUND, **given)
+        return Tcp(listen=listen, connect=peers, identity=tls, options=options, observers=observers)
     if observers:
         raise KlorError(
             "a node over NATS cannot be observed", slug="bad-argument", help="observers connect to nodes that listen, over TCP"

@@ -24,6 +24,8 @@ from klorpy.core.events import describe_error
 from klorpy.core.types import Role
 from klorpy.core.verdicts import Verdict
 from klorpy.runtime.erasure import check_playable
+from klorpy.runtime.limits import LIMITS, Limits
+from klorpy.runtime.sessions.arguments import check_role, check_seconds, check_session
 from klorpy.runtime.sessions.channel import Window
 from klorpy.runtime.sessions.fingerprint import fingerprint, site_keys
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Record, Seat
@@ -92,13 +94,16 @@ class Node:
 
     Leaving the context leaves all sessions that are still open: normally in good order, with an error by failing them.
     `sessions` are all that will ever be joined, when that is known; frames of others are then refused at once.
+    `limits` are what one value may take, in whatever session.
     """
 
     def __init__(
-        self, carrier: Carrier, *, sessions: Iterable[str] | None = None, window: Window | None = None
-    ) -> None:
+        self, carrier: Carrier, *, sessions: Iterable[str] | None = None, window: Window | None = None,
+        limits: Limits | None = None,
+    ) -> None:  # fmt: skip
         self.carrier = carrier
         self.window = window or Window()
+        self.limits = limits or LIMITS
         self.sessions = None if sessions is None else frozenset(sessions)
         self.seats: dict[tuple[str, Role], Seat] = {}
         self.observers: list[Callable[[Record], None]] = []
@@ -112,6 +117,7 @@ class Node:
         self._early: OrderedDict[tuple[str, Role], None] = OrderedDict()
         self._stack = contextlib.AsyncExitStack()
         self._tasks: TaskGroup | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         try:
@@ -134,6 +140,7 @@ class Node:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._tasks is not None
+        self._closed = True
         with anyio.CancelScope(shield=True):
             for seat in list(self.seats.values()):
                 if error is not None:
@@ -155,6 +162,7 @@ class Node:
         complete after `deadline` seconds (None waits for ever), SessionFailed when the session fails before it began,
         and KlorError `role-not-part`, `role-taken` or `not-playable`.
         """
+        check_seconds("deadline", deadline, zero=True)
         seat = self.seat(chor, role, session)
         try:
             await seat.assembled(deadline)
@@ -169,17 +177,19 @@ class Node:
         """The seat of `role` in `session`, at once: the cast may not be complete. For `join`, and for servers."""
         definition = check_playable(chor)
         role = str(role)
-        if role not in definition.roles:
+        check_role(chor, role)
+        check_session(session)
+        if self._closed:
             raise KlorError(
-                f"{role} is not a role of {chor.name}", slug="role-not-part",
-                help=f"its roles are [{' '.join(definition.roles)}]",
+                f"the node is closed, so {role} cannot join session {session}", slug="transport-closed",
+                help="join inside `async with klorpy.host(…)`",
             )  # fmt: skip
         if (session, role) in self.seats or (session, role) in self._ended:
             raise KlorError(
                 f"{role} of session {session} is played, or was played, in this process already", slug="role-taken",
                 help="give every run a session name of its own",
             )  # fmt: skip
-        seat = Seat(session, role, definition.roles, fingerprint(chor), site_keys(chor), self, self.window)
+        seat = Seat(session, role, definition.roles, fingerprint(chor), site_keys(chor), self, self.window, self.limits)
         self.seats[session, role] = seat
         self._early.pop((session, role), None)
         seat.observer = self._record if self.observers else None
@@ -195,7 +205,7 @@ class Node:
                 for frame in list(peer.route.outgoing.unconfirmed()):
                     seat.arrived(peer, frame)
             elif self.over(name := peer.name):
-                seat.refused(peer, "peer-lost", "it has left this session already", self.verdict(name))
+                seat.refused(peer, *self.ended(name))
         return seat
 
     async def serve(
@@ -207,6 +217,10 @@ class Node:
         over the limit begins when another has ended.
         """
         check_playable(chor)
+        check_role(chor, role)
+        check_seconds("deadline", deadline, zero=True)
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise KlorError(f"limit is a positive number of sessions, not {limit!r}", slug="bad-argument")
         service = _Service(chor, role, play, deadline, anyio.Semaphore(limit))
         self._servers[role] = service
         try:
@@ -230,7 +244,7 @@ class Node:
             try:
                 async with self.join(service.chor, service.role, session, deadline=service.deadline) as seat:
                     await service.play(seat)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 # The session has this verdict; the server goes on with the others. Another server may have been quicker.
                 level = logging.INFO if isinstance(error, KlorError) and error.slug == "role-taken" else logging.WARNING
                 log.log(level, "session %s: %s ended: %s", session, service.role, describe_error(error))
@@ -256,9 +270,12 @@ class Node:
         """Whether the target of a channel has left its session."""
         return (name.session, name.target) in self._ended
 
-    def verdict(self, name: ChannelName) -> Verdict | None:
-        """The verdict of a session that the target of a channel has left; None when it left in good order."""
-        return self._ended[name.session, name.target]
+    def ended(self, name: ChannelName) -> tuple[str, str, Verdict | None]:
+        """What the source of a channel is told whose target has left the session: slug, reason, and verdict if it failed."""
+        verdict = self._ended[name.session, name.target]
+        if verdict is None:
+            return "role-taken", f"{name.target} has played in a session of this name already", None
+        return "peer-lost", "it has left this session already", verdict
 
     def peer(self, name: ChannelName) -> Peer | None:
         """The source of a channel, as the seat that is its target sees it."""
@@ -266,6 +283,10 @@ class Node:
         return None if seat is None else seat.peers.get(name.source)
 
     # --- For seats ----------------------------------------------------------------------------------------------------
+
+    @property
+    def meeting(self) -> str:
+        return getattr(self.carrier, "meeting", "see that of each two processes one connects to the other")
 
     def confirm(self, peer: Peer) -> None:
         route = peer.route

@@ -25,7 +25,7 @@ from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
-from klorpy.runtime.limits import WireError
+from klorpy.runtime.limits import LIMITS, Limits, WireError
 from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
 from klorpy.runtime.sessions.fingerprint import Fingerprint, differences
 from klorpy.runtime.sessions.waiting import Waiter
@@ -56,6 +56,10 @@ class ChannelName(NamedTuple):
 
 class Post(Protocol):
     """What carries the frames of seats; the frames themselves go to `Peer.post`."""
+
+    @property
+    def meeting(self) -> str:
+        """What is to be seen to, that roles can meet."""
 
     def confirm(self, peer: Peer) -> None:
         """Tell the peer how much of what it sent was consumed."""
@@ -123,7 +127,7 @@ class Peer:
     def start_again(self, window: Window) -> None:
         """Nothing has been sent, and there is no way to the peer."""
         self.outgoing = Outgoing(CLOSED)
-        self.incoming = Incoming(window)
+        self.incoming = Incoming(window, self.seat.limits.frame)
         #: The carrier's own: how to reach the peer; and what sends a frame there, at least once. While there is no way, the
         #: frames are kept, and sent when there is one.
         self.route: Any = None
@@ -146,9 +150,10 @@ class Seat:
 
     def __init__(
         self, session: str, role: Role, roles: Iterable[Role], mark: Fingerprint, keys: Mapping[Site, bytes], post: Post,
-        window: Window | None = None,
+        window: Window | None = None, limits: Limits = LIMITS,
     ) -> None:  # fmt: skip
         self.session = session
+        self.limits = limits
         self.role = role
         self.roles = tuple(roles)
         self.mark = mark
@@ -216,7 +221,7 @@ class Seat:
         if self.verdict is not None or self.closed or peer.left:
             raise self._unable(peer, site)
         try:
-            body = encode(value)
+            body = encode(value, self.limits)
         except KlorError as error:
             raise _at_site(error, site) from None
         if peer.crowded is not None or not peer.outgoing.open:
@@ -240,7 +245,7 @@ class Seat:
         if frame.key != self._keys.get(site, b""):
             raise KlorError(self._mismatch(frame, source, site))
         try:
-            value = decode(frame.body)
+            value = decode(frame.body, self.limits)
         except WireError as error:
             raise _at_site(error, site) from None
         if self.observer is not None:
@@ -483,7 +488,7 @@ class Seat:
         if self.unknown.issuperset(missing):
             help = "do all roles name the same session?"
             return RolesMissing(Diagnostic("unknown-session", message, notes=notes, help=help), missing)
-        help = "start them with the same session name, and see that of each two processes one connects to the other"
+        help = f"start them with the same session name, and {self._post.meeting}"
         return RolesMissing(Diagnostic("roles-missing", message, notes=notes, help=help), missing)
 
     def _stranger(self, role: Role, site: Site) -> Peer:

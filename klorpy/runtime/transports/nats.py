@@ -82,6 +82,8 @@ class Nats:
     that demand TLS.
     """
 
+    meeting: Final = "see that all use this server, and the same application"
+
     def __init__(self, url: str, *, identity: Identity | None = None, options: NatsOptions | None = None) -> None:
         self.options = options or NatsOptions()
         self.names = Names(self.options.app)

@@ -265,7 +265,8 @@ class Desk:
         way = self.ways.get(peer.role)
         if way is not None:
             way.here()
-        unpacker = way.unpacker if way is not None else self._unpackers.setdefault(peer.role, Unpacker())
+        fresh = Unpacker(self.seat.limits.frame)
+        unpacker = way.unpacker if way is not None else self._unpackers.setdefault(peer.role, fresh)
         try:
             frames = unpacker.feed(message.data, peer.incoming.expected)
         except ProtocolError as error:

@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import re
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -348,6 +349,8 @@ def _because(problem: Exception | None) -> str:
     if isinstance(problem, OSError) and not isinstance(problem, ssl.SSLError) and problem.errno is not None and problem.errno > 0:
         return f": {os.strerror(problem.errno)}"
     text = str(problem or "").removeprefix("nats: ")
+    if isinstance(problem, socket.gaierror) and problem.strerror:
+        text = problem.strerror
     return f": {text}" if text else ""
 
 

@@ -51,8 +51,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 #: What a frame and the beginning of a payload take besides the key and the body, at most.
 OVERHEAD: Final = 3 + _FRAME.size + 255
 
-#: The longest frame that is accepted, in bytes, and how many may be there in part.
-_LONGEST: Final = LIMITS.frame + OVERHEAD
+#: How many frames may be there in part.
 _MOST: Final = 64
 
 
@@ -146,11 +145,12 @@ def is_ours(payload: bytes) -> bool:
 
 
 class Unpacker:
-    """Payloads of one direction, in any order; repeated ones do no harm."""
+    """Payloads of one direction, in any order; repeated ones do no harm. `longest` are the bytes of the longest value."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_longest", "_parts")
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = LIMITS.frame) -> None:
+        self._longest = longest + OVERHEAD
         #: The parts of long frames that have come, by the number of the frame.
         self._parts: dict[int, dict[int, bytes]] = {}
 
@@ -172,7 +172,7 @@ class Unpacker:
             return []
         parts = self._parts.setdefault(number, {})
         parts[index] = payload[3 + _SOME.size :]
-        if index >= count or len(self._parts) > _MOST or sum(map(len, parts.values())) > _LONGEST:
+        if index >= count or len(self._parts) > _MOST or sum(map(len, parts.values())) > self._longest:
             raise ProtocolError("the parts of a frame are too many, or too long")
         if len(parts) < count:
             return []

@@ -36,7 +36,7 @@ class Way:
         self, peer: Peer, link: Link, names: Names, incarnation: str, patience: float, doubt: Callable[[], None]
     ) -> None:
         self.peer = peer
-        self.unpacker = Unpacker()
+        self.unpacker = Unpacker(peer.seat.limits.frame)
         #: Whether something came since the last look, and for how many seconds nothing did.
         self.heard = True
         self.silence = 0.0

@@ -73,8 +73,13 @@ _DIRECTED: Final = struct.Struct(">IBI")
 _PLAIN: Final = struct.Struct(">IB")
 _LENGTH: Final = struct.Struct(">I")
 
+#: Bytes of a frame around a value, at most.
+AROUND: Final = 1024
+
 #: What a connection reads at once, in bytes.
 _BUFFER: Final = 64 << 10
+#: The first two bytes of what a side with TLS says first.
+_TLS: Final = 0x1603
 #: Directions of sessions that nobody here has joined yet, of one process.
 _PARKED: Final = 10_000
 #: Seconds that the end waits for the other side to have everything.
@@ -128,7 +133,7 @@ class TcpOptions:
 
     heartbeat: float = 10.0
     grace: float = 0.5
-    frame: int = LIMITS.frame + 1024
+    frame: int = LIMITS.frame + AROUND
 
 
 @dataclass(slots=True, eq=False)
@@ -224,9 +229,11 @@ class Tcp:
                         lambda: Link(self, None), self.listen.host, self.listen.port, ssl=context
                     )
             except OSError as error:
+                unknown = isinstance(error, socket.gaierror)
                 raise KlorError(
                     f"cannot listen at {self.listen}: {_reason(error)}", slug="bad-argument",
-                    help="is another process listening there? Port 0 takes any that is free",
+                    help="give a name or an address of this machine" if unknown
+                    else "is another process listening there? Port 0 takes any that is free",
                 ) from None  # fmt: skip
             self.ports = tuple(sock.getsockname()[1] for sock in self._server.sockets)
         for address, roles in self._targets.items():
@@ -553,7 +560,7 @@ class Tcp:
         elif (peer := self.node.peer(name)) is not None:
             self._claim(link, remote, number, inbound, peer)
         elif self.node.over(name):
-            self._refuse(link, remote, number, "peer-lost", "it has left this session already", self.node.verdict(name))
+            self._refuse(link, remote, number, *self.node.ended(name))
         elif not self.node.awaits(name):
             text = f"the process of {name.target} plays other sessions, but not {name.session!r}"
             self._refuse(link, remote, number, "unknown-session", text)
@@ -617,6 +624,8 @@ class Tcp:
 
 def _reason(error: OSError) -> str:
     """What the operating system, or TLS, says; asyncio adds the address to it."""
+    if isinstance(error, socket.gaierror):  # its numbers are not those of other errors
+        return error.strerror or str(error)
     return str(error) if isinstance(error, ssl.SSLError) or not error.errno else os.strerror(error.errno)
 
 
@@ -741,6 +750,8 @@ class Link(asyncio.BufferedProtocol):
         at = 0
         while end - at >= 4:
             (size,) = _LENGTH.unpack_from(buffer, at)
+            if size >> 16 == _TLS and self.remote is None:
+                raise ProtocolError("it speaks TLS, and this process does not")
             if size > limit or size == 0:
                 raise ProtocolError(f"a frame of {size} bytes; at most {limit} are accepted")
             following = at + 4 + size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -21,6 +22,20 @@ RELAY = """\
 (defchor divide [A B C] (-> A B C) [x y]
   (B->C (B (/ (A->B x) y))))
 (defchor pass [A B] (-> A B) [x] (A->B x))
+(import asyncio sys threading)
+(defchor blocks [A B] (-> A B) [x]
+  (let [y (A->B x)]
+    (B (print "busy" :flush True))
+    (B (.wait (threading.Event)))
+    (B->A (B y)) y))
+(defchor hears [A B] (-> A B B) [x path]
+  (let [y (A->B x)]
+    (B (print "busy" :flush True))
+    (B (with [pipe (open path)] (.read pipe)))
+    (B->A (B y)) y))
+(defchor exits [A B] (-> A B) [x] (A->B (A (sys.exit x))))
+(defchor interrupts [A B] (-> A B) [x] (A->B (A (do x (raise KeyboardInterrupt)))))
+(defchor cancels [A B] (-> A B) [x] (A->B (A (do x (raise (asyncio.CancelledError))))))
 """
 ROUNDS = "1000000"
 #: The roles of `relay` with their arguments.
@@ -92,6 +107,29 @@ def test_a_role_that_is_ended_from_outside_tells_the_others(
         fails_alike(others, others[0].verdict)
 
 
+@pytest.mark.parametrize(("number", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+def test_a_role_that_blocks_is_ended_as_well(
+    number: signal.Signals, status: int, said: str, relay: Path, tmp_path: Path
+) -> None:
+    with cast(tmp_path, relay, "blocks", {"A": ["1"], "B": []}, watched="B") as roles:
+        assert roles["B"].lines(2)[1] == "busy\n"
+        roles["B"].send(number)
+        assert roles["B"].status() == status
+        assert roles["B"].errors == f"{said}\n"
+        fails_alike([roles["A"]], f"B failed at step 1 (it was cancelled, at {relay}:11:8)")
+
+
+def test_a_role_hears_the_verdict_that_came_while_it_blocked(relay: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with cast(tmp_path, relay, "hears", {"A": ["1"], "B": [f'"{pipe}"']}, watched="B") as roles:
+        assert roles["B"].lines(2)[1] == "busy\n"
+        roles["A"].send(signal.SIGTERM)
+        with pipe.open("w"):  # B goes on when this is closed, and A has left by then
+            assert roles["A"].status() == 143
+        fails_alike([roles["B"]], "A failed at step 1 (it was cancelled)")
+
+
 def test_an_exception_of_a_role_is_the_verdict(relay: Path, tmp_path: Path) -> None:
     with cast(tmp_path, relay, "divide", {"A": ["1"], "B": ["0"], "C": []}) as roles:
         assert roles["B"].status() == 1
@@ -99,6 +137,26 @@ def test_an_exception_of_a_role_is_the_verdict(relay: Path, tmp_path: Path) -> N
         place = f"{relay}:6:12"
         others = [role for role in roles.values() if role.name == "C" or (role.status() == 1 and role.name == "A")]
         fails_alike(others, f"B failed at step 1 (ZeroDivisionError: division by zero, at {place})")
+
+
+@pytest.mark.parametrize(
+    ("chor", "status", "said", "cause"),
+    [
+        ("exits", 3, "SystemExit: 3", "SystemExit: 3"),
+        ("interrupts", 130, "interrupted", "KeyboardInterrupt"),
+        ("cancels", 1, "RuntimeError: CancelledError was raised, but nobody had cancelled A", ""),
+    ],
+)
+def test_what_is_no_ordinary_exception_is_the_verdict_as_well(
+    chor: str, status: int, said: str, cause: str, relay: Path, tmp_path: Path
+) -> None:
+    with cast(tmp_path, relay, chor, {"A": ["3"], "B": []}) as roles:
+        assert roles["A"].status() == status
+        assert roles["A"].errors.splitlines()[-1] == said
+        assert "anyio" not in roles["A"].errors
+        line, text = next((i, text) for i, text in enumerate(RELAY.splitlines(), 1) if f"defchor {chor} " in text)
+        column = text.index("(sys.exit" if chor == "exits" else "(raise") + 1
+        fails_alike([roles["B"]], f"A failed at step 0 ({cause or said}, at {relay}:{line}:{column})")
 
 
 def test_who_does_not_come_is_named(relay: Path, tmp_path: Path) -> None:
