@@ -190,9 +190,17 @@ class Link:
         self.connected = False
         if self._expiry is not None:
             self._expiry.cancel()
-        # The server may end the connection at the same moment.
-        with contextlib.suppress(OSError):
+        try:
             await self._client.close()
+        except OSError:
+            # The server ended the connection while the library was still writing; it then leaves its own tasks behind.
+            left: Any = self._client
+            for subscription in list(left._subs.values()):
+                if subscription._wait_for_msgs_task is not None:
+                    subscription._wait_for_msgs_task.cancel()
+            if left._transport is not None:
+                left._transport.close()
+            await asyncio.sleep(0)
         logging.getLogger("asyncio").removeFilter(self._unremarkable)
 
     def _unremarkable(self, record: logging.LogRecord) -> bool:
