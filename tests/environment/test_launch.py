@@ -109,7 +109,9 @@ def test_the_failure_of_a_role_is_the_verdict(shop: str, capsys: pytest.CaptureF
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines.index("A --> B: 0") < lines.index("B exited abruptly: ZeroDivisionError: division by zero")
-    assert lines[-3:] == ["A  noop", "B  failed", "C  was stopped"]
+    # A only sends: it may have left, or hear of the failure before it does.
+    assert lines[-3] in ("A  noop", "A  was stopped")
+    assert lines[-2:] == ["B  failed", "C  was stopped"]
     assert "C exited abruptly" not in out
     assert err.lstrip().startswith("error[choreography-failed]: crash failed at B: ZeroDivisionError: division by zero\n")
     assert "^ B failed here" in err
