@@ -116,6 +116,7 @@ def test_a_role_that_blocks_is_ended_as_well(
         roles["B"].send(number)
         assert roles["B"].status() == status
         assert roles["B"].errors == f"{said}\n"
+        assert roles["A"].status() == 1
         # The signal may come while B still returns from `print`, or in `wait`.
         verdict = roles["A"].verdict
         assert verdict in {f"B failed at step 1 (it was cancelled, at {relay}:{line}:8)" for line in (11, 12)}
