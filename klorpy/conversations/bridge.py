@@ -39,8 +39,8 @@ from klorpy.runtime.sessions.fingerprint import site_keys
 from klorpy.runtime.sessions.merging import Merge
 from klorpy.runtime.sessions.node import DEADLINE, Located, Node
 from klorpy.runtime.sessions.seat import Record, Seat
+from klorpy.runtime.transports.address import Address
 from klorpy.runtime.transports.observer import Detached, Observation, Seen, Sight
-from klorpy.runtime.transports.tcp import Address
 
 T = TypeVar("T")
 

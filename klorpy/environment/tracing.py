@@ -20,9 +20,9 @@ from klorpy.environment.arguments import find_choreography
 from klorpy.environment.present import Palette, event_lines, wants_colour
 from klorpy.environment.traces import Story, run_of
 from klorpy.runtime.sessions import Identity, Merge, Record
+from klorpy.runtime.transports.address import Address
 from klorpy.runtime.transports.observer import Detached, Observation, Seen, Sight, Waiting, observe
 from klorpy.runtime.transports.observing import OBSERVER
-from klorpy.runtime.transports.tcp import Address
 
 #: Seconds that a message waits for the record of its sending, before it is told without.
 _PATIENCE: Final = 0.5

@@ -18,8 +18,9 @@ from klorpy.runtime.sessions.arguments import check_role, check_seconds, check_s
 from klorpy.runtime.sessions.channel import Window
 from klorpy.runtime.sessions.node import DEADLINE, Carrier, Node
 from klorpy.runtime.sessions.seat import Seat
+from klorpy.runtime.transports.address import Address
 from klorpy.runtime.transports.nats import Nats, NatsOptions
-from klorpy.runtime.transports.tcp import AROUND, Address, Tcp, TcpOptions
+from klorpy.runtime.transports.tcp import AROUND, Tcp, TcpOptions
 from klorpy.runtime.transports.tls import Identity
 
 

@@ -214,13 +214,18 @@ class Node:
         """Play `role` in every session that others begin, at most `limit` at once, until cancelled.
 
         `play` is called with a seat whose cast is complete. A session that fails does not disturb the others; a session
-        over the limit begins when another has ended.
+        over the limit begins when another has ended. Raises KlorError `role-taken` when the node serves the role already.
         """
         check_playable(chor)
         check_role(chor, role)
         check_seconds("deadline", deadline, zero=True)
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise KlorError(f"limit is a positive number of sessions, not {limit!r}", slug="bad-argument")
+        if role in self._servers:
+            raise KlorError(
+                f"{role} is served by this node already", slug="role-taken",
+                help="serve it once, with a higher limit; another choreography needs a node of its own",
+            )  # fmt: skip
         service = _Service(chor, role, play, deadline, anyio.Semaphore(limit))
         self._servers[role] = service
         try:

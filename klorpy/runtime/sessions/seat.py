@@ -278,6 +278,11 @@ class Seat:
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
     async def _message(self, peer: Peer, site: Site) -> None:
+        if peer.waiter is not None:
+            raise KlorError(site.diagnostic(
+                "bad-config", f"{self.role} waits for {peer.role} at {site}, and another task does so over the same transport",
+                "a transport serves one run of its role: join once for every run",
+            ))  # fmt: skip
         self._at = (peer, site)
         while True:
             if self.verdict is not None or self.closed:

@@ -18,8 +18,10 @@ import msgspec
 from klorpy.core.diagnostics import KlorError
 from klorpy.runtime.sessions.channel import ProtocolError
 from klorpy.runtime.sessions.seat import Record
+from klorpy.runtime.transports.address import Address
 from klorpy.runtime.transports.observing import OBSERVE, TRACE
-from klorpy.runtime.transports.tcp import BYE, BYE_TOO, HELLO, PING, REFUSE, VERSION, Address, TcpOptions
+from klorpy.runtime.transports.tcp import TcpOptions
+from klorpy.runtime.transports.tcp_link import BYE, BYE_TOO, HELLO, PING, REFUSE, VERSION
 from klorpy.runtime.transports.tls import Identity
 
 #: Seconds between two attempts to connect to a node.

@@ -6,16 +6,7 @@ other sent (RESUME), names the directions of roles that it sends in (OPEN) and s
 connection breaks, it is made again within the grace period, and both sides send what the other lacks; after it, the
 roles of the other process are lost. They are lost at once when it sends what the protocol does not allow.
 
-A frame is a length of four bytes, the kind, and what belongs to the kind:
-
-    JOIN, DATA, LEAVE    direction:4  number:8  stamp:8  length of key:1  key  body
-    OPEN                 direction:4  [session, source, target]
-    CONSUMED, RESEND     direction:4  count:8
-    REFUSE               direction:4  [slug, reason, verdict or nil]
-    HELLO                [version, identity]
-    RESUME               [[session, source, target, received, consumed], …]
-    PING, BYE, BYE_TOO   nothing
-    OBSERVE, TRACE       see observing.py
+What frames there are, and how they are written, is in tcp_link.py.
 
 With TLS both sides show a certificate, and a process may speak only for the roles that its certificate names.
 """
@@ -28,11 +19,10 @@ import os
 import secrets
 import socket
 import ssl
-import struct
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Final, TypeAlias, cast
+from typing import Annotated, Final, TypeAlias
 
 import anyio
 import msgspec
@@ -42,44 +32,33 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
 from klorpy.core.verdicts import Verdict
 from klorpy.runtime.limits import LIMITS
-from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, ProtocolError
+from klorpy.runtime.sessions.channel import LEAVE, Frame, ProtocolError
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat, as_tuple
-from klorpy.runtime.sessions.waiting import Waiter
-from klorpy.runtime.transports.observing import OBSERVE, OBSERVER, Observers
+from klorpy.runtime.transports.address import Address
+from klorpy.runtime.transports.observing import OBSERVER, Observers
+from klorpy.runtime.transports.tcp_link import (
+    BYE,
+    BYE_TOO,
+    CONSUMED,
+    OPEN,
+    PING,
+    REFUSE,
+    RESEND,
+    RESUME,
+    VERSION,
+    Inbound,
+    Link,
+    Remote,
+    Way,
+)
 from klorpy.runtime.transports.tls import Identity, certified_roles
 
 log: Final = logging.getLogger("klorpy.tcp")
 
-VERSION: Final = 1
-
-OPEN: Final = 4
-CONSUMED: Final = 5
-RESEND: Final = 6
-REFUSE: Final = 7
-HELLO: Final = 8
-PING: Final = 9
-BYE: Final = 10
-BYE_TOO: Final = 11
-RESUME: Final = 12
-
-_NUMBERED: Final = struct.Struct(">IBIQQB")
-_HEADER: Final = _NUMBERED.size
-_AFTER_LENGTH: Final = _HEADER - 4
-_pack: Final = _NUMBERED.pack
-_unpack: Final = _NUMBERED.unpack_from
-_COUNT: Final = struct.Struct(">IBIQ")
-_DIRECTED: Final = struct.Struct(">IBI")
-_PLAIN: Final = struct.Struct(">IB")
-_LENGTH: Final = struct.Struct(">I")
-
 #: Bytes of a frame around a value, at most.
 AROUND: Final = 1024
 
-#: What a connection reads at once, in bytes.
-_BUFFER: Final = 64 << 10
-#: The first two bytes of what a side with TLS says first.
-_TLS: Final = 0x1603
 #: Directions of sessions that nobody here has joined yet, of one process.
 _PARKED: Final = 10_000
 #: Seconds that the end waits for the other side to have everything.
@@ -96,34 +75,6 @@ _decode_refusal: Final = msgspec.msgpack.Decoder(tuple[str, str, tuple[str, str,
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """A host and a port."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str | tuple[str, int] | Address) -> Address:
-        """An address from `host:port` or a pair; `:port` is loopback. Raises KlorError `bad-argument`.
-
-        >>> Address.parse("[::1]:4000"), Address.parse(":0")
-        (Address(host='::1', port=4000), Address(host='127.0.0.1', port=0))
-        """
-        if isinstance(text, Address):
-            return text
-        host, _, port = text.rpartition(":") if isinstance(text, str) else (str(text[0]), ":", str(text[1]))
-        host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
-        if not port.isdecimal() or int(port) > 65535:
-            raise KlorError(
-                f"{text!r} is not an address", slug="bad-argument", help="write host:port, for example 127.0.0.1:4000"
-            )
-        return cls(host, int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
 class TcpOptions:
     """How connections are kept, in seconds and bytes.
 
@@ -134,49 +85,6 @@ class TcpOptions:
     heartbeat: float = 10.0
     grace: float = 0.5
     frame: int = LIMITS.frame + AROUND
-
-
-@dataclass(slots=True, eq=False)
-class _Inbound:
-    """A direction in which the other process sends; `peer` is its source as our seat sees it, None while there is no seat."""
-
-    name: ChannelName
-    peer: Peer | None = None
-    #: The sender has left, before anybody joined here.
-    dead: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Way:
-    """The direction `number`, in which we send to the other process; `back` is the number of the opposite one."""
-
-    remote: _Remote
-    number: int
-    back: int | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Remote:
-    """Another process."""
-
-    identity: bytes
-    #: The roles that its certificate names; None without TLS.
-    certified: frozenset[Role] | None
-    #: Where it is, as its latest connection shows.
-    address: str = ""
-    link: Link | None = None
-    #: The roles that it is said to play, by those who connected to it.
-    expected: set[Role] = field(default_factory=set)
-    ways: dict[int, Peer] = field(default_factory=dict)
-    inbound: dict[int, _Inbound] = field(default_factory=dict)
-    #: The directions of `inbound` for which there is no seat yet.
-    parked: dict[ChannelName, int] = field(default_factory=dict)
-    left: bool = False
-    expiry: asyncio.TimerHandle | None = None
-    said_bye: asyncio.Future[None] | None = None
-    next_way: int = 1
-    #: The largest number of a direction that it has opened.
-    opened: int = 0
 
 
 class Tcp:
@@ -195,7 +103,7 @@ class Tcp:
         self.listen = listen if listen is None or isinstance(listen, socket.socket) else Address.parse(listen)
         self.identity = secrets.token_bytes(16)
         self.ports: tuple[int, ...] = ()
-        self.remotes: dict[bytes, _Remote] = {}
+        self.remotes: dict[bytes, Remote] = {}
         self._targets: dict[Address, set[Role]] = {}
         for role, address in (connect or {}).items():
             self._targets.setdefault(Address.parse(address), set()).add(str(role))
@@ -286,7 +194,7 @@ class Tcp:
             if remote is not None:
                 self._bind(remote, peer)
 
-    def _remote_of(self, peer: Peer) -> _Remote | None:
+    def _remote_of(self, peer: Peer) -> Remote | None:
         """The process that plays the peer: the one that says so, or the one that is said to."""
         for remote in self.remotes.values():
             if peer.name.reverse in remote.parked:
@@ -295,11 +203,11 @@ class Tcp:
 
     def released(self, seat: Seat) -> None:
         for peer in seat.peers.values():
-            if isinstance(peer.route, _Way):
+            if isinstance(peer.route, Way):
                 self._tidy(peer)
 
     def where(self, peer: Peer) -> str:
-        return peer.route.remote.address if isinstance(peer.route, _Way) else ""
+        return peer.route.remote.address if isinstance(peer.route, Way) else ""
 
     def confirm(self, peer: Peer) -> None:
         way = peer.route
@@ -324,7 +232,7 @@ class Tcp:
                     server_hostname="" if context else None,
                 )  # fmt: skip
             except OSError as error:  # also a refused certificate
-                self._note(roles, f"cannot connect to {address}: {_reason(error)}")
+                self.note(roles, f"cannot connect to {address}: {_reason(error)}")
                 if not told:
                     log.info("cannot connect to %s yet: %s", address, error)
                     told = True
@@ -337,7 +245,7 @@ class Tcp:
             await anyio.sleep(pause)
             pause = min(2 * pause, 1.0)
 
-    def _note(self, roles: frozenset[Role], text: str) -> None:
+    def note(self, roles: frozenset[Role], text: str) -> None:
         """Remember why `roles` may not be there, for the error."""
         self._trouble |= dict.fromkeys(roles, text)
         for seat in self.node.seats.values():
@@ -356,6 +264,13 @@ class Tcp:
                 elif link.remote is not None:
                     link.plain(PING)
 
+    @property
+    def longest(self) -> int:
+        return self.options.frame
+
+    def made(self, link: Link) -> None:
+        self._links.add(link)
+
     def greeted(self, link: Link, body: bytes) -> None:
         """The HELLO of the other side. Raises ProtocolError when we cannot work together."""
         version = next(map(_decode_number, _decode_version(body)), None)
@@ -369,7 +284,7 @@ class Tcp:
             raise ProtocolError(f"its certificate is not for {', '.join(sorted(link.roles - certified))}")
         remote = self.remotes.get(identity)
         if remote is None:
-            remote = self.remotes[identity] = _Remote(identity, certified)
+            remote = self.remotes[identity] = Remote(identity, certified)
         elif remote.certified != certified:
             raise ProtocolError("it claims the identity of another process")
         elif remote.link is not None and not self._prefers(link, remote.link, identity):
@@ -386,7 +301,7 @@ class Tcp:
         remote.address = link.address
         if link.roles is not None:
             remote.expected |= link.roles
-            self._note(link.roles, f"{link} stands, but it has not joined this session")
+            self.note(link.roles, f"{link} stands, but it has not joined this session")
         if remote.expiry is not None:
             remote.expiry.cancel()
             remote.expiry = None
@@ -405,7 +320,7 @@ class Tcp:
             return True
         return (link.roles is not None) == (self.identity < identity)
 
-    def _positions(self, remote: _Remote) -> list[tuple[str, str, str, int, int]]:
+    def _positions(self, remote: Remote) -> list[tuple[str, str, str, int, int]]:
         """How far this process has received what `remote` sent."""
         return [
             (*inbound.name, inbound.peer.incoming.expected, inbound.peer.incoming.told())
@@ -413,7 +328,7 @@ class Tcp:
             if inbound.peer is not None
         ]
 
-    def resumed(self, link: Link, remote: _Remote, body: bytes) -> None:
+    def resumed(self, link: Link, remote: Remote, body: bytes) -> None:
         """The other side has said how far it has received: send it what it lacks."""
         reached = {ChannelName(*name): (received, consumed) for *name, received, consumed in _decode_positions(body)}
         for number, peer in list(remote.ways.items()):
@@ -424,11 +339,11 @@ class Tcp:
             self._introduce(link, number, peer, received)
             self._tidy(peer)
 
-    def _bind(self, remote: _Remote, peer: Peer) -> None:
+    def _bind(self, remote: Remote, peer: Peer) -> None:
         """Reach a peer through `remote` from now on."""
         number, remote.next_way = remote.next_way, remote.next_way + 1
         back = remote.parked.pop(peer.name.reverse, None)
-        peer.route = _Way(remote, number, back)
+        peer.route = Way(remote, number, back)
         remote.ways[number] = peer
         link = remote.link
         if back is not None:
@@ -476,13 +391,13 @@ class Tcp:
         else:
             remote.expiry = asyncio.get_running_loop().call_later(grace, self._lose, remote, reason)
 
-    def _pause(self, remote: _Remote) -> None:
+    def _pause(self, remote: Remote) -> None:
         """There is no way to the other process at the moment."""
         for peer in remote.ways.values():
             peer.post = _keep
             peer.crowded = None
 
-    def _lose(self, remote: _Remote, reason: str, slug: str = "peer-lost") -> None:
+    def _lose(self, remote: Remote, reason: str, slug: str = "peer-lost") -> None:
         self.remotes.pop(remote.identity, None)
         remote.link = None
         if remote.said_bye is not None and not remote.said_bye.done():
@@ -500,7 +415,7 @@ class Tcp:
         remote, text = link.remote, str(error)
         if link.roles is not None and remote is None:
             # We try again, as the process there may be replaced by a better one; once is enough to say so.
-            self._note(link.roles, f"{link}: {text}")
+            self.note(link.roles, f"{link}: {text}")
             if text in self._told:
                 return
             self._told.add(text)
@@ -510,7 +425,7 @@ class Tcp:
 
     # --- Frames -------------------------------------------------------------------------------------------------------
 
-    def observed(self, link: Link, remote: _Remote, body: bytes) -> None:
+    def observed(self, link: Link, remote: Remote, body: bytes) -> None:
         """Somebody asks to observe."""
         if self._observers is None:
             refusal = ("bad-argument", "this process does not let itself be observed", None)
@@ -522,7 +437,7 @@ class Tcp:
         log.warning("%s is refused: %s", link, refusal[1])
         link.directed(REFUSE, 0, _encode(refusal))
 
-    def directed(self, link: Link, remote: _Remote, kind: int, number: int, body: bytes) -> None:
+    def directed(self, link: Link, remote: Remote, kind: int, number: int, body: bytes) -> None:
         """A frame about a direction. Raises ProtocolError."""
         if kind == OPEN:
             self._open(link, remote, number, ChannelName(*_decode_name(body)))
@@ -546,13 +461,13 @@ class Tcp:
         else:
             raise ProtocolError(f"a frame of the unknown kind {kind}")
 
-    def _open(self, link: Link, remote: _Remote, number: int, name: ChannelName) -> None:
+    def _open(self, link: Link, remote: Remote, number: int, name: ChannelName) -> None:
         known = remote.inbound.get(number)
         if known is not None:
             if known.name != name:
                 raise ProtocolError(f"direction {number} has two meanings")
             return
-        inbound = remote.inbound[number] = _Inbound(name)
+        inbound = remote.inbound[number] = Inbound(name)
         remote.opened = max(remote.opened, number)
         if remote.certified is not None and name.source not in remote.certified:
             log.warning("%s is refused: its certificate is not for the role %s", link, name.source)
@@ -567,7 +482,7 @@ class Tcp:
         else:
             self._park(remote, name, number)
 
-    def _park(self, remote: _Remote, name: ChannelName, number: int) -> None:
+    def _park(self, remote: Remote, name: ChannelName, number: int) -> None:
         """Remember a direction until somebody joins here. Those whose sender has left again make room when it is scarce."""
         if len(remote.parked) >= _PARKED:
             other = next((other for other, at in remote.parked.items() if remote.inbound[at].dead), None)
@@ -576,13 +491,13 @@ class Tcp:
             del remote.inbound[remote.parked.pop(other)]
         remote.parked[name] = number
 
-    def _claim(self, link: Link, remote: _Remote, number: int, inbound: _Inbound, peer: Peer) -> None:
+    def _claim(self, link: Link, remote: Remote, number: int, inbound: Inbound, peer: Peer) -> None:
         """The other process says that it plays `peer`."""
         way = peer.route
         if way is None:
             remote.parked[inbound.name] = number
             self._bind(remote, peer)
-        elif isinstance(way, _Way) and way.remote is remote:
+        elif isinstance(way, Way) and way.remote is remote:
             inbound.peer = peer
             way.back = number
             self.confirm(peer)
@@ -592,13 +507,13 @@ class Tcp:
             self._refuse(link, remote, number, "role-taken", text)
 
     def _refuse(
-        self, link: Link, remote: _Remote, number: int, slug: str, reason: str, verdict: Verdict | None = None
+        self, link: Link, remote: Remote, number: int, slug: str, reason: str, verdict: Verdict | None = None
     ) -> None:
         """Nobody will take what comes in a direction: it is forgotten."""
         remote.inbound.pop(number, None)
         link.directed(REFUSE, number, _encode((slug, reason, verdict and as_tuple(verdict))))
 
-    def numbered(self, link: Link, remote: _Remote, number: int, frame: Frame) -> None:
+    def numbered(self, link: Link, remote: Remote, number: int, frame: Frame) -> None:
         """A frame of a direction. Raises ProtocolError."""
         inbound = remote.inbound.get(number)
         if inbound is None:
@@ -614,13 +529,14 @@ class Tcp:
         elif frame.kind == LEAVE:
             inbound.dead = True
 
-    def said_bye(self, link: Link, remote: _Remote, kind: int) -> None:
+    def said_bye(self, link: Link, remote: Remote, kind: int) -> None:
         """The other process ends in good order, or has heard that this one does."""
         if kind == BYE:
             remote.left = True
             link.plain(BYE_TOO)
         if remote.said_bye is not None and not remote.said_bye.done():
             remote.said_bye.set_result(None)
+
 
 def _reason(error: OSError) -> str:
     """What the operating system, or TLS, says; asyncio adds the address to it."""
@@ -631,208 +547,3 @@ def _reason(error: OSError) -> str:
 
 def _keep(frame: Frame) -> None:
     """There is no way to a peer at the moment."""
-
-
-class Link(asyncio.BufferedProtocol):
-    """One connection. `roles` are those that the other side is said to play, None when it is the one that connected."""
-
-    def __init__(self, tcp: Tcp, roles: frozenset[Role] | None) -> None:
-        self.tcp = tcp
-        self.roles = roles
-        self.remote: _Remote | None = None
-        loop = asyncio.get_running_loop()
-        #: Whether something came since the last look.
-        self.heard = True
-        self.silence = 0.0
-        #: Done when the connection has ended; whether the two sides had come to terms.
-        self.closed: asyncio.Future[bool] = loop.create_future()
-        #: The connection with the same process that is used in the place of this one.
-        self.instead: Link | None = None
-        #: What senders wait for while too much is on its way.
-        self.full: asyncio.Future[None] | None = None
-        self.name = "a connection"
-        #: The other end.
-        self.address = ""
-        self._loop = loop
-        self._buffer = bytearray(_BUFFER)
-        self._view = memoryview(self._buffer)
-        self._end = 0
-        self._reason = "the connection was closed"
-        #: Whether it was this side that ended it.
-        self.given_up = False
-        self._transport: asyncio.Transport
-        self._write: Callable[[bytes], None]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def certificate(self) -> Any:
-        """The certificate of the other side, as `ssl` describes it."""
-        return self._transport.get_extra_info("peercert")
-
-    # --- asyncio's protocol -------------------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # other loops have classes of their own
-        self._write = self._transport.write
-        if self.tcp.stopped:  # it was on its way when this process ended
-            self._transport.abort()
-            return
-        self.tcp._links.add(self)
-        address = transport.get_extra_info("peername")
-        if isinstance(address, tuple):
-            self.address = str(Address(address[0], address[1]))
-            self.name = f"the connection with {self.address}"
-        if self.roles is not None:
-            self.tcp._note(self.roles, f"{self.name} stands, but the other side says nothing: is it klorpy?")
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._transport.set_write_buffer_limits(1 << 20)
-        self.body(HELLO, _encode((VERSION, self.tcp.identity)))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.resume_writing()
-        if not self.closed.done():
-            self.closed.set_result(self.remote is not None)
-        if self.remote is None and self.roles is not None and self.instead is None and not self.given_up:
-            why = error or "does one side use TLS, and the other not?"
-            self.tcp._note(self.roles, f"{self} ended before the other side had introduced itself: {why}")
-        self.tcp.broke(self, self._reason if error is None else f"{self._reason} ({error})")
-
-    def pause_writing(self) -> None:
-        self._crowd(self._loop.create_future())
-
-    def resume_writing(self) -> None:
-        full = self.full
-        self._crowd(None)
-        if full is not None:
-            full.set_result(None)
-
-    def _crowd(self, full: asyncio.Future[None] | None) -> None:
-        self.full = full
-        if self.remote is not None and self.remote.link is self:
-            for peer in self.remote.ways.values():
-                peer.crowded = full
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        if self._end == len(self._buffer):  # a frame that is longer than the buffer
-            self._grow()
-        return self._view[self._end :]
-
-    def buffer_updated(self, count: int) -> None:
-        self.heard = True
-        self._end += count
-        node = self.tcp.node
-        woken: list[Waiter] = []
-        node.woken = woken
-        try:
-            self._read()
-        except (ProtocolError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.tcp.misbehaved(self, error)
-            self.abort(f"{error}")
-        finally:
-            node.woken = None
-        for waiter in woken:
-            waiter.wake()
-
-    def _grow(self) -> None:
-        grown = bytearray(min(2 * len(self._buffer), self.tcp.options.frame + 4))
-        grown[: self._end] = self._buffer
-        self._buffer = grown
-        self._view = memoryview(grown)
-
-    # --- Reading ------------------------------------------------------------------------------------------------------
-
-    def _read(self) -> None:
-        """Take the frames that are whole. Raises ProtocolError for what is none."""
-        buffer, view, end = self._buffer, self._view, self._end
-        limit = self.tcp.options.frame
-        at = 0
-        while end - at >= 4:
-            (size,) = _LENGTH.unpack_from(buffer, at)
-            if size >> 16 == _TLS and self.remote is None:
-                raise ProtocolError("it speaks TLS, and this process does not")
-            if size > limit or size == 0:
-                raise ProtocolError(f"a frame of {size} bytes; at most {limit} are accepted")
-            following = at + 4 + size
-            if end < following:
-                break
-            kind = buffer[at + 4]
-            if JOIN <= kind <= LEAVE:
-                remote = self.remote
-                if remote is None or size < _AFTER_LENGTH:
-                    raise ProtocolError("a frame is too short, or comes before an introduction")
-                _, _, direction, number, stamp, key_size = _unpack(buffer, at)
-                start = at + _HEADER
-                body = start + key_size
-                if body > following:
-                    raise ProtocolError("a key is longer than its frame")
-                frame = Frame(kind, number, stamp, bytes(view[start:body]), bytes(view[body:following]))
-                inbound = remote.inbound.get(direction)
-                if kind == DATA and inbound is not None and inbound.peer is not None:
-                    inbound.peer.seat.arrived(inbound.peer, frame)
-                else:
-                    self.tcp.numbered(self, remote, direction, frame)
-            else:
-                self._other(kind, bytes(view[at + 5 : following]))
-                if self._transport.is_closing():
-                    return
-            at = following
-        if at:
-            # What is left is the beginning of a frame; it moves to the front.
-            left = end - at
-            if left:
-                buffer[:left] = buffer[at:end]
-            self._end = left
-            if len(buffer) > _BUFFER and left < _BUFFER:
-                self._buffer = bytearray(_BUFFER)
-                self._buffer[:left] = buffer[:left]
-                self._view = memoryview(self._buffer)
-
-    def _other(self, kind: int, body: bytes) -> None:
-        remote = self.remote
-        if kind == HELLO and remote is None:
-            self.tcp.greeted(self, body)
-        elif remote is None:
-            raise ProtocolError("it did not introduce itself")
-        elif kind == RESUME:
-            self.tcp.resumed(self, remote, body)
-        elif kind in (BYE, BYE_TOO):
-            self.tcp.said_bye(self, remote, kind)
-        elif kind == OBSERVE:
-            self.tcp.observed(self, remote, body)
-        elif kind != PING:
-            if len(body) < 4:
-                raise ProtocolError("a frame is too short")
-            self.tcp.directed(self, remote, kind, int.from_bytes(body[:4], "big"), body[4:])
-
-    # --- Writing ------------------------------------------------------------------------------------------------------
-
-    def frame(self, direction: int, frame: Frame) -> None:
-        kind, number, stamp, key, body = frame
-        self._write(_pack(_AFTER_LENGTH + len(key) + len(body), kind, direction, number, stamp, len(key)) + key + body)
-
-    def count(self, kind: int, direction: int, count: int) -> None:
-        self._write(_COUNT.pack(_COUNT.size - 4, kind, direction, count))
-
-    def directed(self, kind: int, direction: int, body: bytes) -> None:
-        self._write(_DIRECTED.pack(_DIRECTED.size - 4 + len(body), kind, direction) + body)
-
-    def body(self, kind: int, body: bytes) -> None:
-        self._write(_PLAIN.pack(1 + len(body), kind) + body)
-
-    def plain(self, kind: int) -> None:
-        self._write(_PLAIN.pack(1, kind))
-
-    def crowded(self, limit: int) -> bool:
-        return self._transport.get_write_buffer_size() > limit
-
-    def close(self) -> None:
-        """End the connection when everything has been written."""
-        self._transport.close()
-
-    def abort(self, reason: str) -> None:
-        """End the connection at once."""
-        self._reason = reason
-        self.given_up = True
-        self._transport.abort()

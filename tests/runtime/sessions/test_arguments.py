@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import klorpy
@@ -102,6 +103,44 @@ def test_a_node_that_was_left_is_closed() -> None:
             raise AssertionError("it joined")
 
     assert refused(late, "transport-closed") == "the node is closed, so A cannot join session s"
+
+
+def test_a_role_is_served_once() -> None:
+    async def serve() -> str:
+        async with klorpy.host() as node, anyio.create_task_group() as tasks:
+            tasks.start_soon(node.serve, NS.tell, "B", lambda seat: seat.close())
+            await anyio.lowlevel.checkpoint()
+            with pytest.raises(klorpy.KlorError) as caught:
+                await node.serve(NS.tell, "B", lambda seat: seat.close())
+            tasks.cancel_scope.cancel()
+        return f"{caught.value.slug}: {caught.value.message}"
+
+    assert anyio.run(serve) == "role-taken: B is served by this node already"
+
+
+def test_a_transport_serves_one_run_at_a_time() -> None:
+    async def twice() -> list[BaseException]:
+        errors: list[BaseException] = []
+        async with klorpy.host() as node:
+            sender, receiver = node.seat(NS.tell, "A", "s"), node.seat(NS.tell, "B", "s")
+
+            async def play() -> None:
+                try:
+                    await klorpy.play_role({"role": "B", "transport": receiver}, NS.tell)
+                except klorpy.KlorError as error:
+                    errors.append(error)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(play)
+                tasks.start_soon(play)
+            await sender.close()
+        return errors
+
+    second, first = anyio.run(twice)
+    assert isinstance(second, klorpy.KlorError)
+    assert (second.slug, second.message.partition(" at ")[0]) == ("bad-config", "B waits for A")
+    # The transport is used up, so the run that waited ends as well.
+    assert isinstance(first, klorpy.SessionFailed)
 
 
 def test_a_server_has_a_limit() -> None:

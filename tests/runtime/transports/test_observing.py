@@ -18,7 +18,7 @@ from klorpy.runtime.sessions import Identity, Record
 from klorpy.runtime.transports import observing
 from klorpy.runtime.transports.observer import Attached, Detached, Observation, Seen, Waiting, observe
 from klorpy.runtime.transports.observing import OBSERVE, TRACE, Observers
-from klorpy.runtime.transports.tcp import HELLO, VERSION
+from klorpy.runtime.transports.tcp_link import HELLO, VERSION
 
 NS = klorpy.evaluate("""
 (defchor ask [A B] (-> A A) [x] (B->A (B (* 2 (A->B x)))))
