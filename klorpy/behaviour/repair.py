@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import assert_never
 
-from klorpy.behaviour.conditions import Violation, connected, first_of, firsts, last_of, well_formed
+from klorpy.behaviour.conditions import Violation, connected, well_formed
+from klorpy.behaviour.edges import first_of, firsts, last_of
 from klorpy.behaviour.notation import infix, interaction
 from klorpy.behaviour.terms import (
     Alt,

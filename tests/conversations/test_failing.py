@@ -35,7 +35,8 @@ from klorpy.conversations import (
     subscriber,
 )
 from klorpy.conversations.drivers import Addr, Listener, Listening, SetTimer, Udp, listen, tcp_driver, udp_driver
-from klorpy.conversations.drivers.sockets import Bind, Bound, Close, Connect, Connected, Listen
+from klorpy.conversations.drivers.connections import Close, Connect, Connected
+from klorpy.conversations.drivers.sockets import Bind, Bound, Listen
 from klorpy.examples.conversations.__main__ import main
 
 

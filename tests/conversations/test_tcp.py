@@ -42,7 +42,8 @@ from klorpy.conversations.drivers import (
     say,
     tcp_driver,
 )  # fmt: skip
-from klorpy.conversations.drivers.sockets import AHEAD, Bound, Connection, Listening
+from klorpy.conversations.drivers.connections import AHEAD, Connection
+from klorpy.conversations.drivers.sockets import Bound, Listening
 from klorpy.conversations.drivers.tcp import UNWRITTEN
 from klorpy.examples.conversations import chat, date, echo
 from tests.conversations.serving import LIMIT, client, process_names, serving, until

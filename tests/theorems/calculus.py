@@ -35,7 +35,7 @@ from klorpy.behaviour import (
 )
 from klorpy.behaviour.compliance import Search, parts
 from klorpy.behaviour.composition import Composition
-from klorpy.behaviour.conditions import first_of
+from klorpy.behaviour.edges import first_of
 from klorpy.behaviour.equivalence import compare, composed
 from klorpy.behaviour.lts import TAU, Labels, Lts, alive
 from klorpy.behaviour.refute import enumerate_contracts

@@ -50,21 +50,18 @@ from klorpy.conversations.actions import (
     publisher,
     subscriber,
 )
-from klorpy.conversations.drivers.sockets import (
-    LAST_PORT,
-    Accept,
-    Bound,
+from klorpy.conversations.drivers.connections import (
     Close,
     Conn,
     Connect,
     Connected,
     Ended,
-    Listen,
     Read,
     ReadLine,
     Write,
     Written,
 )
+from klorpy.conversations.drivers.sockets import LAST_PORT, Accept, Bound, Listen
 from klorpy.conversations.ground import Failure
 from klorpy.conversations.pattern import ANY
 from klorpy.core.diagnostics import KlorError

@@ -32,7 +32,8 @@ from klorpy.conversations.actions import (
     publisher,
     subscriber,
 )
-from klorpy.conversations.drivers.sockets import Bind, Bound, Close, Receive, Transmit
+from klorpy.conversations.drivers.connections import Close
+from klorpy.conversations.drivers.sockets import Bind, Bound, Receive, Transmit
 from klorpy.conversations.drivers.tcp import NOWHERE, Addr, Error, Handle, Listener, Listening, not_listening
 from klorpy.conversations.ground import Failure
 from klorpy.conversations.pattern import ANY
