@@ -183,7 +183,7 @@ class Table(Generic[E]):
             return [entry for entry in self._entries.values() if contains(entry.topic, message)]
         found = _flat(self._root, message)
         if found is None:
-            found = _containing(self._root, message)
+            found = _meeting(self._root, message)  # what a message meets, since it has no wildcards, contains it
         return [entry for entry in found if contains(entry.topic, message)] if self._inexact else found
 
     def meeting(self, topic: Topic) -> list[E]:
@@ -314,48 +314,8 @@ def _rest_is_any(topic: tuple[Any, ...], place: int, end: int) -> bool:
     return True
 
 
-def _containing(root: _Node[E], message: Topic) -> list[E]:
-    # What is still to be matched is a linked list, so that two ways through the trie can share it.
-    found: list[E] = []
-    todo: list[tuple[_Node[E], Any]] = [(root, (message, None))]
-    while todo:
-        node, rest = todo.pop()
-        while True:
-            if node.leaf is not None:
-                if contains(node.leaf.topic, message):
-                    found.append(node.leaf)
-                break
-            if rest is None:
-                if node.entries:
-                    found.extend(node.entries.values())
-                break
-            term, rest = rest
-            following = None
-            if node.atoms or node.tuples:
-                kind = type(term)
-                inside = None if kind is str else term if kind is tuple else parts(term)
-                if inside is not None:
-                    following = node.tuples.get((kind, len(inside)))
-                elif node.atoms:
-                    try:
-                        following = node.atoms.get(term if kind is str else (kind, term))
-                    except TypeError:  # no topic names what cannot be hashed
-                        following = None
-            if following is None:
-                if node.wild is None:
-                    break
-                node = node.wild
-                continue
-            if node.wild is not None:
-                todo.append((node.wild, rest))
-            if inside is not None:
-                for part in inside[::-1]:
-                    rest = (part, rest)
-            node = following
-    return found
-
-
 def _meeting(root: _Node[E], topic: Topic) -> list[E]:
+    # What is still to be matched is a linked list, so that two ways through the trie can share it.
     found: list[E] = []
     todo: list[tuple[_Node[E], Any]] = [(root, (topic, None))]
     while todo:
@@ -394,7 +354,7 @@ def _meeting(root: _Node[E], topic: Topic) -> list[E]:
             elif node.atoms:
                 try:
                     next_node = node.atoms.get(term if kind is str else (kind, term))
-                except TypeError:
+                except TypeError:  # no topic names what cannot be hashed
                     next_node = None
             if next_node is None:
                 if node.wild is None:

@@ -16,7 +16,7 @@ import pytest
 import klorpy
 from klorpy.runtime.sessions import Node
 from klorpy.runtime.sessions.channel import JOIN
-from klorpy.runtime.transports import tcp as wire
+from klorpy.runtime.transports import tcp_link as wire
 from tests.runtime.sessions.fuzz_tcp import fuzz
 from tests.runtime.sessions.nodes import address, identity_of, tcp
 
@@ -194,7 +194,7 @@ def test_a_session_that_nobody_plays_is_refused() -> None:
 
 
 def test_directions_that_nobody_joins_are_bounded(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(wire, "_PARKED", 20)
+    monkeypatch.setattr("klorpy.runtime.transports.tcp._PARKED", 20)
 
     async def main() -> None:
         async with under_way() as (b, finish):
