@@ -58,7 +58,7 @@ def add_play(commands: Any, find: Callable[[str, str], Choreography], read: Read
     play.add_argument("--limit", type=int, metavar="N", help="sessions that --serve plays at once (default 100)")
     play.add_argument("--deadline", type=float, default=30.0, metavar="SECONDS", help="for the others to come (default 30)")
     play.add_argument("--timeout", type=float, metavar="SECONDS", help="for the run")
-    play.add_argument("--order", choices=ORDERS, help="the order within the role; the others have to say one, too")
+    play.add_argument("--order", choices=ORDERS, help="the order within the role; the others follow, each in its own")
     play.add_argument("--heartbeat", type=float, default=10.0, metavar="SECONDS", help="of silence that are borne (default 10)")
     play.add_argument(
         "--grace", type=float, metavar="SECONDS", help="for a connection to come back (default 0.5, over NATS 5)"
@@ -202,7 +202,7 @@ async def _play_all(
 
     async def play(role: Role, args: Sequence[Any]) -> None:
         try:
-            async with node.join(chor, role, arguments.session, deadline=arguments.deadline) as seat:
+            async with node.join(chor, role, arguments.session, deadline=arguments.deadline, order=arguments.order) as seat:
                 result = await klorpy.play_role(_config(seat, arguments), chor, *args)
             if result is not noop or arguments.quiet:
                 print(f"{palette.role(role)}: {show(result, 10_000)}", flush=True)
@@ -223,12 +223,12 @@ async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any]
             await klorpy.play_role(_config(seat, arguments), chor, *args)
 
     limit = 100 if arguments.limit is None else arguments.limit
-    await node.serve(chor, role, play, limit=limit, deadline=arguments.deadline)
+    await node.serve(chor, role, play, limit=limit, deadline=arguments.deadline, order=arguments.order)
 
 
 def _config(seat: Seat, arguments: argparse.Namespace) -> klorpy.RoleConfig:
     instrument = klorpy.telemetry() if arguments.telemetry else None
-    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout, instrument=instrument, order=arguments.order)
+    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout, instrument=instrument)
 
 
 def _distribute(chor: Choreography, roles: Sequence[Role], args: Sequence[Any]) -> dict[Role, list[Any]]:

@@ -63,10 +63,12 @@ async def connect(
     chor: Choreography, role: Role, *, session: str, listen: str | None = None, peers: Mapping[Role, str] | None = None,
     nats: str | None = None, tls: Identity | str | Path | None = None, deadline: float | None = DEADLINE,
     heartbeat: float = 10.0, grace: float | None = None, limits: Limits | None = None, app: str = "klorpy",
+    order: str | None = None,
 ) -> AsyncIterator[Seat]:  # fmt: skip
     """A transport for `play_role`: `role` of `chor` in the session of that name, once its cast is complete.
 
     Every process names the same session. `tls` is a certificate, or the folder that has it; see `host` for the others.
+    `order` is the order within the role (see RoleConfig); the other roles follow, each in its own.
     Leaving the context leaves the session. Raises RolesMissing when roles have not come after `deadline` seconds (None
     waits for ever), SessionFailed when the session fails before it begins, and KlorError `role-not-part`,
     `not-playable` or `bad-argument`.
@@ -86,7 +88,7 @@ async def connect(
             listen=listen, peers=peers, nats=nats, tls=identity, heartbeat=heartbeat, grace=grace, limits=limits,
             sessions=[session], app=app,
         ) as node,
-        node.join(chor, role, session, deadline=deadline) as seat,
+        node.join(chor, role, session, deadline=deadline, order=order) as seat,
     ):
         yield seat
 
