@@ -1,7 +1,8 @@
 """Messages with keys over a transport that has but three verbs: the key travels with the value, in an envelope.
 
-    message   [token, site, value]     at the carrier site of the definition
-    control   [value]                  what players tell each other (see `klorpy.outoforder.play`)
+    message   [token, site, value]             at the carrier site of the definition
+    failure   [token, site, cause, "failed"]   in the place of a value that could not be computed
+    control   [value]                          what players tell each other (see `klorpy.outoforder.play`)
 
 So any transport carries them, and a role that plays without keys is found out. A task for each other role takes what
 arrives; none of them runs anything of the user.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
@@ -29,6 +31,13 @@ END: Final = ["end"]
 PARTING: Final = ["parting"]
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What a role sends in the place of a value that it could not compute."""
+
+    cause: str
+
+
 class Envelopes:
     """The messages of one role with their keys; see `klorpy.runtime.config.Mail`."""
 
@@ -39,7 +48,7 @@ class Envelopes:
         self._role = role
         self._carrier = definition.carrier
         self._transport = transport
-        self._names = site_names(pinned)
+        self._names = _site_names(pinned)
         self._sites = {name: site for site, name in self._names.items()}
         self._outbox: deque[tuple[Role, list[Any]]] = deque()
         self._inbox: deque[tuple[Role, Any]] = deque()
@@ -59,6 +68,9 @@ class Envelopes:
             self._outbox.append((target, [token, self._names[site], kept]))
         return True
 
+    def fail(self, target: Role, cause: str, site: Site, token: Token) -> None:
+        self._outbox.append((target, [token, self._names[site], cause, "failed"]))
+
     def taken(self) -> Iterator[tuple[Role, Any, Site, Token]]:
         """What has arrived. Raises KlorError for a value without a key."""
         while self._inbox:
@@ -66,6 +78,8 @@ class Envelopes:
             match envelope:
                 case [bytes() as token, bytes() as name, value] if name in self._sites:
                     yield source, value, self._sites[name], token
+                case [bytes() as token, bytes() as name, str() as cause, "failed"] if name in self._sites:
+                    yield source, Failed(cause), self._sites[name], token
                 case [value]:
                     yield source, value, self._carrier, START
                 case _:
@@ -116,7 +130,7 @@ class Envelopes:
             self._event.set()
 
 
-def site_names(pinned: Mapping[Choreography, Definition]) -> dict[Site, bytes]:
+def _site_names(pinned: Mapping[Choreography, Definition]) -> dict[Site, bytes]:
     """For each site that a run can pass, four bytes that name it: the same in every process that plays the same text."""
     names = {}
     for number, definition in enumerate(sorted(pinned.values(), key=lambda found: found.name)):

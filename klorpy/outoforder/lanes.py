@@ -41,7 +41,7 @@ class Lanes:
         found = [*self._ends.values(), self._all] if any(map(_changes, inputs)) else []
         return [end for end in (*found, *self._on(inputs)) if end is not None and not end.done]
 
-    def read(self, inputs: tuple[Any, ...], end: Deferred) -> None:
+    def read(self, inputs: Iterable[Any], end: Deferred) -> None:
         """Let effects that follow wait for code that looks at `inputs`."""
         if any(map(_changes, inputs)):
             self._reads = [read for read in self._reads if not read.done]

@@ -2,10 +2,9 @@
 
 What players tell each other besides the messages of the choreography goes to the *carrier* site of the definition:
 
-    ["failed", token, site, text]    in the place of a value that could not be computed
-    ["want", …] and so on            windows (see `rounds`)
-    ["end"]                          this role is done, and sends nothing any more
-    ["parting"]                      the answer to that: nothing more will be sent to it
+    ["want", …] and so on     windows (see `rounds`)
+    ["end"]                   this role is done, and sends nothing any more
+    ["parting"]               the answer to that: nothing more will be sent to it
 
 Windows ask and answer whenever they like, so a role that is done does not leave before all others have heard of it and
 said that they have. That takes a round trip, not their end.
@@ -30,7 +29,7 @@ from klorpy.core.values import ATOMS, show
 from klorpy.core.verdicts import PeerLost
 from klorpy.outoforder.compile import flows
 from klorpy.outoforder.deferred import Deferred, pending, settled
-from klorpy.outoforder.envelopes import END, PARTING, Envelopes, site_names
+from klorpy.outoforder.envelopes import END, PARTING, Envelopes, Failed
 from klorpy.outoforder.mailbox import Letter
 from klorpy.outoforder.rounds import Control
 from klorpy.outoforder.walker import WINDOW, Walker
@@ -70,7 +69,6 @@ class _Player:
     ) -> None:  # fmt: skip
         self.role = role
         self.definition = definition
-        self.pinned = pinned
         self.mail = mail
         self.tasks = tasks
         self.carrier = definition.carrier
@@ -88,8 +86,7 @@ class _Player:
 
     def send(self, letter: Letter) -> None:
         if letter.error is not None:
-            text = f"{letter.source}: {describe_error(letter.error)}"
-            self._tell(letter.target, ["failed", letter.token, site_names(self.pinned)[letter.site], text])
+            self.mail.fail(letter.target, describe_error(letter.error), letter.site, letter.token)
         elif self.outbox or not self.mail.put(letter.target, letter.value, letter.site, letter.token):
             # It leaves later, and the role may change it meanwhile.
             value = letter.value if type(letter.value) in ATOMS else copied(letter.value, letter.site)
@@ -153,6 +150,10 @@ class _Player:
             took = True
             if site is self.carrier:
                 self._told(source, value)
+            elif type(value) is Failed:
+                what = f"{self.role} needs a value here that {source} could not compute: {source}: {value.cause}"
+                error = PeerLost(site.diagnostic("peer-lost", what, "look at how that role failed"))
+                self.walker.deliver(Letter(source, self.role, token, site, None, error))
             else:
                 self.walker.deliver(Letter(source, self.role, token, site, value))
         return took
@@ -179,10 +180,6 @@ class _Player:
 
     def _told(self, source: Role, control: Any) -> None:
         match control:
-            case ["failed", bytes() as token, bytes() as name, str() as text] if name in (sites := self._sites()):
-                what = f"{self.role} needs a value here that {source} could not compute: {text}"
-                error = PeerLost(sites[name].diagnostic("peer-lost", what, "look at how that role failed"))
-                self.walker.deliver(Letter(source, self.role, token, sites[name], None, error))
             case ["end"] | ["parting"]:
                 if control == END and not self.ending:
                     self._tell(source, PARTING)
@@ -197,9 +194,6 @@ class _Player:
                         "do all processes run the same version of klorpy?",
                     )
                 )  # fmt: skip
-
-    def _sites(self) -> dict[bytes, Site]:
-        return {name: site for site, name in site_names(self.pinned).items()}
 
     async def _await(self, awaitable: Any, site: Site, result: Deferred) -> None:
         value = error = None

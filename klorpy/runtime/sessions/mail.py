@@ -62,6 +62,9 @@ class Mail:
             seat.report("sent", peer, peer.outgoing.next - 1, name, value)
         return True
 
+    def fail(self, target: Role, cause: str, site: Site, token: Token) -> None:
+        """Nothing need be said of a value that could not be computed: the session's verdict follows."""
+
     def taken(self) -> Iterator[tuple[Role, Any, Site, Token]]:
         """What has arrived, in the order of each sender. Raises SessionFailed, and KlorError for what has no token."""
         seat = self._seat
