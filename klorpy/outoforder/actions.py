@@ -91,7 +91,7 @@ class Actions(Loops):
         if failed is None and self.stopped:
             failed = self.error
         if failed is not None:
-            step.result.fail(failed)
+            step.fail(failed)
             return
         try:
             value = step.code.function(*values)
@@ -99,9 +99,9 @@ class Actions(Loops):
             raise
         except BaseException as error:
             self.fail(error, step.frame)
-            step.result.fail(error)
+            step.fail(error)
         else:
-            step.result.settle(value)
+            step.settle(value)
 
     def _send(self, op: f.Send, frame: Frame, _: Walk) -> Wait | None:
         value = self.value(op.operand, frame)
@@ -123,7 +123,7 @@ class Actions(Loops):
             self.fail(failure, step.frame)
             if error is None:
                 self.outside.send(Letter(self.role, target, step.token, step.site, None, failure))
-        step.result.settle(None)
+        step.settle(None)
 
     def _receive(self, op: f.Receive, frame: Frame, _: Walk) -> Wait | None:
         source = frame.cast[op.peer]
@@ -135,7 +135,7 @@ class Actions(Loops):
         value = self._take(source, frame.token, op.site, frame.scope)
         if op.target is not None:
             frame.env[op.target] = value
-        return Wait([value]) if type(value) is Deferred and not value.done else None
+        return Wait([value]) if type(value) is Deferred and not value.done and frame.order == "program" else None
 
     def _await(self, op: f.Await, frame: Frame, _: Walk) -> Wait | None:
         value = self.value(op.operand, frame)
@@ -149,7 +149,7 @@ class Actions(Loops):
             if type(awaitable) is Deferred or self.stopped:
                 error = awaitable.error if type(awaitable) is Deferred else self.error
                 assert error is not None
-                step.result.fail(error)
+                step.fail(error)
                 return
             self.outside.wait(self.role, awaitable, op.site, result)
             result.then(lambda: self._awaited(step, result))
@@ -165,9 +165,9 @@ class Actions(Loops):
     def _awaited(self, step: Step, result: Deferred) -> None:
         if result.error is not None:
             self.fail(result.error, step.frame)
-            step.result.fail(result.error)
+            step.fail(result.error)
         else:
-            step.result.settle(result.value)
+            step.settle(result.value)
 
     def _no_match(self, op: f.NoMatch, frame: Frame, _: Walk) -> Wait | None:
         value = self.value(op.subject, frame)
@@ -179,7 +179,7 @@ class Actions(Loops):
         assert step.site is not None
         error = no_match(plain(step.inputs[0]), step.site)
         self.fail(error, step.frame)
-        step.result.fail(error)
+        step.fail(error)
 
     def _check(self, op: f.Check, frame: Frame, _: Walk) -> None:
         if not self.audit:
@@ -265,13 +265,13 @@ class _Beside:
             elif command[0] == RECEIVE:
                 value = walker._take(command[1], token, command[2], self.scope)
                 if type(value) is Deferred:
-                    value.then(lambda value=value: self._arrived(value))  # type: ignore[misc]
+                    value.then(lambda value=value: self._came(value))  # type: ignore[misc]
                     return
             else:
                 assert command[0] in (CALL, APPLY)
                 self.stack.append((command[1](*command[2]), child(token, self.site.index)))
 
-    def _arrived(self, value: Deferred) -> None:
+    def _came(self, value: Deferred) -> None:
         if value.error is not None:
             self.result.fail(value.error)
         else:

@@ -170,13 +170,13 @@ class _Player:
 
     def _needed(self) -> tuple[Role, Site] | None:
         """What the role waits for first. Raises what a role left with that this one still waits for."""
-        first = None
-        for waiters in self.walker.mailbox.waiting.values():
-            for waiter in waiters:
-                if self.mail.gone(waiter.source):
-                    raise self.mail.unable(waiter.source, waiter.site)
-                first = first or (waiter.source, waiter.site)
-        return first
+        waiting = self.walker.mailbox.waiting.values()
+        if any(map(self.mail.gone, self.others)):
+            for waiters in waiting:
+                for waiter in waiters:
+                    if self.mail.gone(waiter.source):
+                        raise self.mail.unable(waiter.source, waiter.site)
+        return next(((waiter.source, waiter.site) for waiters in waiting for waiter in waiters), None)
 
     def _told(self, source: Role, control: Any) -> None:
         match control:

@@ -77,7 +77,7 @@ class Walker(Actions):
         return heapq.heappop(self.ready)
 
     def deliver(self, letter: Letter) -> None:
-        self.mailbox.deliver(letter)
+        self._arrived(letter)
         self.advance()
 
     def hear(self, source: Role, control: Control) -> None:
