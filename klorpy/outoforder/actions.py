@@ -78,18 +78,18 @@ class Actions(Loops):
     @staticmethod
     def _in_order(code: f.HostCode, inputs: Sequence[Any], frame: Frame) -> list[Deferred]:
         """The effects, and reads, that code has to wait for."""
-        if code.touched is None:
-            return [*frame.lanes.before(None), *frame.lanes.writing(inputs)]
-        if code.touched:
-            return [*frame.lanes.before(code.touched), *frame.lanes.writing(inputs)]
+        if code.touched is None or code.touched:
+            return frame.lanes.before(code.touched) + frame.lanes.writing(inputs)
         return frame.lanes.reading(inputs) if code.reads else []
 
     def _compute(self, step: Step) -> None:
         assert step.code is not None
-        values = [plain(value) for value in step.inputs]
-        failed = next((v.error for v in values if type(v) is Deferred), None)
-        if failed is None and self.stopped:
-            failed = self.error
+        values = list(map(plain, step.inputs))
+        failed = self.error if self.stopped else None
+        for value in values:
+            if type(value) is Deferred:
+                failed = value.error
+                break
         if failed is not None:
             step.fail(failed)
             return

@@ -54,8 +54,11 @@ class Lanes:
         return [end for end in self._on(inputs) if not end.done]
 
     def _on(self, inputs: Iterable[Any]) -> list[Deferred]:
-        found = [self._writes.get(id(value)) for value in inputs if type(value) is Deferred]
-        return [end for entry in found if entry is not None for end in entry[1]]
+        ends: list[Deferred] = []
+        for value in inputs:
+            if type(value) is Deferred and id(value) in self._writes:
+                ends += self._writes[id(value)][1]
+        return ends
 
     def _note(self, inputs: Iterable[Any], end: Deferred) -> None:
         for value in inputs:
@@ -63,7 +66,11 @@ class Lanes:
                 if len(self._writes) > self._many:
                     self._writes = {key: entry for key, entry in self._writes.items() if not entry[0].done}
                     self._many = max(_MANY, 2 * len(self._writes))
-                self._writes.setdefault(id(value), (value, []))[1].append(end)
+                entry = self._writes.get(id(value))
+                if entry is None:
+                    self._writes[id(value)] = (value, [end])
+                else:
+                    entry[1].append(end)
 
     def before(self, touched: Touched) -> list[Deferred]:
         """What an effect on `touched` has to wait for."""

@@ -53,6 +53,8 @@ class Waiter:
     token: Token
     site: Site
     value: Deferred = field(default_factory=Deferred)
+    #: What it counts in, for the walker.
+    scope: Any = None
 
     def __str__(self) -> str:
         return f"{self.source} at {self.site}, key {show_key(key(self.token, self.site.index))}"

@@ -131,11 +131,12 @@ class _Player:
                 for other in self.others:
                     if other not in self.parted:
                         self._tell(other, END)
+            full = self._full()
             if done and not self.outbox and all(other in self.parted or self.mail.gone(other) for other in self.others):
                 await self.mail.sent()
                 return settled(walker.result)
             if not self._took():
-                await self.mail.arrival(self._full(), None if done else self._needed())
+                await self.mail.arrival(full, None if done else self._needed())
 
     def _took(self) -> bool:
         """Whether something had come, which the walker has now."""

@@ -27,8 +27,7 @@ from klorpy.runtime.commands import Instance, Program
 from klorpy.runtime.machine import Machine, first_cause
 
 #: Rounds of a loop that may be under way at a role.
-WINDOW: Final = 64
-
+WINDOW: Final = 256
 
 
 class Outside(Protocol):
@@ -71,14 +70,14 @@ class Step:
         self._state = state
         self._missing = len(missing)
         if not missing:
-            heapq.heappush(state.ready, self)
+            heapq.heappush(state.ready, (self.number, self))
         for deferred in missing:
             deferred.then(self._arrived)
 
     def _arrived(self) -> None:
         self._missing -= 1
         if not self._missing:
-            heapq.heappush(self._state.ready, self)
+            heapq.heappush(self._state.ready, (self.number, self))
 
     def settle(self, value: Any) -> None:
         """It is done."""
@@ -103,9 +102,6 @@ class Step:
             return self.code.name
         assert self.site is not None
         return f"send {self.site.text}"
-
-    def __lt__(self, other: Step) -> bool:
-        return self.number < other.number
 
 
 class Frame:
@@ -219,7 +215,8 @@ class State:
         self.pinned = pinned
         self._machine = Machine(pinned)
         self.summaries = Summaries(pinned)
-        self.ready: list[Step] = []
+        #: The steps that can be taken, a heap by their numbers.
+        self.ready: list[tuple[int, Step]] = []
         #: The steps that are not done, by their numbers.
         self.open: dict[int, Step] = {}
         self._walks: deque[Walk] = deque()
@@ -227,8 +224,6 @@ class State:
         #: What was begun and is not done, but for the walk itself; and who waits for nothing to be left.
         self.outstanding = 0
         self._fenced: list[Walk] = []
-        #: The receives that wait, each with what it counts in.
-        self._expected: dict[Waiter, Scope] = {}
         self._loops: dict[bytes, Rounds] = {}
         self._wanted: dict[bytes, dict[Role, int]] = {}
         self.result = Deferred()
@@ -347,7 +342,7 @@ class State:
         if type(found) is Waiter:
             scope.open()
             self.outstanding += 1
-            self._expected[found] = scope
+            found.scope = scope
             return found.value
         assert isinstance(found, Letter)
         if found.error is None:
@@ -362,7 +357,7 @@ class State:
         waiter = self.mailbox.deliver(letter)
         if waiter is None:
             return
-        self._close(self._expected.pop(waiter))
+        self._close(waiter.scope)
         if letter.error is None:
             waiter.value.settle(letter.value)
         else:

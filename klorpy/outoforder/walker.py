@@ -74,7 +74,7 @@ class Walker(Actions):
 
     def take(self) -> Step:
         """The ready step that comes first in the program."""
-        return heapq.heappop(self.ready)
+        return heapq.heappop(self.ready)[1]
 
     def deliver(self, letter: Letter) -> None:
         self._arrived(letter)

@@ -117,7 +117,8 @@ class RoleConfig:
 
     `order` is the order within the role: "program", "effects" or "dataflow"; left out, definitions say it. `window` is how
     many rounds of a loop the role may have under way. A role that says an order, or plays a definition that does, tells
-    messages apart by their keys; so must all that it plays with, in whatever order they are.
+    messages apart by their keys; so must all that it plays with, in whatever order they are. In a session it is better
+    said to `connect` or `join`: then the others follow.
     """
 
     role: Role

@@ -60,7 +60,7 @@ async def host(
 
 @contextlib.asynccontextmanager
 async def connect(
-    chor: Choreography, role: Role, *, session: str, listen: str | None = None, peers: Mapping[Role, str] | None = None,
+    chor: Choreography, role: Role, *, session: str, listen: str | socket.socket | None = None, peers: Mapping[Role, str] | None = None,
     nats: str | None = None, tls: Identity | str | Path | None = None, deadline: float | None = DEADLINE,
     heartbeat: float = 10.0, grace: float | None = None, limits: Limits | None = None, app: str = "klorpy",
     order: str | None = None,
