@@ -243,9 +243,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _explore(chor: Choreography, args: list[Any], arguments: argparse.Namespace) -> int:
-    found = klorpy.explore(chor, *args, schedules=arguments.explore, timeout=arguments.timeout)
+    found = klorpy.explore(chor, *args, schedules=arguments.explore, timeout=arguments.timeout, order=arguments.order)
     palette = Palette(chor.roles, wants_colour(sys.stdout))
-    first, *rest = exploration_lines(found, f"--seed {found.seed}")
+    order = "" if arguments.order is None else f" --order {arguments.order}"
+    first, *rest = exploration_lines(found, f"--seed {found.seed}{order}")
     print("\n  ".join([first, *rest]))
     if found.different is None:
         print()
