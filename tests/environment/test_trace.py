@@ -21,7 +21,7 @@ from klorpy.environment.diagrams import chart
 from klorpy.environment.traces import Story, run_of
 from klorpy.environment.tracing import Trace
 from klorpy.runtime.sessions import Identity, Record
-from klorpy.runtime.transports.observer import Attached, Sight
+from klorpy.runtime.transports.observer import Attached, Sight, observe
 
 NS = klorpy.evaluate("""
 (defchor relay [A B C] (-> A C) [x]
@@ -163,7 +163,7 @@ def traced(chor: Any, observed: str, x: int, session: str = "s1") -> tuple[Watch
         trace = Watching(session, len(observed))
         nodes = Nodes(chor, observed)
         async with anyio.create_task_group() as group:
-            group.start_soon(trace.follow, [nodes.addresses[role] for role in observed], None)
+            group.start_soon(trace.follow, observe([nodes.addresses[role] for role in observed], session=session))
             async with nodes:
                 await trace.attached.wait()
                 await nodes.play("s1", x)

@@ -126,8 +126,9 @@ def _carrier(
         return Tcp(listen=listen, connect=peers, identity=tls, options=options, observers=observers)
     if observers:
         raise KlorError(
-            "a node over NATS cannot be observed", slug="bad-argument", help="observers connect to nodes that listen, over TCP"
-        )
+            "a node over NATS has no observers of its own", slug="bad-argument",
+            help="leave out observers: klorpy trace --nats reads at the server what is sent",
+        )  # fmt: skip
     if listen is not None or peers:
         raise KlorError(
             "a node is reached over NATS, or over TCP, not over both", slug="bad-argument",
