@@ -35,9 +35,10 @@ async def host(
     Over TCP it listens at `listen` (`host:port`, or a socket that listens) and connects to `peers`, the addresses of
     roles; of each two processes one has to connect to the other. `tls` is its certificate. A connection that is silent
     for `heartbeat` seconds is given up; one that broke may come back within `grace` seconds: 0.5, and 5 over NATS, where
-    a server may be started anew meanwhile. `limits` are what one value may take; give all processes the same. `sessions` are all that will be joined, when that is known: others are refused then. With `observers`,
-    `klorpy trace` may look on, over TCP; under TLS with a certificate for the role `observer`. `app` keeps applications
-    apart that use one NATS server.
+    a server may be started anew meanwhile. `limits` are what one value may take; give all processes the same. `sessions`
+    are all that will be joined, when that is known: others are refused then. With `observers`, `klorpy trace` may look on,
+    over TCP; under TLS with a certificate for the role `observer`. Over NATS it reads at the server, and nothing has to be
+    allowed here. `app` keeps applications apart that use one NATS server.
 
     >>> import anyio, klorpy
     >>> ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
