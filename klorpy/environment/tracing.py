@@ -130,7 +130,8 @@ class Trace:
                 print(f"waiting for session {self.session} at {address}", file=sys.stderr)
             case Detached(address, reason, slug) if reason:
                 self.trouble = True
-                print(render(Diagnostic(slug, f"{address}: {reason}")), file=sys.stderr)
+                message = reason if str(address) in reason else f"{address}: {reason}"
+                print(render(Diagnostic(slug, message)), file=sys.stderr)
 
     def finish(self) -> None:
         """Tell what is held back: the messages of roles that nobody observes."""

@@ -132,7 +132,7 @@ class _Observer:
                 await self._tell()
                 if look < loop.time():
                     look = loop.time() + _LOOK
-                    self._look()
+                    await self._bury(self._look())
                 await self._next(_HELD if self._held else _LOOK)
         except KlorError as error:
             self._ended = error
@@ -232,25 +232,18 @@ class _Observer:
 
     # --- Who is there -------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        """Ask in sessions that are silent who is there: those whose processes were all killed cannot say that they left."""
+    def _look(self) -> set[tuple[str, Role]]:
+        """Ask in sessions that are silent who is there. Those who are gone, where nobody is there who could say so."""
         if not self.link.connected:
-            return
+            return set()
         reading = self._reading
         heard, reading.heard = reading.heard, set()
         for key in [key for key in self._absences if key[0] in heard or key not in reading.there]:
             self.link.forget(self._absences.pop(key).token)
         now = asyncio.get_running_loop().time()
-        sessions: dict[str, list[Role]] = {}
-        for session, role in reading.there:
-            if session not in heard:
-                sessions.setdefault(session, []).append(role)
-        for session, roles in sessions.items():
-            gone = [role for role in roles if self._is_gone(session, role, now)]
-            # As long as somebody is there, it is he who says who is lost.
-            if gone and (len(gone) == len(roles)):
-                for role in sorted(gone):
-                    self._bury(session, role)
+        silent = {key for key in reading.there if key[0] not in heard}
+        gone = {key for key in silent if self._is_gone(*key, now)}
+        return gone - {key for key in gone if any(key[0] == session for session, _ in silent - gone)}
 
     def _is_gone(self, session: str, role: Role, now: float) -> bool:
         """Whether nobody plays a role any more, as far as the latest answers tell; asks again."""
@@ -271,11 +264,17 @@ class _Observer:
             return False
         return (session, role) in self._blamed or now - absence.since >= self.link.grace
 
-    def _bury(self, session: str, role: Role) -> None:
-        self.link.forget(self._absences.pop((session, role)).token)
-        self._reading.gone(session, role)
-        text = "its connection with the NATS server is gone"
-        self._hold([Record(session, role, self._stamps.get(session, 0) + 1, "left", role, text=text)])
+    async def _bury(self, gone: set[tuple[str, Role]]) -> None:
+        """Tell that roles have left that are gone, unless the stream knows better. Raises KlorError."""
+        if not gone:
+            return
+        await self._read()
+        for session, role in sorted(gone & self._reading.there):
+            self._reading.gone(session, role)
+            # The last to leave removes the session. When nobody said that the role is lost, it was we who were away.
+            known = session in self._reading.heard or (session, role) in self._blamed
+            text = "its connection with the NATS server is gone" if known else "how it ended was not heard"
+            self._hold([Record(session, role, self._stamps.get(session, 0) + 1, "left", role, text=text)])
 
     # --- The connection -----------------------------------------------------------------------------------------------
 

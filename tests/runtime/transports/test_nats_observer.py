@@ -464,6 +464,27 @@ def test_roles_that_are_killed_have_left(server: NatsServer, tmp_path: Path) -> 
     run(main)
 
 
+@pytest.mark.parametrize(("removed", "text"), [(False, "its connection with the NATS server is gone"), (True, "how it ended was not heard")])
+def test_roles_that_nobody_plays_have_left(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, removed: bool, text: str
+) -> None:
+    """Where the stream has the session still, its processes were killed; else it is the observer that heard nothing."""
+    monkeypatch.setattr(nats_observer, "_LOOK", 0.05)
+
+    async def main() -> None:
+        async with acting(server, "nobody") as actor:
+            await actor.joins("A")
+            await actor.joins("B")
+            async with observing(server, "nobody", "s", grace=0.5) as observation:
+                await until_attached(observation)
+                if removed:
+                    await actor.client.jsm().purge_stream("klorpy-nobody")
+                records = await until(observation, have_left("A", "B"))
+        assert told(records) == [(role, "left", role, text) for role in "AB"]
+
+    run(main)
+
+
 # --- The server -------------------------------------------------------------------------------------------------------
 
 
@@ -475,21 +496,31 @@ def own_server(tmp_path: Path) -> Iterator[NatsServer]:
     started.kill()
 
 
-def test_an_observer_outlives_a_server_that_is_killed(own_server: NatsServer, ns: Any) -> None:
+def test_an_observer_outlives_a_server_that_is_killed(own_server: NatsServer) -> None:
+    chor = klorpy.evaluate("""
+(defchor count-down [A B] (-> A B #{A B}) [n see]
+  (loop [i (A=>B n)]
+    (if (> i 0) (do (A->B (A (+ i 0))) (B (await (see i))) (recur (- i 1))) "end")))
+""").count_down
+
     async def main() -> None:
-        def see(x: int) -> int:
-            if x in (150, 300):
+        back = anyio.Event()
+
+        async def see(i: int) -> None:
+            if i in (300, 150):
                 own_server.kill()
                 own_server.start()
-            return x
+            if i == 50:  # nobody may come back after the end
+                await back.wait()
 
         async with observing(own_server, "survives", "s") as observation, anyio.create_task_group() as group:
             await until_attached(observation)
-            group.start_soon(lambda: everyone(ns.ping_pong, {"A": (400,), "B": (see,)}, own_server.url, "s", app="survives"))
-            records = await until(observation, have_left("A", "B"))
-        simulation = klorpy.simulate_chor(ns.ping_pong, 400, lambda x: x)
+            group.start_soon(lambda: everyone(chor, {"A": (400,), "B": (see,)}, own_server.url, "s", app="survives"))
+            records = await until(observation, lambda records: any(record.text == "50" for record in records))
+            back.set()
+            records += await until(observation, have_left("A", "B"))
         assert not [record for record in records if record.kind == "missed"]
-        assert sent(records) == {pair: [show(value) for value in values] for pair, values in channels(simulation).items()}
+        assert sent(records) == {("A", "B"): ["400", *map(str, range(400, 0, -1))]}
 
     run(main)
 
