@@ -202,8 +202,8 @@ def test_the_stamps_put_causes_before_effects(server: NatsServer, ns: Any) -> No
 
     async def main() -> None:
         simulation = klorpy.simulate_chor(ns.ping_pong, 40, lambda x: x)
-        async with observing(server, "order", "s") as observation:
-            await everyone(ns.ping_pong, {"A": (40,), "B": (lambda x: x,)}, server.url, "s", app="order")
+        async with observing(server, "seen-order", "s") as observation:
+            await everyone(ns.ping_pong, {"A": (40,), "B": (lambda x: x,)}, server.url, "s", app="seen-order")
             await until_attached(observation)
             records = await until(observation, have_left("A", "B"))
         expected = [(message.source, show(message.value)) for message in simulation.messages]
@@ -287,11 +287,11 @@ def test_a_message_that_comes_again_is_told_once(server: NatsServer) -> None:
     """Before the observer came, while it is there, and once on each side."""
 
     async def main() -> None:
-        async with acting(server, "again") as actor:
+        async with acting(server, "seen-again") as actor:
             await actor.joins("A")
             for _ in range(2):
                 await actor.says(1, 2, "one")
-            async with observing(server, "again", "s") as observation:
+            async with observing(server, "seen-again", "s") as observation:
                 assert told(await until_attached(observation)) == [("A", "joined", "", "ask [A B]"), ("A", "sent", "B", '"one"')]
                 for number, stamp, value in ((1, 2, "one"), (2, 3, "two"), (2, 3, "two"), (1, 2, "one")):
                     await actor.says(number, stamp, value)
@@ -409,12 +409,12 @@ def test_a_role_that_fails_is_seen_with_its_cause(server: NatsServer) -> None:
     chor = klorpy.evaluate("(defchor crash [A B C] (-> A C) [x] (B->C (B (/ 1 (A->B x)))))").crash
 
     async def main() -> None:
-        async with observing(server, "fails", "s") as observation, anyio.create_task_group() as group:
+        async with observing(server, "seen-fails", "s") as observation, anyio.create_task_group() as group:
             await until_attached(observation)
 
             async def play(role: str, *args: Any) -> None:
                 with pytest.raises(ZeroDivisionError if role == "B" else klorpy.SessionFailed):
-                    async with klorpy.connect(chor, role, session="s", nats=server.url, app="fails") as seat:
+                    async with klorpy.connect(chor, role, session="s", nats=server.url, app="seen-fails") as seat:
                         await klorpy.play_role({"role": role, "transport": seat}, chor, *args)
                         if role == "A":  # done before, and yet part of the session
                             await asyncio.Future()
