@@ -9,7 +9,7 @@
     klorpy protocol FILE CHOR        what is communicated, as a global type and each role's part of it
     klorpy launch FILE CHOR [ARG …]  play all roles, each in a process of its own
     klorpy play FILE CHOR --role R   play a role with other processes
-    klorpy trace --connect ADDR …    look on at roles in other processes
+    klorpy trace --connect ADDR …    look on at roles in other processes; over NATS with --nats URL
     klorpy certificates DIR ROLE …   certificates for roles
     klorpy nats permissions …        users for the roles, at a NATS server
 """

@@ -125,7 +125,9 @@ def _check_combination(arguments: argparse.Namespace, roles: Sequence[Role]) -> 
         raise _bad(f"--limit is a positive number of sessions, not {arguments.limit}", "leave it out for 100")
     if arguments.app is not None and arguments.nats is None:
         raise _bad("--app is for roles that meet at a NATS server", "add --nats URL, or leave it out")
-    if arguments.observe and arguments.nats is None and arguments.listen is None:
+    if arguments.observe and arguments.nats is not None:
+        raise _bad("over NATS nothing has to be allowed", "leave out --observe, and look on with klorpy trace --nats URL")
+    if arguments.observe and arguments.listen is None:
         raise _bad("--observe is for a process that listens", "add --listen ADDR, where klorpy trace then connects")
     for option in ("deadline", "timeout", "heartbeat", "grace"):
         check_seconds(f"--{option}", getattr(arguments, option), zero=option in ("deadline", "grace"))

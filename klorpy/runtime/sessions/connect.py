@@ -35,9 +35,10 @@ async def host(
     Over TCP it listens at `listen` (`host:port`, or a socket that listens) and connects to `peers`, the addresses of
     roles; of each two processes one has to connect to the other. `tls` is its certificate. A connection that is silent
     for `heartbeat` seconds is given up; one that broke may come back within `grace` seconds: 0.5, and 5 over NATS, where
-    a server may be started anew meanwhile. `limits` are what one value may take; give all processes the same. `sessions` are all that will be joined, when that is known: others are refused then. With `observers`,
-    `klorpy trace` may look on, over TCP; under TLS with a certificate for the role `observer`. `app` keeps applications
-    apart that use one NATS server.
+    a server may be started anew meanwhile. `limits` are what one value may take; give all processes the same. `sessions`
+    are all that will be joined, when that is known: others are refused then. With `observers`, `klorpy trace` may look on,
+    over TCP; under TLS with a certificate for the role `observer`. Over NATS it reads at the server, and nothing has to be
+    allowed here. `app` keeps applications apart that use one NATS server.
 
     >>> import anyio, klorpy
     >>> ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
@@ -128,8 +129,9 @@ def _carrier(
         return Tcp(listen=listen, connect=peers, identity=tls, options=options, observers=observers)
     if observers:
         raise KlorError(
-            "a node over NATS cannot be observed", slug="bad-argument", help="observers connect to nodes that listen, over TCP"
-        )
+            "a node over NATS has no observers of its own", slug="bad-argument",
+            help="leave out observers: klorpy trace --nats reads at the server what is sent",
+        )  # fmt: skip
     if listen is not None or peers:
         raise KlorError(
             "a node is reached over NATS, or over TCP, not over both", slug="bad-argument",
