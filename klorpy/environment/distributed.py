@@ -27,8 +27,9 @@ from klorpy.core.values import noop, show
 from klorpy.environment.present import Palette, error_text, wants_colour
 from klorpy.runtime.erasure import check_playable, erased_params
 from klorpy.runtime.play import play_role
-from klorpy.runtime.sessions import Identity, Node, Record, Seat
+from klorpy.runtime.sessions import Node, Record, Seat
 from klorpy.runtime.sessions.arguments import check_seconds, check_session, check_ways
+from klorpy.runtime.transports.tls import Identity
 
 #: The module that calls the code of roles.
 PLAYER = play_role.__module__

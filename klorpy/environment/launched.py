@@ -33,7 +33,8 @@ from klorpy.environment.arguments import find_choreography, read_argument
 from klorpy.environment.present import exception_text
 from klorpy.environment.reports import Ended, Job, Report
 from klorpy.runtime.places import find_place
-from klorpy.runtime.sessions import Identity, Record, Seat
+from klorpy.runtime.sessions import Record, Seat
+from klorpy.runtime.transports.tls import Identity
 
 #: Seconds.
 _NEVER = 1e6

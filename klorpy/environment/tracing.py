@@ -19,10 +19,11 @@ from klorpy.core.diagnostics import Diagnostic, render
 from klorpy.environment.arguments import find_choreography
 from klorpy.environment.present import Palette, event_lines, wants_colour
 from klorpy.environment.traces import Story, run_of
-from klorpy.runtime.sessions import Identity, Merge, Record
+from klorpy.runtime.sessions import Merge, Record
 from klorpy.runtime.transports.address import Address
 from klorpy.runtime.transports.observer import Detached, Observation, Seen, Sight, Waiting, observe
 from klorpy.runtime.transports.observing import OBSERVER
+from klorpy.runtime.transports.tls import Identity
 
 #: Seconds that a message waits for the record of its sending, before it is told without.
 _PATIENCE: Final = 0.5

@@ -25,8 +25,8 @@ import klorpy
 from klorpy.core.values import same_value
 from klorpy.environment.cli import main as klorpy_command
 from klorpy.examples.references import DATA, Example
-from klorpy.runtime.sessions import prepare
 from klorpy.runtime.sessions.channel import Frame, ProtocolError
+from klorpy.runtime.transports.nats import prepare
 from klorpy.runtime.transports.nats_names import SETUP, Names, name_of, token
 from klorpy.runtime.transports.nats_packets import Unpacker, pack, pack_parts, unpack_cast, unpack_state
 from tests.examples.test_examples import RUNS, Recorded, channels, choreography_of
