@@ -7,7 +7,7 @@ what it suffered itself: the seller who waits for buyer 2, who gave up because b
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from klorpy.core.choreography import Site
@@ -27,7 +27,8 @@ class Verdict:
     """Why a session failed: `cause` says it in one line, `role` at whom.
 
     `step` counts the messages that the role had sent and received; None when nobody knows. `place` is the form, with
-    its file and line, "" when there is none. `slug` names the kind of failure.
+    its file and line, "" when there is none. `slug` names the kind of failure. `stamp` is Lamport's clock where the
+    failure was found, 0 when nobody counts.
     """
 
     role: Role
@@ -35,6 +36,11 @@ class Verdict:
     step: int | None = None
     place: str = ""
     slug: str = "session-failed"
+    stamp: int = field(default=0, compare=False)
+
+    def order(self) -> tuple[int, Role, str]:
+        """Of several verdicts of a session the smallest holds: a cause is before what it has caused."""
+        return self.stamp, self.role, self.cause
 
     def __str__(self) -> str:
         if self.slug == "different-choreography":  # of two roles, none of which is to blame

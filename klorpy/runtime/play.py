@@ -127,6 +127,7 @@ class _Play:
                     # What came while host code kept the loop busy is heard before the role leaves: perhaps, a verdict.
                     for _ in range(TURNS):
                         await anyio.lowlevel.checkpoint()
+                    await session.settle()
                 return result
             except BaseException as error:
                 failure = _failure(error, self.role)

@@ -307,10 +307,10 @@ class Node:
             self.woken.append(waiter)
 
     def closed(self, seat: Seat) -> None:
-        if self.seats.pop((seat.session, seat.role), None) is not None:
-            self._ended[seat.session, seat.role] = seat.verdict
-            if len(self._ended) > _ENDED:
-                self._ended.popitem(last=False)
+        self.seats.pop((seat.session, seat.role), None)
+        self._ended[seat.session, seat.role] = seat.verdict
+        if len(self._ended) > _ENDED:
+            self._ended.popitem(last=False)
         self.carrier.released(seat)
 
     def came(self, seat: Seat, role: Role) -> None:

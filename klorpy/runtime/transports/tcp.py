@@ -34,7 +34,7 @@ from klorpy.core.verdicts import Verdict
 from klorpy.runtime.limits import LIMITS
 from klorpy.runtime.sessions.channel import LEAVE, Frame, ProtocolError
 from klorpy.runtime.sessions.node import Node
-from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat, as_tuple
+from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat, Told, as_tuple, keep
 from klorpy.runtime.transports.address import Address
 from klorpy.runtime.transports.observing import OBSERVER, Observers
 from klorpy.runtime.transports.tcp_link import (
@@ -71,7 +71,7 @@ _decode_version: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_number: Final = msgspec.msgpack.Decoder(int).decode
 _decode_positions: Final = msgspec.msgpack.Decoder(list[tuple[str, str, str, _Count, _Count]]).decode
 _decode_name: Final = msgspec.msgpack.Decoder(tuple[str, str, str]).decode
-_decode_refusal: Final = msgspec.msgpack.Decoder(tuple[str, str, tuple[str, str, int | None, str, str] | None]).decode
+_decode_refusal: Final = msgspec.msgpack.Decoder(tuple[str, str, Told | None]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +332,7 @@ class Tcp:
         """The other side has said how far it has received: send it what it lacks."""
         reached = {ChannelName(*name): (received, consumed) for *name, received, consumed in _decode_positions(body)}
         for number, peer in list(remote.ways.items()):
-            if peer.post is not _keep:
+            if not peer.away:
                 continue  # it was opened after the connection was made
             received, consumed = reached.get(peer.name, (0, 0))
             peer.seat.consumed(peer, consumed)
@@ -394,7 +394,7 @@ class Tcp:
     def _pause(self, remote: Remote) -> None:
         """There is no way to the other process at the moment."""
         for peer in remote.ways.values():
-            peer.post = _keep
+            peer.post = keep
             peer.crowded = None
 
     def _lose(self, remote: Remote, reason: str, slug: str = "peer-lost") -> None:
@@ -405,7 +405,7 @@ class Tcp:
         peers = list(remote.ways.values())
         remote.ways.clear()
         for peer in peers:
-            peer.post = _keep
+            peer.post = keep
             peer.crowded = None
             peer.seat.lost(peer, reason, slug)
         self.node.unreachable(remote.address)
@@ -444,7 +444,7 @@ class Tcp:
         elif kind == REFUSE:
             peer = remote.ways.get(number)
             slug, reason, verdict = _decode_refusal(body)
-            if peer is not None and not (peer.seat.closed or peer.left):
+            if peer is not None:
                 log.info("refused: %s", reason)
                 peer.seat.refused(peer, slug, reason, verdict and Verdict(*verdict))
         elif kind in (CONSUMED, RESEND) and len(body) == 8:
@@ -543,7 +543,3 @@ def _reason(error: OSError) -> str:
     if isinstance(error, socket.gaierror):  # its numbers are not those of other errors
         return error.strerror or str(error)
     return str(error) if isinstance(error, ssl.SSLError) or not error.errno else os.strerror(error.errno)
-
-
-def _keep(frame: Frame) -> None:
-    """There is no way to a peer at the moment."""
