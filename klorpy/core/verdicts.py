@@ -100,14 +100,17 @@ class RolesMissing(SessionFailed):
         self.missing = tuple(missing)
 
 
-def session_failed(what: str, verdict: Verdict, me: Role, peer: Role | None, site: Site | None) -> SessionFailed:
+def session_failed(
+    what: str, verdict: Verdict, me: Role, peer: Role | None, site: Site | None, notes: tuple[str, ...] = ()
+) -> SessionFailed:
     """The error for the role `me` of `what`, which is at `site` with `peer`.
 
     It is a PeerLost when the peer itself is the one who failed.
     """
     kind = PeerLost if peer == verdict.role else SessionFailed
     slug = verdict.slug if verdict.role == me or verdict.slug in _SHARED else kind.default_slug
-    notes = (f"{me} was at {site}",) if site is not None else ()
+    if site is not None:
+        notes = (f"{me} was at {site}", *notes)
     message = f"{what} failed: {verdict}"
     help = _advice(verdict, me)
     if site is None:

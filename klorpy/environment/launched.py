@@ -127,6 +127,7 @@ async def _play(job: Job, chor: Choreography, args: Sequence[Any], report: Repor
                     result = await klorpy.play_role(klorpy.RoleConfig(job.role, transport=seat), chor, *args)
                 finally:
                     lines.finish()
+    seat.check()
     report.ended(Ended(None if result is noop else show(result, 10_000)))
 
 

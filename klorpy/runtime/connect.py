@@ -67,7 +67,8 @@ async def connect(
     """A transport for `play_role`: `role` of `chor` in the session of that name, once its cast is complete.
 
     Every process names the same session. `tls` is a certificate, or the folder that has it; see `host` for the others.
-    Leaving the context leaves the session. Raises RolesMissing when roles have not come after `deadline` seconds (None
+    Leaving the context leaves the session, and raises SessionFailed when it is known by then that what the role sent last
+    is lost. Raises RolesMissing when roles have not come after `deadline` seconds (None
     waits for ever), SessionFailed when the session fails before it begins, and KlorError `role-not-part`,
     `not-playable` or `bad-argument`.
 
@@ -89,6 +90,7 @@ async def connect(
         node.join(chor, role, session, deadline=deadline) as seat,
     ):
         yield seat
+    seat.check()
 
 
 def _check(listen: Any, peers: Any, heartbeat: Any, grace: Any, limits: Any) -> None:

@@ -190,6 +190,8 @@ class Seat:
         self._loop = asyncio.get_running_loop()
         self._assembled: asyncio.Future[None] | None = None
         self._decision = asyncio.Event()
+        #: Whether the session has failed after the role had left in good order.
+        self._late = False
         #: How many wait for the decision, and when it is made at the latest.
         self._hearing = 0
         self._latest: asyncio.TimerHandle | None = None
@@ -294,7 +296,7 @@ class Seat:
 
     def check(self) -> None:
         """For a role that has left in good order. Raises SessionFailed when what it sent last is known to be lost."""
-        if self.verdict is not None:
+        if self._late:
             raise self.error()
 
     def fail(self, error: BaseException, place: str = "") -> None:
@@ -314,7 +316,8 @@ class Seat:
         """The error of a session that has failed, for its role."""
         assert self.verdict is not None
         peer, site = self._at or (None, None)
-        return session_failed(self._name, self.verdict, self.role, peer.role if peer else None, site)
+        notes = (f"{self.role} had done its part, but what it sent last has not arrived",) if self._late else ()
+        return session_failed(self._name, self.verdict, self.role, peer.role if peer else None, site, notes)
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
@@ -386,13 +389,16 @@ class Seat:
             self._fail(Verdict(peer.role, str(error), slug="protocol-error"))
         _wake(peer.room)
 
-    def lost(self, peer: Peer, reason: str, slug: str = "peer-lost") -> None:
-        """There is no way to the peer any more, and there will be none to the process that it was in."""
-        verdict = Verdict(peer.role, reason, slug=slug)
+    def lost(self, peer: Peer, reason: str, slug: str = "peer-lost", *, here: bool = False) -> None:
+        """There is no way to the peer any more, and there will be none to the process that it was in.
+
+        With `here` it is the peer that has given up this role.
+        """
+        if peer.left:
+            return
+        verdict = Verdict(self.role if here else peer.role, reason, slug=slug)
         if self.closed:
             self._heard_late(peer, verdict)
-        elif peer.left:
-            return
         elif peer.joined:
             self._post.went(self, peer.role, verdict, lost=True)
             self._fail(verdict)
@@ -403,19 +409,18 @@ class Seat:
 
     def refused(self, peer: Peer, slug: str, reason: str, verdict: Verdict | None = None) -> None:
         """The peer's process does not let this role in; `verdict` is that of the session if it has ended there."""
-        if slug == "unknown-session":
+        if peer.left:
+            return
+        if self.closed:
+            peer.left = True  # there is nobody who would say more
+            self._heard_late(peer, verdict)
+        elif slug == "unknown-session":
             self.unknown.add(peer.role)
             self.notes[peer.role] = reason
             log.warning("session %s: %s", self.session, reason)
-            return
-        if peer.left:
-            return
-        verdict = verdict or Verdict(peer.role if slug == "peer-lost" else self.role, reason, slug=slug)
-        peer.left = True  # there is nobody who would say more
-        if self.closed:
-            self._heard_late(peer, verdict)
         else:
-            self._fail(verdict)
+            peer.left = True
+            self._fail(verdict or Verdict(peer.role if slug == "peer-lost" else self.role, reason, slug=slug))
 
     def _take(self, peer: Peer, frame: Frame) -> None:
         if self.closed:
@@ -486,7 +491,7 @@ class Seat:
             self._decide_in_time()
         elif verdict is not None and peer.outgoing.undelivered:
             log.warning("session %s: what %s sent last is lost: %s", self.session, self.role, verdict)
-            self.verdict, self.decided = verdict, True
+            self.verdict, self._late = verdict, True
             self._post.closed(self)
 
     def _decide_in_time(self) -> None:

@@ -146,7 +146,7 @@ class Nats:
 
     def confirm(self, peer: Peer) -> None:
         way = peer.route
-        if isinstance(way, Way) and not peer.seat.closed:
+        if isinstance(way, Way):
             way.tell()
 
     def served(self, role: Role) -> None:
@@ -171,7 +171,7 @@ class Nats:
 
     def _gone(self, error: KlorError) -> None:
         for desk in list(self._desks.values()):
-            desk.seat.fail(error)
+            desk.gone(error)
 
     async def _beat(self) -> None:
         """Say that we are there, and see who is."""

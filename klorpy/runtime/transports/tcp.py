@@ -51,6 +51,7 @@ from klorpy.runtime.transports.tcp_link import (
     Link,
     Remote,
     Way,
+    silent,
 )
 from klorpy.runtime.transports.tls import Identity, certified_roles
 
@@ -69,6 +70,7 @@ _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 _decode_hello: Final = msgspec.msgpack.Decoder(tuple[int, Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]]).decode
 _decode_version: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_number: Final = msgspec.msgpack.Decoder(int).decode
+_decode_seconds: Final = msgspec.msgpack.Decoder(float).decode
 _decode_positions: Final = msgspec.msgpack.Decoder(list[tuple[str, str, str, _Count, _Count]]).decode
 _decode_name: Final = msgspec.msgpack.Decoder(tuple[str, str, str]).decode
 _decode_refusal: Final = msgspec.msgpack.Decoder(tuple[str, str, Told | None]).decode
@@ -152,8 +154,6 @@ class Tcp:
         if self._observers is not None and self._server is not None:
             await self._observers.wait()
         self._stopping = True
-        if self._server is not None:
-            self._server.close()
         loop = asyncio.get_running_loop()
         farewells = []
         for remote in self.remotes.values():
@@ -161,17 +161,24 @@ class Tcp:
             if link is not None and self._observers is not None and link in self._observers:
                 # It is told everything, but nobody waits for it.
                 link.plain(BYE)
-            elif not remote.left:
+            elif not remote.left and (link is not None or remote.lacks):
+                # A connection that is broken may come back meanwhile.
                 remote.said_bye = loop.create_future()
                 farewells.append(remote.said_bye)
                 if link is not None:
                     link.plain(BYE)
         if farewells:
             await asyncio.wait(farewells, timeout=_LINGER)
-        for remote in self.remotes.values():
+        self.stopped = True
+        if self._server is not None:
+            self._server.close()
+        for remote in list(self.remotes.values()):
+            if remote.link is None:
+                self._lose(remote, "the connection broke")
+            elif remote.lacks and not remote.left:
+                log.warning("%s: it is not known whether the last messages have arrived; nothing was heard for %g s", remote.link, _LINGER)
             if remote.expiry is not None:
                 remote.expiry.cancel()
-        self.stopped = True
         links = list(self._links)
         for link in links:
             link.close()
@@ -224,7 +231,7 @@ class Tcp:
         loop = asyncio.get_running_loop()
         pause = 0.02
         told = False
-        while not self._stopping:
+        while not self._stopping or any(remote.lacks and roles & remote.expected for remote in self.remotes.values()):
             try:
                 context = self._tls.client() if self._tls else None
                 _, link = await loop.create_connection(
@@ -260,7 +267,7 @@ class Tcp:
                 link.silence = 0.0 if link.heard else link.silence + limit / 3
                 link.heard = False
                 if link.silence >= limit:
-                    link.abort(f"it was silent for {limit:g} s")
+                    link.give_up(limit)
                 elif link.remote is not None:
                     link.plain(PING)
 
@@ -298,7 +305,7 @@ class Tcp:
             before.abort("there is a newer connection")
             self._pause(remote)
         link.remote = remote
-        remote.address = link.address
+        remote.address, remote.doubt = link.address, ""
         if link.roles is not None:
             remote.expected |= link.roles
             self.note(link.roles, f"{link} stands, but it has not joined this session")
@@ -380,11 +387,13 @@ class Tcp:
         self._pause(remote)
         grace = self.options.grace
         log.info("%s has ended: %s", link, reason)
-        if remote.left or remote.said_bye is not None:
+        if remote.left or (remote.said_bye is not None and not remote.lacks):
             self._lose(remote, reason)
             return
         # What the operating system calls it differs from process to process; the verdict should not.
-        if not link.given_up:
+        if remote.doubt:
+            reason = remote.doubt
+        elif not link.given_up:
             reason = "the connection broke" + (f", and did not come back within {grace:g} s" if grace > 0 else "")
         if grace <= 0:
             self._lose(remote, reason)
@@ -407,7 +416,7 @@ class Tcp:
         for peer in peers:
             peer.post = keep
             peer.crowded = None
-            peer.seat.lost(peer, reason, slug)
+            peer.seat.lost(peer, reason, slug, here=bool(remote.doubt))
         self.node.unreachable(remote.address)
 
     def misbehaved(self, link: Link, error: Exception) -> None:
@@ -534,8 +543,16 @@ class Tcp:
         if kind == BYE:
             remote.left = True
             link.plain(BYE_TOO)
+        else:  # it has all that was sent before
+            for peer in list(remote.ways.values()):
+                peer.seat.consumed(peer, peer.outgoing.next)
+                self._tidy(peer)
         if remote.said_bye is not None and not remote.said_bye.done():
             remote.said_bye.set_result(None)
+
+    def doubted(self, remote: Remote, body: bytes) -> None:
+        """The other side has heard nothing of this process for too long, and gives up the connection."""
+        remote.doubt = silent(_decode_seconds(body))
 
 
 def _reason(error: OSError) -> str:

@@ -6,7 +6,9 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +134,35 @@ def test_a_role_hears_the_verdict_that_came_while_it_blocked(relay: Path, tmp_pa
         with pipe.open("w"):  # B goes on when this is closed, and A has left by then
             assert roles["A"].status() == 143
         fails_alike([roles["B"]], "A failed at step 1 (it was cancelled)")
+
+
+@pytest.fixture
+def busy(relay: Path, tmp_path: Path) -> Iterator[tuple[dict[str, Role], Callable[[], None]]]:
+    """A, which waits, and B, whose code blocks; when that is let go on, B only has to send."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with cast(
+        tmp_path, relay, "hears", {"A": ["1"], "B": [f'"{pipe}"']}, watched="B", everywhere=["--heartbeat", "1"]
+    ) as roles:
+        assert roles["B"].lines(2)[1] == "busy\n"
+        yield roles, lambda: pipe.open("w").close()
+
+
+def test_a_role_whose_last_message_is_lost_fails(busy: Any) -> None:
+    roles, go_on = busy
+    roles["A"].send(signal.SIGKILL)
+    roles["A"].status()
+    go_on()
+    fails_alike([roles["B"]], f"A was lost (the connection broke, and did not come back within {GRACE:g} s)")
+
+
+def test_a_role_that_was_given_up_says_the_same_as_who_gave_it_up(busy: Any) -> None:
+    roles, go_on = busy
+    roles["B"].send(signal.SIGSTOP)
+    fails_alike([roles["A"]], "B was lost (it was silent for 1 s)")
+    roles["B"].send(signal.SIGCONT)
+    go_on()
+    fails_alike([roles["B"]], "B was lost (it was silent for 1 s)")
 
 
 def test_an_exception_of_a_role_is_the_verdict(relay: Path, tmp_path: Path) -> None:
