@@ -112,8 +112,8 @@ class Remote:
 
     @property
     def lacks(self) -> bool:
-        """Whether it may lack messages that it was sent."""
-        return any(peer.outgoing.undelivered for peer in self.ways.values())
+        """Whether it may lack messages of a session that has not failed."""
+        return any(peer.seat.verdict is None and peer.outgoing.undelivered for peer in self.ways.values())
 
 
 class Home(Protocol):
