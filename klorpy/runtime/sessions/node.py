@@ -293,6 +293,10 @@ class Node:
     def meeting(self) -> str:
         return getattr(self.carrier, "meeting", "see that of each two processes one connects to the other")
 
+    @property
+    def turned_away(self) -> tuple[str, ...]:
+        return getattr(self.carrier, "turned_away", ())
+
     def confirm(self, peer: Peer) -> None:
         route = peer.route
         if isinstance(route, Peer):

@@ -67,6 +67,10 @@ class Post(Protocol):
     def meeting(self) -> str:
         """What is to be seen to, that roles can meet."""
 
+    @property
+    def turned_away(self) -> tuple[str, ...]:
+        """Who was refused by this process, in sentences: one of them may be a role that is missing."""
+
     def confirm(self, peer: Peer) -> None:
         """Tell the peer how much of what it sent was consumed."""
 
@@ -591,7 +595,7 @@ class Seat:
         self._fail(Verdict(self.role, what, slug="roles-missing"))
         self._decide()
         message = f"{self._name} did not begin: {what}"
-        notes = tuple(dict.fromkeys(self.notes[role] for role in missing if role in self.notes))
+        notes = (*dict.fromkeys(self.notes[role] for role in missing if role in self.notes), *self._post.turned_away)
         if self.unknown.issuperset(missing):
             help = "do all roles name the same session?"
             return RolesMissing(Diagnostic("unknown-session", message, notes=notes, help=help), missing)

@@ -36,6 +36,7 @@ from klorpy.runtime.sessions.channel import LEAVE, Frame, ProtocolError
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat, Told, as_tuple, keep
 from klorpy.runtime.transports.address import Address
+from klorpy.runtime.transports.door import Door
 from klorpy.runtime.transports.observing import OBSERVER, Observers
 from klorpy.runtime.transports.tcp_link import (
     BYE,
@@ -53,7 +54,7 @@ from klorpy.runtime.transports.tcp_link import (
     Way,
     silent,
 )
-from klorpy.runtime.transports.tls import Identity, certified_roles
+from klorpy.runtime.transports.tls import Identity, certified_roles, handshake_failure
 
 log: Final = logging.getLogger("klorpy.tcp")
 
@@ -114,6 +115,7 @@ class Tcp:
         self._observers: Observers | None = None
         self._links: set[Link] = set()
         self._server: asyncio.Server | None = None
+        self._door: Door | None = None
         self._stopping = False
         self.stopped = False
         #: What is known of roles that we connect to, for the error when they do not come.
@@ -129,15 +131,13 @@ class Tcp:
         if self._observable:
             self._observers = Observers(node)
         if self.listen is not None:
-            context = self._tls.server() if self._tls else None
+            self._door = door = Door(lambda: Link(self, None), self._tls.server() if self._tls else None, tasks)
             loop = asyncio.get_running_loop()
             try:
                 if isinstance(self.listen, socket.socket):
-                    self._server = await loop.create_server(lambda: Link(self, None), sock=self.listen, ssl=context)
+                    self._server = await loop.create_server(door, sock=self.listen)
                 else:
-                    self._server = await loop.create_server(
-                        lambda: Link(self, None), self.listen.host, self.listen.port, ssl=context
-                    )
+                    self._server = await loop.create_server(door, self.listen.host, self.listen.port)
             except OSError as error:
                 unknown = isinstance(error, socket.gaierror)
                 raise KlorError(
@@ -223,6 +223,15 @@ class Tcp:
 
     def served(self, role: Role) -> None:
         """Others tell of their sessions of themselves."""
+
+    @property
+    def turned_away(self) -> tuple[str, ...]:
+        """Who was refused, and may be one of those that are waited for."""
+        return self._door.turned_away if self._door is not None else ()
+
+    def _turn_away(self, link: Link, reason: str) -> None:
+        if self._door is not None and link.roles is None:
+            self._door.turn_away(link.address, reason, logged=True)
 
     # --- Other processes ----------------------------------------------------------------------------------------------
 
@@ -429,6 +438,8 @@ class Tcp:
                 return
             self._told.add(text)
         log.warning("%s is given up: %s", link, text)
+        if remote is None:
+            self._turn_away(link, text)
         if remote is not None and remote.link is link:
             self._lose(remote, f"it sent what is not allowed: {text}", "protocol-error")
 
@@ -479,8 +490,10 @@ class Tcp:
         inbound = remote.inbound[number] = Inbound(name)
         remote.opened = max(remote.opened, number)
         if remote.certified is not None and name.source not in remote.certified:
-            log.warning("%s is refused: its certificate is not for the role %s", link, name.source)
-            self._refuse(link, remote, number, "not-certified", f"its certificate is not for the role {name.source}")
+            text = f"its certificate is not for the role {name.source}"
+            log.warning("%s is refused: %s", link, text)
+            self._turn_away(link, text)
+            self._refuse(link, remote, number, "not-certified", text)
         elif (peer := self.node.peer(name)) is not None:
             self._claim(link, remote, number, inbound, peer)
         elif self.node.over(name):
@@ -557,6 +570,8 @@ class Tcp:
 
 def _reason(error: OSError) -> str:
     """What the operating system, or TLS, says; asyncio adds the address to it."""
+    if isinstance(error, ssl.SSLError):
+        return handshake_failure(error)
     if isinstance(error, socket.gaierror):  # its numbers are not those of other errors
         return error.strerror or str(error)
-    return str(error) if isinstance(error, ssl.SSLError) or not error.errno else os.strerror(error.errno)
+    return os.strerror(error.errno) if error.errno else str(error)

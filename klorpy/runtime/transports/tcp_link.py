@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from klorpy.runtime.sessions.seat import ChannelName, Peer
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.transports.address import Address
 from klorpy.runtime.transports.observing import OBSERVE, TRACE
+from klorpy.runtime.transports.tls import handshake_failure
 
 VERSION: Final = 1
 
@@ -215,7 +217,7 @@ class Link(asyncio.BufferedProtocol):
         if not self.closed.done():
             self.closed.set_result(self.remote is not None)
         if self.remote is None and self.roles is not None and self.instead is None and not self.given_up:
-            why = error or "does one side use TLS, and the other not?"
+            why = handshake_failure(error) if isinstance(error, ssl.SSLError) else error or "does one side use TLS, and the other not?"
             self.home.note(self.roles, f"{self} ended before the other side had introduced itself: {why}")
         self.home.broke(self, self._reason if error is None else f"{self._reason} ({error})")
 

@@ -82,6 +82,28 @@ def certified_roles(certificate: Mapping[str, Any] | None) -> frozenset[Role]:
     return frozenset(unquote(value[len(PREFIX) :]) for kind, value in names if kind == "URI" and value.startswith(PREFIX))
 
 
+#: What OpenSSL says when the other side does something else than TLS.
+_NO_TLS: Final = frozenset(("wrong version number", "http request", "unknown protocol", "packet length too long"))
+
+
+def handshake_failure(error: Exception) -> str:
+    """Why no connection under TLS came about with the other side, about which this is a sentence without a subject.
+
+    >>> handshake_failure(ConnectionResetError())
+    'it ended the connection before it had shown who it is'
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        reason = error.reason.lower().replace("_", " ")
+        if reason in _NO_TLS:
+            return "it does not speak TLS"
+        if "alert" in reason:
+            return f"it refuses this process: {reason.partition('alert ')[2]}"
+        return f"no connection under TLS: {reason}"
+    return "it ended the connection before it had shown who it is"
+
+
 def role_uri(role: Role) -> str:
     """How a certificate names a role: what a URI does not take as it is, is percent-encoded.
 

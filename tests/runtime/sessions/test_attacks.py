@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ import msgspec
 import pytest
 
 import klorpy
+from klorpy.environment.certificates import make_certificates
 from klorpy.runtime.sessions import Node
 from klorpy.runtime.sessions.channel import JOIN
 from klorpy.runtime.transports import tcp_link as wire
@@ -153,6 +155,42 @@ def test_with_tls_a_process_plays_the_roles_of_its_certificate_only(caplog: pyte
 
     run(main)
     assert "its certificate is not for the role A" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("stranger", "why", "there"),
+    [
+        ("other", "its certificate is refused: ", "it refuses this process: "),
+        ("plain", "it does not speak TLS", "does one side use TLS, and the other not?"),
+    ],
+)
+def test_who_fails_at_the_handshake_is_told_of_on_both_sides(
+    stranger: str, why: str, there: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one who listens logs it once, however often the other tries, and tells it when nobody else comes."""
+    list(make_certificates(tmp_path, ["A", "B"], 1))
+    other = klorpy.Identity.of(tmp_path, ["A"]) if stranger == "other" else None
+    if other is not None:  # it takes the certificate of the one who listens, which does not take its
+        other = klorpy.Identity(other.certificate, other.key, identity_of("A").authority)
+
+    async def main() -> None:
+        async with (
+            klorpy.host(listen="127.0.0.1:0", tls=identity_of("B")) as b, klorpy.host(peers={"B": address(b)}, tls=other) as a
+        ):  # fmt: skip
+            at_a, at_b = a.seat(NS.tell, "A", "s"), b.seat(NS.tell, "B", "s")
+            while not (b.turned_away and b.turned_away[0][0] in "23456789" and there in at_a.notes["B"]):
+                await anyio.sleep(0.01)
+            for seat in (at_a, at_b):
+                with pytest.raises(klorpy.RolesMissing) as missing:
+                    await seat.assembled(0)
+            first, second = missing.value.notes
+            assert first == "no process with A has connected to this one"
+            assert "connections to this process were refused: " + why in second
+
+    run(main)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING and "refused: " in record.getMessage()]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"a connection from 127.0.0.1 is refused: {why}")
 
 
 def test_with_tls_a_listener_without_the_role_is_not_talked_to() -> None:
