@@ -217,7 +217,12 @@ class Link(asyncio.BufferedProtocol):
         if not self.closed.done():
             self.closed.set_result(self.remote is not None)
         if self.remote is None and self.roles is not None and self.instead is None and not self.given_up:
-            why = handshake_failure(error) if isinstance(error, ssl.SSLError) else error or "does one side use TLS, and the other not?"
+            if isinstance(error, ssl.SSLError):
+                why = handshake_failure(error)
+            elif self.certificate:
+                why = "does it trust the certificate of this process?"
+            else:
+                why = str(error or "does one side use TLS, and the other not?")
             self.home.note(self.roles, f"{self} ended before the other side had introduced itself: {why}")
         self.home.broke(self, self._reason if error is None else f"{self._reason} ({error})")
 
