@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import anyio
 from anyio.abc import TaskGroup
 
-from klorpy.core.choreography import Choreography
+from klorpy.core.choreography import Choreography, Site, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import describe_error
 from klorpy.core.types import Role
@@ -27,7 +28,7 @@ from klorpy.runtime.erasure import check_playable
 from klorpy.runtime.limits import LIMITS, Limits
 from klorpy.runtime.sessions.arguments import check_role, check_seconds, check_session
 from klorpy.runtime.sessions.channel import Window
-from klorpy.runtime.sessions.fingerprint import fingerprint, site_keys
+from klorpy.runtime.sessions.fingerprint import Fingerprint, fingerprint, site_keys
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Record, Seat
 from klorpy.runtime.sessions.waiting import Waiter
 
@@ -111,6 +112,7 @@ class Node:
         #: While a carrier reads, whom it has to wake when it has read: at once, so that a message costs one turn of the loop.
         self.woken: list[Waiter] | None = None
         self._servers: dict[Role, _Service] = {}
+        self._known: WeakKeyDictionary[Choreography, tuple[Fingerprint, dict[Site, bytes]]] = WeakKeyDictionary()
         #: The latest sessions that were left here: what still comes for them is late, and not the beginning of a new one.
         self._ended: OrderedDict[tuple[str, Role], Verdict | None] = OrderedDict()
         #: The sessions that others began before anybody here joined: a server that comes later plays them, too.
@@ -189,7 +191,8 @@ class Node:
                 f"{role} of session {session} is played, or was played, in this process already", slug="role-taken",
                 help="give every run a session name of its own",
             )  # fmt: skip
-        seat = Seat(session, role, definition.roles, fingerprint(chor), site_keys(chor), self, self.window, self.limits)
+        mark, keys = self._identify(chor)
+        seat = Seat(session, role, definition.roles, mark, keys, self, self.window, self.limits)
         self.seats[session, role] = seat
         self._early.pop((session, role), None)
         seat.observer = self._record if self.observers else None
@@ -207,6 +210,14 @@ class Node:
             elif self.over(name := peer.name):
                 seat.refused(peer, *self.ended(name))
         return seat
+
+    def _identify(self, chor: Choreography) -> tuple[Fingerprint, dict[Site, bytes]]:
+        """The fingerprint and the names of sites; known as long as all definitions are what they were."""
+        known = self._known.get(chor)
+        definitions = list(reachable(chor).values())
+        if known is None or list(map(id, definitions)) != list(map(id, known[0].definitions.values())):
+            known = self._known[chor] = fingerprint(chor), site_keys(chor)
+        return known
 
     async def serve(
         self, chor: Choreography, role: Role, play: Server, *, limit: int = 100, deadline: float | None = DEADLINE

@@ -24,12 +24,13 @@ import msgspec
 
 from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
 from klorpy.runtime.limits import LIMITS, Limits, WireError
 from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
-from klorpy.runtime.sessions.fingerprint import Fingerprint, differences
+from klorpy.runtime.sessions.fingerprint import Fingerprint, departure, differences
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.wire import decode, encode
 
@@ -199,6 +200,8 @@ class Seat:
         #: How many wait for the decision, and when it is made at the latest.
         self._hearing = 0
         self._latest: asyncio.TimerHandle | None = None
+        #: Where the text that is played here begins to differ from another role's.
+        self._departure: tuple[Source, Span] | None = None
         #: Where the role waits.
         self._at: tuple[Peer, Site] | None = None
 
@@ -321,7 +324,12 @@ class Seat:
         assert self.verdict is not None
         peer, site = self._at or (None, None)
         notes = (f"{self.role} had done its part, but what it sent last has not arrived",) if self._late else ()
-        return session_failed(self._name, self.verdict, self.role, peer.role if peer else None, site, notes)
+        error = session_failed(self._name, self.verdict, self.role, peer.role if peer else None, site, notes)
+        if self._departure is not None and site is None:
+            source, span = self._departure
+            found = replace(error.diagnostic, span=span, source=source, label="the texts differ from here on")
+            error = SessionFailed(found, self.verdict)
+        return error
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
@@ -462,6 +470,7 @@ class Seat:
             # Both sides find the same, in the same words: so there is one verdict.
             first, second = sorted((self.role, peer.role))
             cause = f"{first} and {second} play different choreographies: {'; '.join(found)}"
+            self._departure = departure(self.mark, theirs)
             self._fail(Verdict(first, cause, slug="different-choreography"))
         elif not self.missing:
             _wake(self._assembled)

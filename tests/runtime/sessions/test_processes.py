@@ -209,6 +209,10 @@ def test_two_texts_refuse_each_other(relay: Path, tmp_path: Path) -> None:
     other.write_text(RELAY.replace("[x] (A->B x)", "[x] (A->B (A [x]))"), encoding="utf-8")
     with cast(tmp_path, relay, "pass", {"A": ["1"], "B": []}, files={"B": other}) as roles:
         fails_alike(list(roles.values()), "A and B play different choreographies: the text of pass differs")
-        for role in roles.values():
+        for role, file, text in ((roles["A"], relay, "x"), (roles["B"], other, "(A [x])")):
             assert "error[different-choreography]" in role.errors
             assert "give all roles the same file" in role.errors
+            lines = enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+            number, column = next((number, line.index(f"{text}))") + 1) for number, line in lines if "defchor pass" in line)
+            assert f"--> {file}:{number}:{column}\n" in role.errors
+            assert "^ the texts differ from here on" in role.errors
