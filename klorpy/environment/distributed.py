@@ -98,7 +98,7 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
         async with klorpy.host(
             listen=arguments.listen, peers=peers, nats=arguments.nats, tls=identity,
             heartbeat=arguments.heartbeat, grace=arguments.grace,
-            sessions=None if arguments.serve else [arguments.session], app=arguments.app or "klorpy",
+            sessions=None if arguments.serve else [arguments.session], serves=roles, app=arguments.app or "klorpy",
             observers=arguments.observe,
         ) as node:  # fmt: skip
             if show_record is not None:

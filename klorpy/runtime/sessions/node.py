@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, runtime_checkable
+from typing import Any, Final, Protocol, Self, TypeAlias, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -86,6 +86,9 @@ class Located(Protocol):
         """The process in which a peer is, as a text; "" when there is no way to it."""
 
 
+#: Why nobody takes what is sent in a direction: slug, reason, and the verdict when the session has failed.
+Refusal: TypeAlias = tuple[str, str, Verdict | None]
+
 #: Plays a role of a session that others began; given its seat.
 Server = Callable[[Seat], Awaitable[Any]]
 
@@ -95,17 +98,18 @@ class Node:
 
     Leaving the context leaves all sessions that are still open: normally in good order, with an error by failing them.
     `sessions` are all that will ever be joined, when that is known; frames of others are then refused at once.
-    `limits` are what one value may take, in whatever session.
+    `serves` are the roles that will be played, likewise. `limits` are what one value may take, in whatever session.
     """
 
     def __init__(
         self, carrier: Carrier, *, sessions: Iterable[str] | None = None, window: Window | None = None,
-        limits: Limits | None = None,
+        limits: Limits | None = None, serves: Iterable[Role] | None = None,
     ) -> None:  # fmt: skip
         self.carrier = carrier
         self.window = window or Window()
         self.limits = limits or LIMITS
         self.sessions = None if sessions is None else frozenset(sessions)
+        self.serves = None if serves is None else frozenset(serves)
         self.seats: dict[tuple[str, Role], Seat] = {}
         self.observers: list[Callable[[Record], None]] = []
         self.rosters: list[Roster] = []
@@ -286,12 +290,44 @@ class Node:
         """Whether the target of a channel has left its session."""
         return (name.session, name.target) in self._ended
 
-    def ended(self, name: ChannelName) -> tuple[str, str, Verdict | None]:
-        """What the source of a channel is told whose target has left the session: slug, reason, and verdict if it failed."""
+    def refusal(self, name: ChannelName) -> Refusal | None:
+        """What the source of a channel is told for whose target there will be no seat; None when there may be one.
+
+        Begins to serve the session if that is to be done.
+        """
+        if self.over(name):
+            return self.ended(name)
+        seat, service = self.seats.get((name.session, name.target)), self._servers.get(name.target)
+        if seat is not None:  # which has no such peer
+            return self._other(name, seat.mark.name, seat.roles)
+        if service is not None and name.source not in service.chor.roles:
+            return self._other(name, service.chor.name, service.chor.roles)
+        if self.serves is not None and name.target not in self.serves:
+            return "different-choreography", f"the process that {name.source} takes for {name.target} plays {self._served}", None
+        if not self.awaits(name):
+            return "unknown-session", f"the process of {name.target} plays other sessions, but not {name.session!r}", None
+        return None
+
+    def _other(self, name: ChannelName, chor: str, roles: Iterable[Role]) -> Refusal:
+        reason = f"{name.target} plays {chor} [{' '.join(roles)}], which has no role {name.source}"
+        return "different-choreography", reason, None
+
+    @property
+    def _served(self) -> str:
+        served = [f"{role} of {service.chor.name}" for role, service in self._servers.items()]
+        return " and ".join(served or sorted(self.serves or ())) or "nothing"
+
+    def ended(self, name: ChannelName) -> Refusal:
+        """The refusal when the target has left the session."""
         verdict = self._ended[name.session, name.target]
         if verdict is None:
             return "role-taken", f"{name.target} has played in a session of this name already", None
         return "peer-lost", "it has left this session already", verdict
+
+    def cast_of(self, role: Role) -> frozenset[Role] | None:
+        """The roles of the choreography in which `role` is served; None when it is not."""
+        service = self._servers.get(role)
+        return None if service is None else frozenset(service.chor.roles)
 
     def peer(self, name: ChannelName) -> Peer | None:
         """The source of a channel, as the seat that is its target sees it."""

@@ -255,6 +255,9 @@ class Nats:
         for name, session in list(self._sessions.items()):
             for role in (self._served & session.roles) - session.there - session.begun:
                 session.begun.add(role)
+                if session.roles != self.node.cast_of(role):
+                    log.warning("session %s is of another choreography, for %s: %s does not play in it", name, sorted(session.roles), role)
+                    continue
                 self.node.awaits(ChannelName(name, next(iter(session.there)), role))
 
 

@@ -496,11 +496,10 @@ class Tcp:
             self._refuse(link, remote, number, "not-certified", text)
         elif (peer := self.node.peer(name)) is not None:
             self._claim(link, remote, number, inbound, peer)
-        elif self.node.over(name):
-            self._refuse(link, remote, number, *self.node.ended(name))
-        elif not self.node.awaits(name):
-            text = f"the process of {name.target} plays other sessions, but not {name.session!r}"
-            self._refuse(link, remote, number, "unknown-session", text)
+        elif (refusal := self.node.refusal(name)) is not None:
+            if refusal[0] == "different-choreography":
+                log.warning("%s is refused: %s", link, refusal[1])
+            self._refuse(link, remote, number, *refusal)
         else:
             self._park(remote, name, number)
 

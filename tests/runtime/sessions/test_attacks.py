@@ -139,6 +139,42 @@ def test_a_second_process_that_says_it_plays_a_role_is_refused(caplog: pytest.Lo
     assert "A of session 's' is played by another process" in caplog.text
 
 
+OTHER = klorpy.evaluate("""
+(defchor tell [A C] (-> A C) [x] (A->C x))
+(defchor told [C B] (-> C B) [x] (C->B x))
+""")
+
+
+@pytest.mark.parametrize(
+    ("chor", "role", "target", "cause"),
+    [
+        (OTHER.tell, "A", "C", "the process that A takes for C plays B of tell"),
+        (OTHER.told, "C", "B", "B plays tell [A B], which has no role C"),
+    ],
+)
+def test_a_server_says_at_once_that_it_plays_something_else(
+    chor: Any, role: str, target: str, cause: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with klorpy.host(listen="127.0.0.1:0", serves=["B"]) as server, anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, NS.tell, "B", lambda seat: klorpy.play_role({"role": "B", "transport": seat}, NS.tell))
+            for attempt in range(2):
+                with pytest.raises(klorpy.SessionFailed) as refused:
+                    async with klorpy.connect(
+                        chor, role, session=f"s{attempt}", peers={target: address(server)}, deadline=None
+                    ):
+                        raise AssertionError("nobody is there to play with")
+                assert refused.value.slug == "different-choreography"
+                assert cause in refused.value.message
+            # Whoever plays the same is served as before.
+            async with klorpy.host(peers={"B": address(server)}) as a:
+                assert await play(a, NS.tell, "A", 1) is klorpy.noop
+            tasks.cancel_scope.cancel()
+
+    run(main)
+    assert f"is refused: {cause}" in caplog.text
+
+
 def test_with_tls_a_process_plays_the_roles_of_its_certificate_only(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with klorpy.host(listen="127.0.0.1:0", tls=identity_of("B")) as b:
