@@ -123,7 +123,8 @@ class Node:
         self._early: OrderedDict[tuple[str, Role], None] = OrderedDict()
         self._stack = contextlib.AsyncExitStack()
         self._tasks: TaskGroup | None = None
-        self._closed = False
+        #: Whether no session can be joined any more.
+        self.ending = False
 
     async def __aenter__(self) -> Self:
         try:
@@ -146,7 +147,7 @@ class Node:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._tasks is not None
-        self._closed = True
+        self.ending = True
         with anyio.CancelScope(shield=True):
             for seat in list(self.seats.values()):
                 if error is not None:
@@ -185,7 +186,7 @@ class Node:
         role = str(role)
         check_role(chor, role)
         check_session(session)
-        if self._closed:
+        if self.ending:
             raise KlorError(
                 f"the node is closed, so {role} cannot join session {session}", slug="transport-closed",
                 help="join inside `async with klorpy.host(…)`",

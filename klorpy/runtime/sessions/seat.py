@@ -69,6 +69,10 @@ class Post(Protocol):
         """What is to be seen to, that roles can meet."""
 
     @property
+    def ending(self) -> bool:
+        """Whether the process leaves all its sessions."""
+
+    @property
     def turned_away(self) -> tuple[str, ...]:
         """Who was refused by this process, in sentences: one of them may be a role that is missing."""
 
@@ -301,6 +305,11 @@ class Seat:
             await self._heard()
             raise self.error()
 
+    @property
+    def at(self) -> str:
+        """Where the role waits for another one, "" when it does not."""
+        return str(self._at[1]) if self._at else ""
+
     def check(self) -> None:
         """For a role that has left in good order. Raises SessionFailed when what it sent last is known to be lost."""
         if self._late:
@@ -503,7 +512,9 @@ class Seat:
                 self.verdict = min(self.verdict, verdict, key=Verdict.order)
             self._decide_in_time()
         elif verdict is not None and peer.outgoing.undelivered:
-            log.warning("session %s: what %s sent last is lost: %s", self.session, self.role, verdict)
+            # While its process ends, there is somebody to `check`.
+            level = logging.INFO if self._post.ending else logging.WARNING
+            log.log(level, "session %s: what %s sent last is lost: %s", self.session, self.role, verdict)
             self.verdict, self._late = verdict, True
             self._post.closed(self)
 
