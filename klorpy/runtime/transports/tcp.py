@@ -128,6 +128,7 @@ class Tcp:
 
     async def start(self, node: Node, tasks: TaskGroup) -> None:
         self.node = node
+        context = self._tls.client() if self._tls else None
         if self._observable:
             self._observers = Observers(node)
         if self.listen is not None:
@@ -147,7 +148,7 @@ class Tcp:
                 ) from None  # fmt: skip
             self.ports = tuple(sock.getsockname()[1] for sock in self._server.sockets)
         for address, roles in self._targets.items():
-            tasks.start_soon(self._dial, address, frozenset(roles))
+            tasks.start_soon(self._dial, address, frozenset(roles), context)
         tasks.start_soon(self._beat)
 
     async def stop(self) -> None:
@@ -229,20 +230,16 @@ class Tcp:
         """Who was refused, and may be one of those that are waited for."""
         return self._door.turned_away if self._door is not None else ()
 
-    def _turn_away(self, link: Link, reason: str) -> None:
-        if self._door is not None and link.roles is None:
-            self._door.turn_away(link.address, reason, logged=True)
 
     # --- Other processes ----------------------------------------------------------------------------------------------
 
-    async def _dial(self, address: Address, roles: frozenset[Role]) -> None:
+    async def _dial(self, address: Address, roles: frozenset[Role], context: ssl.SSLContext | None) -> None:
         """Keep a connection to `address`, where `roles` are played."""
         loop = asyncio.get_running_loop()
         pause = 0.02
         told = False
         while not self._stopping or any(remote.lacks and roles & remote.expected for remote in self.remotes.values()):
             try:
-                context = self._tls.client() if self._tls else None
                 _, link = await loop.create_connection(
                     lambda: Link(self, roles), address.host, address.port, ssl=context,
                     server_hostname="" if context else None,
@@ -437,9 +434,10 @@ class Tcp:
             if text in self._told:
                 return
             self._told.add(text)
+        if remote is None and self._door is not None and link.roles is None:
+            self._door.turn_away(link.address.rpartition(":")[0], text)
+            return
         log.warning("%s is given up: %s", link, text)
-        if remote is None:
-            self._turn_away(link, text)
         if remote is not None and remote.link is link:
             self._lose(remote, f"it sent what is not allowed: {text}", "protocol-error")
 
@@ -492,7 +490,8 @@ class Tcp:
         if remote.certified is not None and name.source not in remote.certified:
             text = f"its certificate is not for the role {name.source}"
             log.warning("%s is refused: %s", link, text)
-            self._turn_away(link, text)
+            if self._door is not None and link.roles is None:
+                self._door.turn_away(link.address, text, logged=True)
             self._refuse(link, remote, number, "not-certified", text)
         elif (peer := self.node.peer(name)) is not None:
             self._claim(link, remote, number, inbound, peer)

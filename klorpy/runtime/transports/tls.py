@@ -63,6 +63,12 @@ class Identity:
         context.verify_mode = ssl.CERT_REQUIRED
         try:
             context.load_verify_locations(self.authority)
+        except (ssl.SSLError, OSError) as error:
+            raise KlorError(
+                f"{self.authority} cannot be used: {error}", slug="bad-argument",
+                help="give the certificate of the authority that all processes trust, in the PEM format",
+            ) from None  # fmt: skip
+        try:
             context.load_cert_chain(self.certificate, self.key)
         except (ssl.SSLError, OSError) as error:
             raise KlorError(
