@@ -175,7 +175,7 @@ def test_a_run_that_takes_too_long_says_where_its_roles_are(shop: str, capfd: py
 
     chor = klorpy.load(shop).stuck
     launch = UpWhenStuck(chor, Palette(chor.roles, False), quiet=True, drawn=False)
-    arguments = argparse.Namespace(file=shop, chor="stuck", args=["1"], nats=None, tls=False)
+    arguments = argparse.Namespace(file=shop, chor="stuck", args=["1"], nats=None, tls=False, certificates=None, order=None)
     with launching(chor, arguments) as (jobs, sockets):
         asyncio.run(launch.run(jobs, sockets, None))
     verdict = launch.verdict([])
@@ -247,6 +247,7 @@ def test_it_speaks_tls_and_draws(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["shop.hy", "crash", "1", "--chart", "run.gif"], "bad-argument"),
         (["shop.hy", "crash", "1", "--chart", "missing/run.svg"], "bad-argument"),
         (["shop.hy", "crash", "1", "--nats", "nats://127.0.0.1:1", "--tls"], "bad-argument"),
+        (["shop.hy", "crash", "1", "--certificates", "nowhere"], "bad-argument"),
     ],
 )
 def test_what_cannot_be_launched_is_an_error_and_no_process(
