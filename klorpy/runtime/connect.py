@@ -41,6 +41,8 @@ async def host(
     `observers`, `klorpy trace` may look on, over TCP; under TLS with a certificate for the role `observer`. Over NATS it
     reads at the server, and nothing has to be allowed here. `app` keeps applications apart that use one NATS server.
 
+    When the context has been left, `check` of a seat raises SessionFailed if what its role sent last is known to be lost.
+
     >>> import anyio, klorpy
     >>> ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
     >>> async def both():
