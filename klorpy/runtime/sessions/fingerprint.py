@@ -121,7 +121,8 @@ def _identify(definition: Definition) -> bytes:
     for text in words:
         made.update(b"\0" + text.encode())
     for site in definition.sites:
-        made.update(f"\1{site.kind}".encode())
+        # Of what a macro made, the text is the macro's call; but it is known at which roles the value is.
+        made.update(f"\1{site.kind} {site.places} {site.callee}".encode())
         for word in _matches(site.text):
             made.update(b"\0" + word.group().encode())
     return made.digest() + _trail(words)

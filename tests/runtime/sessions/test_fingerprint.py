@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -48,13 +49,13 @@ def test_the_first_word_that_differs_is_found(one: str, other: str, at: str) -> 
     assert place(one, other) == at
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_in_a_long_text_the_place_is_within_a_stride(seed: int) -> None:
     source = random.Random(seed)
-    count = source.randrange(100, 2000)
+    count = source.randrange(100, 1000)
     words = [str(number) for number in range(count)]
     at = source.randrange(count)
-    other = [*words[:at], "0.5", *words[at + 1 :], *["1"] * source.choice((0, 1, count, 5 * count))]
+    other = [*words[:at], "0.5", *words[at + 1 :], *["1"] * source.choice((0, 1, count, 3 * count))]
     stride = 1
     while 64 * stride < 5 * len(other):
         stride *= 2
@@ -73,16 +74,18 @@ def test_code_between_the_messages_counts_wherever_it_stands() -> None:
 
 
 def test_what_is_sent_is_bounded() -> None:
-    for count in (1, 100, 100_000):
+    for count in (1, 100, 10_000):
         (part,) = fingerprint(chor(long(["1"] * count))).parts.values()
         assert len(part) <= 16 + 1 + 64 * 2 + 2
 
 
 def test_the_text_of_a_macro_is_told_from_the_text_itself() -> None:
-    text = "(defmacro m [] '{})\n(defchor main [A B] (-> A B) [x] (do (m) (A->B x)))"
-    one, other = fingerprint(chor(text.format("(A->B x)"))), fingerprint(chor(text.format("(B->A (A->B x))")))
-    assert differences({"A": one, "B": other}) == ("what macros make of main differs",)
-    assert departure(one, other) is None
+    text = "(defmacro m [] '{})\n(defchor main [A B C] (-> A C) [x] (do (m) (B->C (A->B x))))"
+    made = ("(A->B x)", "(B->A (A->B x))", "(A->C x)")
+    marks = [fingerprint(chor(text.format(form))) for form in made]
+    for one, other in itertools.combinations(marks, 2):
+        assert differences({"A": one, "B": other}) == ("what macros make of main differs",)
+        assert departure(one, other) is None
 
 
 def test_a_callee_that_differs_is_where_the_place_is() -> None:
