@@ -28,7 +28,7 @@ from typing import IO, Any
 
 import klorpy
 from klorpy.core.choreography import Choreography
-from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning, render
+from klorpy.core.diagnostics import Diagnostic, KlorWarning, render
 from klorpy.core.options import ORDERS
 from klorpy.environment.arguments import choreographies, find_choreography, read_argument
 from klorpy.environment.distributed import add_play
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     _file_and_chor(order)
     order.add_argument("role", metavar="ROLE", help="one of its roles")
     order.add_argument("--order", choices=ORDERS, help="the order within the role (default: the definition's)")
-    order.add_argument("--chart", metavar="PATH", help="write the graph as a Mermaid chart: .mmd")
+    order.add_argument("--chart", metavar="PATH", help="write the graph as a picture: .svg, .txt or .mmd")
     order.set_defaults(command=_explain_order)
 
     count = commands.add_parser(
@@ -294,16 +294,16 @@ def _project(arguments: argparse.Namespace) -> int:
 
 
 def _explain_order(arguments: argparse.Namespace) -> int:
+    from klorpy.environment.diagrams import check_path
+    from klorpy.environment.diagrams.order import order_chart
+
     chor = find_choreography(arguments.file, arguments.chor)
-    if arguments.chart is not None and not arguments.chart.endswith(".mmd"):
-        raise KlorError(
-            f"{arguments.chart} is no Mermaid chart", slug="bad-argument", help="give a path that ends in .mmd"
-        )
+    if arguments.chart is not None:
+        check_path(arguments.chart)
     found = klorpy.explain_order(chor, arguments.role, arguments.order)
     print(found)
     if arguments.chart is not None:
-        with open(arguments.chart, "w", encoding="utf-8") as file:
-            file.write(found.mermaid())
+        order_chart(found).save(arguments.chart)
     return 0
 
 

@@ -15,7 +15,7 @@ it acknowledges; an agreement computed with an effect, which roles may compute a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from klorpy.core.choreography import Choreography
@@ -133,16 +133,26 @@ class _Made:
     touched: f.Touched
     unordered: bool
     peer: int | None
+    #: The choices that it stands in, each with the arm.
+    arms: Mapping[f.Op, int]
+    barrier: bool
+    #: All that it waits for, and itself: a bit for each number.
+    before: int = 0
     after: dict[int, str] = field(default_factory=dict)
     #: Whether roles share the result.
     agreed: bool = False
 
+    def apart(self, other: _Made) -> bool:
+        """Whether the two stand in different arms of a choice: one happens instead of the other."""
+        return any(other.arms.get(choice, arm) != arm for choice, arm in self.arms.items())
+
 
 @dataclass(slots=True)
 class _Context:
-    """What a step of a block waits for besides its inputs."""
+    """Where a step stands: the steps that decide about it, and the choices that it is in, each with the arm."""
 
     choice: tuple[int, ...] = ()
+    arms: tuple[tuple[f.Op, int], ...] = ()
 
 
 class _Graph:
@@ -152,7 +162,6 @@ class _Graph:
         self.made: list[_Made] = []
         #: The steps that give each local.
         self.given: dict[Binding, frozenset[int]] = {}
-        self.fence: int | None = None
 
     def block(self, block: f.Block, context: _Context) -> None:
         for op in block:
@@ -197,11 +206,11 @@ class _Graph:
 
     def _choice(self, op: f.Branch | f.Select, context: _Context, arms: list[f.Block], target: Binding | None) -> None:
         guards = self._sources(uses(op))
-        inner = _Context((*context.choice, *sorted(guards)))
+        choice = (*context.choice, *sorted(guards))
         before = self.given.get(target, frozenset()) if target is not None else frozenset()
         found = set(guards) | before
-        for arm in arms:
-            self.block(arm, inner)
+        for number, arm in enumerate(arms):
+            self.block(arm, _Context(choice, (*context.arms, (op, number))))
             if target is not None:
                 found |= self.given.get(target, frozenset())
         self._give(target, frozenset(found))
@@ -217,46 +226,33 @@ class _Graph:
         self, op: f.Op, text: str, touched: f.Touched, context: _Context, target: Binding | None, *,
         unordered: bool = False, barrier: bool = False, peer: int | None = None,
     ) -> None:  # fmt: skip
-        made = _Made(op, text, touched, unordered, peer)
-        number = len(self.made) + 1
+        made = _Made(op, text, touched, unordered, peer, dict(context.arms), barrier)
         for earlier in context.choice:
             made.after[earlier] = "choice"
         for earlier in self._sources(uses(op)):
             made.after[earlier] = "data"
-        if self.order == "program" and self.made:
-            made.after.setdefault(number - 1, "order")
-        if self.order == "effects":
-            for earlier, other in enumerate(self.made, 1):
-                if _share(touched, other.touched):
-                    made.after.setdefault(earlier, "effect")
-        if barrier:
-            for earlier in range(1, number):
-                made.after.setdefault(earlier, "barrier")
-        if self.fence is not None:
-            made.after.setdefault(self.fence, "barrier")
-        self._shorten(made)
+        for earlier in made.after:
+            made.before |= self.made[earlier - 1].before
+        # What follows from the rest is left out, but for data and choice, which one wants to see.
+        for earlier in range(len(self.made), 0, -1):
+            other = self.made[earlier - 1]
+            why = self._orders(other, made)
+            if why is not None and earlier not in made.after and not made.before >> earlier & 1:
+                made.after[earlier] = why
+                made.before |= other.before
         self.made.append(made)
-        self._give(target, frozenset([number]))
-        if barrier:
-            self.fence = number
+        made.before |= 1 << len(self.made)
+        self._give(target, frozenset([len(self.made)]))
 
-    def _shorten(self, made: _Made) -> None:
-        """Leave out what follows from the rest, but for data and choice, which one wants to see."""
-        for earlier, why in list(made.after.items()):
-            if why in ("effect", "barrier", "order") and any(
-                earlier in self._all(other) for other in made.after if other != earlier
-            ):
-                del made.after[earlier]
-
-    def _all(self, number: int) -> set[int]:
-        found: set[int] = set()
-        todo = [number]
-        while todo:
-            for earlier in self.made[todo.pop() - 1].after:
-                if earlier not in found:
-                    found.add(earlier)
-                    todo.append(earlier)
-        return found
+    def _orders(self, earlier: _Made, later: _Made) -> str | None:
+        """Why `later` waits for `earlier`, if not for its value."""
+        if later.apart(earlier):
+            return None
+        if self.order == "program":
+            return "order"
+        if self.order == "effects" and _share(later.touched, earlier.touched):
+            return "effect"
+        return "barrier" if later.barrier or earlier.barrier else None
 
 
 def _share(one: f.Touched, other: f.Touched) -> bool:
@@ -272,7 +268,10 @@ def _warnings(found: Explanation, graph: _Graph) -> Iterable[str]:
     for number, step in enumerate(made, 1):
         for earlier in range(1, number):
             other = made[earlier - 1]
-            if found.order == "dataflow" and _share(step.touched, other.touched) and found.free(earlier, number):
+            if (
+                found.order == "dataflow" and _share(step.touched, other.touched) and not step.apart(other)
+                and found.free(earlier, number)
+            ):  # fmt: skip
                 yield (
                     f"nothing orders the effects {earlier} and {number} ({other.text}, {step.text}): declare what they touch, "
                     "or let one depend on the other with (after …)"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 import klorpy
 from klorpy import explain_order
 from klorpy.environment import cli
+from klorpy.environment.diagrams.order import order_chart
 from tests.outoforder.programs import STORIES, stories
 
 ACK = '(defchor ack [A B] (-> A A) [x] (let [y (A->B x)] (B (print y)) (B (print "b")) (B->A (B "go"))))'
@@ -67,6 +69,44 @@ def test_after_and_declared_resources_end_the_warnings() -> None:
            (defchor ack [A B] (-> A A) [x] (let [y (A->B x)] (B (note y)) (B (knock 1)) (B->A (B (after y "go")))))"""
     )
     assert explain_order(ns.ack, "B", "dataflow").warnings == ()
+
+
+@pytest.mark.parametrize("order", ["program", "effects", "dataflow"])
+def test_what_happens_instead_does_not_happen_before(order: str) -> None:
+    ns = klorpy.evaluate("""
+    (import klorpy [barrier])
+    (defchor f [A B] (-> A B B) [x log]
+      (do (if (A=>B x) (B (do (barrier) (.append log 1))) (B (.append log 2))) (B (.append log 3))))
+    """)
+    _, barrier, then, orelse, after = explain_order(ns.f, "B", order).steps
+    assert barrier.after == ((1, "choice"),)
+    assert dict(then.after) == {1: "choice", 2: "order" if order == "program" else "barrier"}
+    assert orelse.after == ((1, "choice"),)
+    why = {"program": "order", "effects": "effect", "dataflow": None}[order]
+    assert dict(after.after) == ({2: "barrier"} if why is None else {3: why, 4: why})
+
+
+def test_a_long_definition_is_explained_at_once() -> None:
+    body = " ".join(f"(B (.append log {i}))" for i in range(1500))
+    chor = klorpy.evaluate(f"(defchor long [A B] (-> A B B) [x log] (do (A->B x) {body} (B 0)))").long
+    for order in ("program", "effects"):
+        steps = explain_order(chor, "B", order).steps
+        assert all(len(step.after) == 1 for step in steps[2:])
+
+
+@pytest.mark.parametrize("order", ["program", "effects", "dataflow"])
+def test_the_picture_has_every_step_and_every_reason(order: str, tmp_path: Path) -> None:
+    found = explain_order(stories().checkout, "Cart", order)
+    picture = order_chart(found)
+    root = ElementTree.fromstring(picture.svg())
+    texts = ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert all(step.text in texts for step in found.steps)
+    titles = [title.text for title in root.iter("{http://www.w3.org/2000/svg}title")]
+    for step in found.steps:
+        for earlier, _ in step.after:
+            assert any(title is not None and title.startswith(f"{step.number} waits for {earlier}: ") for title in titles)
+    picture.save(tmp_path / "order.txt")
+    assert (tmp_path / "order.txt").read_text() == f"{found}\n"
 
 
 def test_the_chart_has_a_node_for_each_step_and_an_arrow_for_each_reason() -> None:

@@ -21,7 +21,9 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import describe_error
 from klorpy.core.values import show
 from klorpy.environment.diagrams import chart
+from klorpy.environment.diagrams.order import order_chart
 from klorpy.environment.present import Palette, error_text, exploration_lines, result_lines
+from klorpy.outoforder.explain import Explanation
 from klorpy.simulator import Exploration, Progress, Simulation, watching
 
 Bundle = dict[str, str]
@@ -63,6 +65,12 @@ def exploration_bundle(found: Exploration) -> Bundle:
     bundle = simulation_bundle(found.first if found.different is None else found.different)
     plain, html = "\n".join(lines), "<br>".join(map(escape, "\n".join(lines).splitlines()))
     return {"text/plain": f"{plain}\n\n{bundle['text/plain']}", "text/html": f"<p>{html}</p>{bundle['text/html']}"}
+
+
+def explanation_bundle(found: Explanation) -> Bundle:
+    """What waits for what, as a picture, with the warnings below it."""
+    warnings = "".join(f"<p>warning: {escape(warning)}</p>" for warning in found.warnings)
+    return {"text/plain": str(found), "text/html": order_chart(found).svg() + warnings}
 
 
 def error_bundle(error: KlorError) -> Bundle:
@@ -115,6 +123,7 @@ _BUNDLES: Final[dict[type, Callable[[Any], Bundle]]] = {
     Simulation: simulation_bundle,
     Choreography: choreography_bundle,
     Exploration: exploration_bundle,
+    Explanation: explanation_bundle,
     KlorError: error_bundle,
 }
 

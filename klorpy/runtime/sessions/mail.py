@@ -2,9 +2,10 @@
 
     key of a frame ::= name of the site                     from a role in program order, if nobody says an order
                      | name of the site, 00, token          otherwise
+                     | name of the carrier, 01              what players tell each other
 
 Nothing here waits for one message in particular. What has arrived is taken, from whomever it is; `arrival` waits for
-anything that lets the role go on. Messages at the carrier, a site that no program passes, are the players' own.
+anything that lets the role go on. The carrier is a site that no program passes.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from klorpy.runtime.wire import decode, encode
 if TYPE_CHECKING:
     from klorpy.runtime.sessions.seat import Peer, Post, Seat
 
-#: Bytes of the name of a site, and what is between it and a token.
+#: Bytes of the name of a site, and what is behind it.
 _NAME: Final = 4
-_MARK: Final = b"\0"
+_TOKEN: Final = b"\0"
+_CONTROL: Final = b"\1"
 
 
 class Mail:
@@ -58,10 +60,10 @@ class Mail:
             raise at_site(error, site) from None
         seat.step += 1
         seat.clock += 1
-        name = self._keys[site]
-        peer.post(peer.outgoing.push(DATA, seat.clock, name + _MARK + token, body))
-        if seat.observer is not None and site.kind != "carrier":
-            seat.report("sent", peer, peer.outgoing.next - 1, name, value)
+        key = self._keys[site] + (_CONTROL if site.kind == "carrier" else _TOKEN + token)
+        peer.post(peer.outgoing.push(DATA, seat.clock, key, body))
+        if seat.observer is not None and not is_control(key):
+            seat.report("sent", peer, peer.outgoing.next - 1, site_name(key), value)
         return True
 
     def fail(self, target: Role, cause: str, site: Site, token: Token) -> None:
@@ -81,16 +83,15 @@ class Mail:
                     self._post.confirm(peer)
                 seat.step += 1
                 seat.clock = max(seat.clock, frame.stamp) + 1
-                name = frame.key[:_NAME]
-                site = self._sites.get(name)
+                site = self._sites.get(site_name(frame.key))
                 if site is None or not has_token(frame.key):
                     raise keys_differ(peer.role, seat.role, site or next(iter(self._keys)))
                 try:
                     value = decode(frame.body, seat.limits)
                 except WireError as error:
                     raise at_site(error, site) from None
-                if seat.observer is not None and site.kind != "carrier":
-                    seat.report("received", peer, frame.number, name, value)
+                if seat.observer is not None and not is_control(frame.key):
+                    seat.report("received", peer, frame.number, site_name(frame.key), value)
                 yield peer.role, value, site, frame.key[_NAME + 1 :]
 
     def part(self, role: Role) -> None:
@@ -145,9 +146,19 @@ class Mail:
             peer.room = waiter
 
 
+def site_name(key: bytes) -> bytes:
+    """The name of the site in the key of a frame."""
+    return key[:_NAME]
+
+
 def has_token(key: bytes) -> bool:
-    """Whether the key of a frame has a token."""
+    """Whether there is more in the key of a frame."""
     return len(key) > _NAME
+
+
+def is_control(key: bytes) -> bool:
+    """Whether a frame has something that players tell each other, and no message of the choreography."""
+    return key[_NAME : _NAME + 1] == _CONTROL
 
 
 def keys_differ(source: Role, role: Role, site: Site) -> KlorError:

@@ -21,6 +21,7 @@ from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.runtime.limits import WireError
 from klorpy.runtime.sessions.channel import DATA, Frame, ProtocolError
+from klorpy.runtime.sessions.mail import is_control, site_name
 from klorpy.runtime.sessions.seat import SHOWN, Record
 from klorpy.runtime.transports.nats_names import ALL, name_of
 from klorpy.runtime.transports.nats_packets import Cast, Unpacker, unpack_cast
@@ -169,8 +170,9 @@ class Reading:
     def _ready(self, session: str, role: Role, target: Role, direction: _Direction) -> Iterable[Record]:
         while (frame := direction.early.pop(direction.expected, None)) is not None:
             direction.expected += 1
-            if frame.kind == DATA:
-                yield Record(session, role, frame.stamp, "sent", target, frame.number, frame.key, _text(frame.body))
+            if frame.kind == DATA and not is_control(frame.key):
+                key = site_name(frame.key)
+                yield Record(session, role, frame.stamp, "sent", target, frame.number, key, _text(frame.body))
         (self.gaps.add if direction.early else self.gaps.discard)((session, role, target))
 
 

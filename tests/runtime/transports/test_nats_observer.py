@@ -19,7 +19,7 @@ import pytest
 import klorpy
 from klorpy.core.values import show
 from klorpy.examples.references import Example
-from klorpy.runtime.sessions import Record, in_order
+from klorpy.runtime.sessions import Record, in_order, site_keys
 from klorpy.runtime.sessions.channel import DATA, JOIN, Frame
 from klorpy.runtime.transports import nats_observer
 from klorpy.runtime.transports.nats_names import Names
@@ -28,6 +28,7 @@ from klorpy.runtime.transports.nats_packets import Cast, pack, pack_cast
 from klorpy.runtime.transports.observer import Attached, Detached, Observation, Seen, observe
 from klorpy.runtime.wire import encode
 from tests.examples.test_examples import RUNS, channels, choreography_of
+from tests.outoforder.programs import ARGUMENTS, stories
 from tests.runtime.transports.nats_server import MISSING, PROGRAM, NatsServer, left_behind, shared_server
 from tests.runtime.transports.test_nats import HELD, TEXT, TOO_LONG, everyone, run, started
 
@@ -209,6 +210,24 @@ def test_the_stamps_put_causes_before_effects(server: NatsServer, ns: Any) -> No
         expected = [(message.source, show(message.value)) for message in simulation.messages]
         assert [(record.role, record.text) for record in in_order(records) if record.kind == "sent"] == expected
         assert [(record.role, record.text) for record in records if record.kind == "sent"] == expected
+
+    run(main)
+
+
+@pytest.mark.parametrize("order", ["program", "effects", "dataflow"])
+def test_roles_out_of_order_are_seen_without_what_players_tell_each_other(server: NatsServer, order: str) -> None:
+    async def main() -> None:
+        chor, args = stories().two_carts, ARGUMENTS["two_carts"]
+        simulation = klorpy.simulate_chor(chor, *args)
+        expected = {pair: sorted(map(show, values)) for pair, values in channels(simulation).items()}
+        async with observing(server, f"seen-{order}", "s") as observation:
+            results = await everyone(chor, {"Billing": args}, server.url, "s", app=f"seen-{order}", order=order)
+            assert results == simulation.results
+            await until_attached(observation)
+            records = await until(observation, have_left(*chor.roles))
+        assert {pair: sorted(texts) for pair, texts in sent(records).items()} == expected
+        sites = set(site_keys(chor).values())
+        assert {record.key for record in records if record.kind == "sent"} <= sites
 
     run(main)
 
