@@ -43,8 +43,10 @@ from klorpy.simulator import ChoreographyFailed, Exploration, Simulation, explor
 if TYPE_CHECKING:
     from klorpy.behaviour import Protocol, protocol
     from klorpy.outoforder.explain import explain_order
-    from klorpy.runtime.sessions import Identity, Node, connect, host
+    from klorpy.runtime.connect import connect, host
+    from klorpy.runtime.sessions import Node
     from klorpy.runtime.telemetry import telemetry
+    from klorpy.runtime.transports.tls import Identity
     from klorpy.simulator.clock import Clock
     from klorpy.simulator.violations import Violations, count_violations
 
@@ -68,10 +70,10 @@ _LATE = {
     "conforms": "klorpy.behaviour.extraction",
     "protocol": "klorpy.behaviour",
     "protocol_of": "klorpy.behaviour.extraction",
-    "Identity": "klorpy.runtime.sessions",
+    "Identity": "klorpy.runtime.transports.tls",
     "Node": "klorpy.runtime.sessions",
-    "connect": "klorpy.runtime.sessions",
-    "host": "klorpy.runtime.sessions",
+    "connect": "klorpy.runtime.connect",
+    "host": "klorpy.runtime.connect",
     "telemetry": "klorpy.runtime.telemetry",
 }
 

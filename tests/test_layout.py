@@ -225,6 +225,31 @@ def test_importing_klorpy_loads_no_tool() -> None:
     assert "klorpy.simulator" in loaded
 
 
+PACKAGES = [path for path in PYTHON if path.stem == "__init__"]
+
+
+def test_each_module_can_be_the_first_that_is_imported() -> None:
+    """With only what `import klorpy` loads before it: no module depends on another having been imported already.
+
+    Of rooms that are large and that nothing stands on, the packages will do.
+    """
+    large = {"behaviour", "environment", "testing"}
+    modules = [module_of(path) for path in PYTHON if path in PACKAGES or room_of(path) not in large | {"__main__"}]
+    code = (
+        "import importlib, sys\n"
+        "import klorpy\n"
+        "loaded = set(sys.modules)\n"
+        f"for name in {modules!r}:\n"
+        "    for module in [module for module in sys.modules if module.startswith('klorpy.') and module not in loaded]:\n"
+        "        package, _, child = module.rpartition('.')\n"
+        "        vars(sys.modules.get(package, klorpy)).pop(child, None)\n"
+        "        del sys.modules[module]\n"
+        "    importlib.import_module(name)\n"
+        "print(len(sys.modules))"
+    )
+    assert int(run(code)) > 0
+
+
 def test_importing_klorpy_does_nothing_else() -> None:
     """No event loop policy, no patched stdout, no thread, no file, no option is changed."""
     code = (
@@ -236,9 +261,6 @@ def test_importing_klorpy_does_nothing_else() -> None:
         "print('same')"
     )
     assert run(code) == "same\n"
-
-
-PACKAGES = [path for path in PYTHON if path.stem == "__init__"]
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=name)

@@ -164,6 +164,9 @@ class Player:
         if self.verdict is not None:
             cancel()
 
+    async def settle(self) -> None:
+        """Nothing is on its way: a world tells its players at once."""
+
     def error(self) -> BaseException:
         """What the role raises when it was cancelled because the session has failed."""
         return self._failure()

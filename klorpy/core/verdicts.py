@@ -7,7 +7,7 @@ what it suffered itself: the seller who waits for buyer 2, who gave up because b
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from klorpy.core.choreography import Site
@@ -27,7 +27,8 @@ class Verdict:
     """Why a session failed: `cause` says it in one line, `role` at whom.
 
     `step` counts the messages that the role had sent and received; None when nobody knows. `place` is the form, with
-    its file and line, "" when there is none. `slug` names the kind of failure.
+    its file and line, "" when there is none. `slug` names the kind of failure. `stamp` is Lamport's clock where the
+    failure was found, 0 when nobody counts.
     """
 
     role: Role
@@ -35,6 +36,11 @@ class Verdict:
     step: int | None = None
     place: str = ""
     slug: str = "session-failed"
+    stamp: int = field(default=0, compare=False)
+
+    def order(self) -> tuple[int, Role, str]:
+        """Of several verdicts of a session the smallest holds: a cause is before what it has caused."""
+        return self.stamp, self.role, self.cause
 
     def __str__(self) -> str:
         if self.slug == "different-choreography":  # of two roles, none of which is to blame
@@ -94,14 +100,17 @@ class RolesMissing(SessionFailed):
         self.missing = tuple(missing)
 
 
-def session_failed(what: str, verdict: Verdict, me: Role, peer: Role | None, site: Site | None) -> SessionFailed:
+def session_failed(
+    what: str, verdict: Verdict, me: Role, peer: Role | None, site: Site | None, notes: tuple[str, ...] = ()
+) -> SessionFailed:
     """The error for the role `me` of `what`, which is at `site` with `peer`.
 
     It is a PeerLost when the peer itself is the one who failed.
     """
     kind = PeerLost if peer == verdict.role else SessionFailed
     slug = verdict.slug if verdict.role == me or verdict.slug in _SHARED else kind.default_slug
-    notes = (f"{me} was at {site}",) if site is not None else ()
+    if site is not None:
+        notes = (f"{me} was at {site}", *notes)
     message = f"{what} failed: {verdict}"
     help = _advice(verdict, me)
     if site is None:

@@ -27,8 +27,9 @@ from klorpy.core.values import noop, show
 from klorpy.environment.present import Palette, error_text, wants_colour
 from klorpy.runtime.erasure import check_playable, erased_params
 from klorpy.runtime.play import play_role
-from klorpy.runtime.sessions import Identity, Node, Record, Seat
+from klorpy.runtime.sessions import Node, Record, Seat
 from klorpy.runtime.sessions.arguments import check_seconds, check_session, check_ways
+from klorpy.runtime.transports.tls import Identity
 
 #: The module that calls the code of roles.
 PLAYER = play_role.__module__
@@ -93,10 +94,11 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
     show_record = None if arguments.quiet else _shower(palette, roles)
 
     async def run() -> None:
+        seats: list[Seat] = []
         async with klorpy.host(
             listen=arguments.listen, peers=peers, nats=arguments.nats, tls=identity,
             heartbeat=arguments.heartbeat, grace=arguments.grace,
-            sessions=None if arguments.serve else [arguments.session], app=arguments.app or "klorpy",
+            sessions=None if arguments.serve else [arguments.session], serves=roles, app=arguments.app or "klorpy",
             observers=arguments.observe,
         ) as node:  # fmt: skip
             if show_record is not None:
@@ -104,7 +106,9 @@ def _play(arguments: argparse.Namespace, find: Callable[[str, str], Choreography
             if arguments.serve:
                 await _serve(node, chor, roles[0], given[roles[0]], arguments)
             else:
-                await _play_all(node, chor, given, arguments, palette)
+                seats = await _play_all(node, chor, given, arguments, palette)
+        for seat in seats:
+            seat.check()
 
     return _until_ended(run)
 
@@ -198,13 +202,15 @@ def _is_host_code(frame: types.FrameType | None) -> bool:
 
 async def _play_all(
     node: Node, chor: Choreography, given: dict[Role, list[Any]], arguments: argparse.Namespace, palette: Palette
-) -> None:
-    """Play the roles of one session; the first error ends them all."""
+) -> list[Seat]:
+    """Play the roles of one session; the first error ends them all. Gives the seats, all of which have left."""
     errors: list[BaseException] = []
+    seats = []
 
     async def play(role: Role, args: Sequence[Any]) -> None:
         try:
             async with node.join(chor, role, arguments.session, deadline=arguments.deadline, order=arguments.order) as seat:
+                seats.append(seat)
                 result = await klorpy.play_role(_config(seat, arguments), chor, *args)
             if result is not noop or arguments.quiet:
                 print(f"{palette.role(role)}: {show(result, 10_000)}", flush=True)
@@ -217,6 +223,7 @@ async def _play_all(
     if errors:
         # The role's own error says more than that the session failed because of it.
         raise next((error for error in errors if not isinstance(error, klorpy.SessionFailed)), errors[0])
+    return seats
 
 
 async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any], arguments: argparse.Namespace) -> None:

@@ -34,7 +34,8 @@ from klorpy.environment.present import Palette, event_lines, result_lines, wants
 from klorpy.environment.reports import Ended, Job, read
 from klorpy.environment.traces import Shown, Story, run_of, sites_of
 from klorpy.runtime.erasure import check_count, check_playable, erased_params
-from klorpy.runtime.sessions import Identity, Merge, Record
+from klorpy.runtime.sessions import Merge, Record
+from klorpy.runtime.transports.tls import Identity
 
 #: Seconds that the others have to end by themselves when a role has failed, and that a process has when it is told to.
 _OTHERS: Final = 5.0
@@ -85,7 +86,7 @@ def _launch(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         print(f"{palette.strong(chor.name)}  {chor.signature}\n", flush=True)
     launch = Launch(chor, palette, quiet=arguments.quiet, drawn=arguments.chart is not None)
-    with _jobs(chor, arguments) as (jobs, sockets):
+    with launching(chor, arguments) as (jobs, sockets):
         asyncio.run(launch.run(jobs, sockets, arguments.timeout))
     return _conclude(launch, arguments)
 
@@ -116,7 +117,7 @@ def _conclude(launch: Launch, arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _jobs(chor: Choreography, arguments: argparse.Namespace) -> Iterator[tuple[list[Job], list[socket.socket]]]:
+def launching(chor: Choreography, arguments: argparse.Namespace) -> Iterator[tuple[list[Job], list[socket.socket]]]:
     """What the processes have to do, but for the way to report; and where they will listen. Certificates exist meanwhile."""
     definition = chor.defined()
     session = f"launch-{secrets.token_hex(8)}"
@@ -253,10 +254,17 @@ class Launch:
                 async with asyncio.timeout_at(self._until):
                     role, what = await self._told.get()
             except TimeoutError:
-                if not self._story.failed:
-                    self.late = tuple(role for role, process in self._processes.items() if process.returncode is None)
-                return
-            if isinstance(what, int):
+                if self.late or self._story.failed:
+                    return
+                self.late = tuple(role for role, process in self._processes.items() if process.returncode is None)
+                self._signal(signal.SIGTERM)  # they say where they are
+                self._until = asyncio.get_running_loop().time() + _TOLD
+                continue
+            if self.late:
+                count -= isinstance(what, int)
+                if not isinstance(what, int) and isinstance(found := read(what), Ended):
+                    self.ended[role] = found
+            elif isinstance(what, int):
                 count -= 1
                 self._gone(role, what)
             elif isinstance(found := read(what), Ended):
@@ -293,17 +301,21 @@ class Launch:
         until = asyncio.get_running_loop().time() + seconds
         self._until = until if self._until is None else min(self._until, until)
 
+    def _signal(self, number: signal.Signals) -> list[asyncio.subprocess.Process]:
+        """Send a signal to all processes that are left, which are given back."""
+        left = [process for process in self._processes.values() if process.returncode is None]
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+        return left
+
     async def _end(self) -> None:
         """End all processes that are left, and leave nothing behind."""
-        left = [process for process in self._processes.values() if process.returncode is None]
-        for number, patience in ((signal.SIGTERM, _TOLD), (signal.SIGKILL, None)):
-            for process in left:
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(number)
+        for number, patience in ((signal.SIGTERM, 0 if self.late else _TOLD), (signal.SIGKILL, None)):
+            left = self._signal(number)
             if left:
                 waits = [asyncio.ensure_future(process.wait()) for process in left]
                 await asyncio.wait(waits, timeout=patience)
-            left = [process for process in left if process.returncode is None]
         for feeder in self._feeders:
             feeder.cancel()
         await asyncio.gather(*self._feeders, return_exceptions=True)
@@ -321,8 +333,16 @@ class Launch:
             cause = first.cause or next(left, "")
             return KlorError(Diagnostic("choreography-failed", f"{name} failed at {failed[0]}: {cause}", notes=notes)).render()
         if self.late:
-            notes = tuple(f"{role} has not ended" for role in self.late)
-            help = "is there a loop that never ends, or code that waits? If it needs longer, give a longer timeout"
+            at = {role: self.ended.get(role, Ended()).at for role in self.late}
+            begun = {record.role for record in self.records}
+            notes = tuple(
+                note for role, places in at.items()
+                for note in places or (f"{role} {'has not ended' if role in begun else 'had not begun'}",)
+            )  # fmt: skip
+            help = (
+                "what keeps them there? If it needs longer, give a longer timeout" if all(at.values())
+                else "is there code that takes long, or a loop that never ends? If they need longer, give a longer timeout"
+            )  # fmt: skip
             return KlorError(Diagnostic("timeout", f"{name} did not end in time", notes=notes, help=help)).render()
         return next((ended.error for ended in self.ended.values() if ended.error), None)
 

@@ -33,7 +33,8 @@ from klorpy.environment.arguments import find_choreography, read_argument
 from klorpy.environment.present import exception_text
 from klorpy.environment.reports import Ended, Job, Report
 from klorpy.runtime.places import find_place
-from klorpy.runtime.sessions import Identity, Record, Seat
+from klorpy.runtime.sessions import Record, Seat
+from klorpy.runtime.transports.tls import Identity
 
 #: Seconds.
 _NEVER = 1e6
@@ -97,9 +98,13 @@ def main(argv: Sequence[str]) -> int:
     except Exception as error:
         report.ended(_failed(None, job.role, error))
         return 1
+    at = [f"{job.role} had not met all others"]
     try:
-        anyio.run(_play, job, chor, args, report)
-    except _Terminated:
+        anyio.run(_play, job, chor, args, report, at)
+    except _Terminated as error:
+        span, source = find_place(error, reachable(chor).values())
+        place = f"{job.role} was at {source.filename}:{span}" if source and span else at[-1]
+        report.ended(Ended(at=(place,)))
         return 128 + signal.SIGTERM
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # host code may raise any of them
         report.ended(_failed(chor, job.role, error))
@@ -107,7 +112,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-async def _play(job: Job, chor: Choreography, args: Sequence[Any], report: Report) -> None:
+async def _play(job: Job, chor: Choreography, args: Sequence[Any], report: Report, at: list[str]) -> None:
+    """Play the role; `at` gets a sentence about where it was when it ended."""
     listen = None
     if job.listen is not None:
         listen = socket.socket(fileno=job.listen)
@@ -124,8 +130,13 @@ async def _play(job: Job, chor: Choreography, args: Sequence[Any], report: Repor
             with redirect_stdout(lines):
                 try:
                     result = await klorpy.play_role(klorpy.RoleConfig(job.role, transport=seat), chor, *args)
+                    at.append(f"{job.role} had done its part")
+                except BaseException:
+                    at.append(f"{job.role} was at {seat.at}" if seat.at else f"{job.role} ran code of its own")
+                    raise
                 finally:
                     lines.finish()
+    seat.check()
     report.ended(Ended(None if result is noop else show(result, 10_000)))
 
 

@@ -17,7 +17,7 @@ import anyio
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
-from klorpy.runtime.sessions import prepare
+from klorpy.runtime.transports.nats import prepare
 from klorpy.runtime.transports.nats_names import OBSERVER, SETUP, Names, token
 
 

@@ -132,7 +132,7 @@ def run_of(
     found = chor if chor is not None else _named(story.name, roles)
     run = Simulation(found, 0, _trace=events, roles=roles)
     run.results = {role: (results or {}).get(role, noop) for role, why in story.left.items() if not why}
-    if not story.failed and all(role in story.left for role in observed):
+    if observed and not story.failed and all(role in story.left for role in observed):
         # Those that nobody observed have ended as well, as far as the others are concerned.
         run.results.update((role, noop) for role in roles if role not in observed)
     run.failures = {role: _cause(text) for role, text in story.failed.items()}

@@ -20,11 +20,12 @@ from klorpy.core.diagnostics import Diagnostic, KlorError, render
 from klorpy.environment.arguments import find_choreography
 from klorpy.environment.present import Palette, event_lines, wants_colour
 from klorpy.environment.traces import Story, run_of
-from klorpy.runtime.sessions import Identity, Merge, Record
+from klorpy.runtime.sessions import Merge, Record
 from klorpy.runtime.sessions.arguments import check_session
 from klorpy.runtime.transports.nats_observer import observe_server
 from klorpy.runtime.transports.observer import Attached, Detached, Observation, Place, Seen, Sight, Waiting, observe
 from klorpy.runtime.transports.observing import OBSERVER
+from klorpy.runtime.transports.tls import Identity
 
 #: Seconds that a message waits for the record of its sending, before it is told without.
 _PATIENCE: Final = 0.5

@@ -34,7 +34,8 @@ class Session(Protocol):
 
     `fail` tells the others that this role failed with `error`, at `place` of the text. `watch` takes a function that
     cancels the role; it is called when the session fails while the role does something else than to wait for a
-    message. `error` is then what the role raises.
+    message. `error` is then what the role raises. `settle` is called when the role's program has ended; it raises the
+    same when the session is known to have failed by then.
     """
 
     def fail(self, error: BaseException, place: str = "") -> None: ...
@@ -42,6 +43,8 @@ class Session(Protocol):
     def watch(self, cancel: Callable[[], object]) -> None: ...
 
     def error(self) -> BaseException: ...
+
+    async def settle(self) -> None: ...
 
 
 class Mail(Protocol):

@@ -95,10 +95,10 @@ def _definition(
     if format != FORMAT:
         raise _stale_bytecode(name, "another version of klorpy", build.__code__.co_filename)
     filename = build.__code__.co_filename
-    placed = _placed(filename, source, span)
+    whole = placed(filename, source, span)
     made = tuple(
         Site(
-            index, kind, Span(*place), text, placed,
+            index, kind, Span(*place), text, whole,
             parse_signature(callee) if callee is not None else None, places,
         )
         for index, (kind, place, text, callee, places) in enumerate(sites)
@@ -116,7 +116,7 @@ def _definition(
     return definition
 
 
-def _placed(filename: str, source: str, span: Span) -> Source:
+def placed(filename: str, source: str, span: Span) -> Source:
     """As much of the file as is known, so that positions fit."""
     return Source(filename, "\n" * (span.line - 1) + " " * (span.column - 1) + source)
 
@@ -138,7 +138,7 @@ def _updated(definition: Definition, find: Callable[[], Any]) -> Choreography:
 
 
 def _bad_update(definition: Definition, message: str, help: str) -> KlorError:
-    source = _placed(definition.source.filename, definition.source.text, definition.span)
+    source = placed(definition.source.filename, definition.source.text, definition.span)
     return KlorError(Diagnostic("bad-update", message, definition.span, help=help, source=source))
 
 

@@ -23,7 +23,7 @@ from klorpy.core.choreography import Choreography, Site, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role, Type
 from klorpy.runtime.commands import APPLY, AWAIT, CALLS, RECEIVE, SEND, Closure, Command, Program
-from klorpy.runtime.config import Call, Keyed, RoleConfig, Session, Transport
+from klorpy.runtime.config import Call, Keyed, RoleConfig, Session
 from klorpy.runtime.erasure import check_count, check_erased, check_playable, result_at
 from klorpy.runtime.instrumented import InstrumentedMachine
 from klorpy.runtime.machine import DONE, Machine, first_cause
@@ -99,6 +99,8 @@ class _Play:
         self.args = args
         self.blocking = blocking
         self.began = False
+        #: The command at which the role was ended, if it was ended at one.
+        self.at: Command = ()
 
     async def run(self) -> Any:
         if self.instrument is None:
@@ -132,6 +134,7 @@ class _Play:
                     # What came while host code kept the loop busy is heard before the role leaves: perhaps, a verdict.
                     for _ in range(TURNS):
                         await anyio.lowlevel.checkpoint()
+                    await session.settle()
                 return result
             except BaseException as error:
                 failure = _failure(error, self.role)
@@ -152,12 +155,24 @@ class _Play:
         result = self.definition.signature.arrow.result
         if self.timeout is None:
             return await self._drive(program, result)
-        with anyio.move_on_after(self.timeout):
-            return await self._drive(program, result)
-        raise KlorError(
-            f"{self.role} of {self.definition.name} did not end within {self.timeout:g} s", slug="timeout",
-            help="is there a loop that never ends, or a role that does not answer? If it needs longer, give a longer timeout",
-        )
+        with anyio.move_on_after(self.timeout) as scope:
+            value = await self._drive(program, result)
+            if anyio.current_time() <= scope.deadline:  # code that blocks is not interrupted, but is late as well
+                return value
+        raise self._late()
+
+    def _late(self) -> KlorError:
+        """The error of a role that did not end in time."""
+        message = f"{self.role} of {self.definition.name} did not end within {self.timeout:g} s"
+        longer = "If it needs longer, give a longer timeout"
+        match self.at:
+            case (word, other, *_, site) if word in (RECEIVE, SEND):
+                question = f"does {other} {'answer' if word == RECEIVE else 'take what it is sent'}?"
+                return KlorError(site.diagnostic("timeout", message, f"{question} {longer}"))
+            case (word, _, site) if word == AWAIT:
+                return KlorError(site.diagnostic("timeout", message, f"does what it awaits ever come? {longer}"))
+            case _:
+                return KlorError(message, slug="timeout", help=f"is there a loop that never ends, or code that takes long? {longer}")
 
     async def _drive(self, program: Program, type_: Type) -> Any:
         if self.keyed and not self.began:
@@ -173,7 +188,45 @@ class _Play:
         else:
             machine = InstrumentedMachine(self.pinned, self.instrument, self.role, self._session)
         machine.start(program)
-        return result_at(type_, await _drive(machine, self.transport), self.role, self._function)
+        return result_at(type_, await self._run_machine(machine), self.role, self._function)
+
+    async def _run_machine(self, machine: Machine) -> Any:
+        """Run a machine to its end over the transport."""
+        transport = self.transport
+        value: Any = None
+        silent = 0
+        command: Command = ()
+        try:
+            while True:
+                try:
+                    command = machine.send(value)
+                except StopIteration as stop:
+                    value = machine.finish(stop.value)
+                    if value is DONE:
+                        return machine.result
+                else:
+                    word = command[0]
+                    if word == RECEIVE:
+                        value = await transport.receive(command[1], command[2])
+                    elif word == SEND:
+                        await transport.send(command[1], command[2], command[3])
+                        value = None
+                    elif word == AWAIT:
+                        value = await _awaited(command)
+                    else:
+                        if word in CALLS:
+                            machine.enter(command)
+                        value = None
+                # A role that only computes or only sends must not starve the loop, and can be cancelled.
+                silent += 1
+                if silent >= BREATH:
+                    silent = 0
+                    await anyio.lowlevel.checkpoint()
+        except anyio.get_cancelled_exc_class():
+            self.at = command
+            raise
+        finally:
+            machine.close()
 
     def _function(self, arrow: Arrow, closure: Closure) -> Callable[..., Any]:
         """A choreography that was returned, as a function of its erased arguments."""
@@ -211,40 +264,6 @@ def _blocking(function: Callable[[], Awaitable[Any]]) -> Any:
         return anyio.run(function)
     with anyio.from_thread.start_blocking_portal() as portal:
         return portal.call(function)
-
-
-async def _drive(machine: Machine, transport: Transport) -> Any:
-    """Run a machine to its end over a transport."""
-    value: Any = None
-    silent = 0
-    try:
-        while True:
-            try:
-                command = machine.send(value)
-            except StopIteration as stop:
-                value = machine.finish(stop.value)
-                if value is DONE:
-                    return machine.result
-            else:
-                word = command[0]
-                if word == RECEIVE:
-                    value = await transport.receive(command[1], command[2])
-                elif word == SEND:
-                    await transport.send(command[1], command[2], command[3])
-                    value = None
-                elif word == AWAIT:
-                    value = await _awaited(command)
-                else:
-                    if word in CALLS:
-                        machine.enter(command)
-                    value = None
-            # A role that only computes or only sends must not starve the loop, and can be cancelled.
-            silent += 1
-            if silent >= BREATH:
-                silent = 0
-                await anyio.lowlevel.checkpoint()
-    finally:
-        machine.close()
 
 
 async def _awaited(command: Command) -> Any:

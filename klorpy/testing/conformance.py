@@ -300,7 +300,7 @@ async def transports_are_sessions(factory: Factory) -> None:
     chor, _ = _chor("tell")
     async with factory(chor) as at:
         for transport in at.values():
-            assert isinstance(transport, Session), f"{type(transport).__name__} lacks fail, watch or error"
+            assert isinstance(transport, Session), f"{type(transport).__name__} lacks fail, watch, error or settle"
 
 
 async def a_failure_is_one_verdict_for_every_role(factory: Factory) -> None:

@@ -332,6 +332,9 @@ class CrashingSeat(Crashing):
     def error(self) -> BaseException:
         return self.player.error()
 
+    async def settle(self) -> None:
+        await self.player.settle()
+
 
 @pytest.mark.parametrize("seed", range(8))
 def test_session(seed: int) -> None:

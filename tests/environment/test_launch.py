@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +15,9 @@ import pytest
 
 import klorpy
 from klorpy.environment.cli import main
+from klorpy.environment.launch import Launch, launching
+from klorpy.environment.present import Palette
+from klorpy.runtime.sessions import Record
 
 EXAMPLES = Path(klorpy.__file__).parent / "examples"
 BOOKSELLER = [
@@ -147,11 +153,43 @@ def test_a_process_that_dies_is_the_verdict(
 
 def test_a_run_that_takes_too_long_is_ended(shop: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["launch", shop, "stuck", "1", "--timeout", "0.01"]) == 1
-    _, err = capfd.readouterr()
+    out, err = capfd.readouterr()
     assert err.lstrip().startswith("error[timeout]: stuck did not end in time\n")
-    assert "note: A has not ended" in err
-    assert "note: B has not ended" in err
+    assert "note: A had not begun" in err
+    assert "note: B had not begun" in err
     assert "Traceback" not in err
+    assert out.splitlines()[-2:] == ["A  was stopped", "B  was stopped"]
+
+
+def test_a_run_that_takes_too_long_says_where_its_roles_are(shop: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The time is up when A and B have printed, and A waits for ever."""
+
+    class UpWhenStuck(Launch):
+        printed = 0
+
+        def _show(self, record: Record) -> None:
+            super()._show(record)
+            self.printed += record.kind == "printed"
+            if self.printed == 2:
+                self._hurry(0)
+
+    chor = klorpy.load(shop).stuck
+    launch = UpWhenStuck(chor, Palette(chor.roles, False), quiet=True, drawn=False)
+    arguments = argparse.Namespace(file=shop, chor="stuck", args=["1"], nats=None, tls=False, certificates=None, order=None)
+    with launching(chor, arguments) as (jobs, sockets):
+        asyncio.run(launch.run(jobs, sockets, None))
+    verdict = launch.verdict([])
+    assert verdict is not None
+    assert verdict.startswith("error[timeout]: stuck did not end in time\n")
+    # A role may be found one form earlier, while it returns from `print`.
+    lines = SHOP.splitlines()
+    first = lines.index("(defchor stuck [A B] (-> A B) [x]") + 1
+    for role, offsets in (("A", (1, 3)), ("B", (2, 4))):
+        found = re.search(rf"note: {role} was at .*shop\.hy:(\d+):", verdict)
+        assert found, verdict
+        assert int(found[1]) - first in offsets
+    assert "help: what keeps them there?" in verdict
+    assert capfd.readouterr().err == ""
 
 
 def start(shop: str) -> tuple[subprocess.Popen[str], list[int]]:

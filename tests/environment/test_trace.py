@@ -20,8 +20,9 @@ from klorpy.environment.cli import main
 from klorpy.environment.diagrams import chart
 from klorpy.environment.traces import Story, run_of
 from klorpy.environment.tracing import Trace
-from klorpy.runtime.sessions import Identity, Record
+from klorpy.runtime.sessions import Record
 from klorpy.runtime.transports.observer import Attached, Sight, observe
+from klorpy.runtime.transports.tls import Identity
 from tests.runtime.transports.nats_server import MISSING, PROGRAM, shared_server
 from tests.runtime.transports.test_nats import everyone, started
 

@@ -505,3 +505,32 @@ def test_signature_of_an_awaitable_result() -> None:
     coroutine: Awaitable[Any] = klorpy.play_role(config("A", send=lambda *a: calls.append(a)), define(ASK), 1)
     assert calls == []
     coroutine.close()  # type: ignore[attr-defined]
+
+
+# --- In time ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "form", "help"),
+    [
+        (TELL, (), "(A->B x)", "does A answer? If"),
+        ("(import anyio) (defchor own [A B] (-> A B) [x] (do (B (await (anyio.sleep-forever))) (A->B x)))", (), "(await (anyio.sleep-forever))", "does what it awaits"),
+        ("(import time) (defchor blocks [A B] (-> A B A) [y x] (B->A (B (do (time.sleep 0.02) x))))", (1,), "", "code that takes long"),
+        ("(defchor turns [A B] (-> A B A) [y x] (do (loop [n (B 0)] (recur (B (+ n 1)))) (B->A x)))", (1,), "", "is there a loop"),
+    ],
+)  # fmt: skip
+def test_a_role_that_is_late_says_where_it_was(text: str, args: tuple[int, ...], form: str, help: str) -> None:
+    chor = define(text, re.findall(r"defchor (\S+)", text)[0])
+
+    async def late() -> klorpy.KlorError:
+        with pytest.raises(klorpy.KlorError) as error:
+            transport = klorpy.MemoryNetwork("AB").endpoint("B")
+            await klorpy.play_role({"role": "B", "transport": transport, "timeout": 0.01}, chor, *args)
+        return error.value
+
+    error = anyio.run(late)
+    assert error.slug == "timeout"
+    assert error.message == f"B of {chor.name} did not end within 0.01 s"
+    assert help in error.help
+    source = error.diagnostic.source
+    assert (source.slice(error.span) if source and error.span else "") == form

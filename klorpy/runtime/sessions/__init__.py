@@ -1,15 +1,11 @@
-"""Sessions between processes: seats and their channels, the node that holds them, and the ways in."""
+"""Sessions between processes: seats and their channels, and the node that holds them. What carries them knows them, not they it."""
 
 from klorpy.runtime.sessions.channel import ProtocolError, Window
-from klorpy.runtime.sessions.connect import connect, host
 from klorpy.runtime.sessions.fingerprint import site_keys
 from klorpy.runtime.sessions.merging import Merge, in_order
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import Record, Seat
-from klorpy.runtime.transports.nats import prepare
-from klorpy.runtime.transports.tls import Identity
 
 __all__ = [
-    "Identity", "Merge", "Node", "ProtocolError", "Record", "Seat", "Window", "connect", "host", "in_order", "prepare",
-    "site_keys",
+    "Merge", "Node", "ProtocolError", "Record", "Seat", "Window", "in_order", "site_keys",
 ]  # fmt: skip

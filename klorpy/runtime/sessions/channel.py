@@ -107,6 +107,11 @@ class Outgoing:
         self.confirmed = max(self.confirmed, count)
 
     @property
+    def undelivered(self) -> bool:
+        """Whether a message was sent of which it is not known that the receiver has consumed it."""
+        return any(frame.kind == DATA for frame in self._kept)
+
+    @property
     def settled(self) -> bool:
         """Whether the last frame was sent, and everything was consumed."""
         return self.closed and not self._kept

@@ -2,32 +2,46 @@
 
     choreography  ->  fingerprint            fingerprint(chor)
     two roles'    ->  what differs           differences(marks)
+    own, other    ->  where it begins to     departure(mine, theirs)
 
 The fingerprint has one digest for each definition that a run can reach: of its signature and of its form without
-comments and layout. The helper functions of the host language are not part of it: roles may well have their own.
+comments and layout. Behind it is a trail, by which each side finds the place in its own text from which on the other has
+another one: at most `_STEPS` short digests, however long the text is. The helper functions of the host language are not part of it: roles may well have their own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from klorpy.core.choreography import Choreography, Definition, Site, reachable
+from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role
+from klorpy.runtime.link import placed
 
 _TOKEN: Final = re.compile(r'''(?P<string>"(?:[^"\\]|\\.)*")|(?P<comment>;[^\n]*)|(?P<space>[\s,]+)|(?P<word>[()\[\]{}]|[^\s,"()\[\]{};]+)''', re.DOTALL)
+
+#: Bytes of a digest, and of one in a trail.
+_DIGEST: Final = 16
+_STEP: Final = 2
+#: Steps of a trail, at most.
+_STEPS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The choreography's name and signature, and a digest for each definition that it reaches, itself among them."""
+    """The choreography's name and signature, and what identifies each definition that it reaches, itself among them.
+
+    `definitions` are those of this process, by the same names.
+    """
 
     name: str
     signature: str
     parts: Mapping[str, bytes]
+    definitions: Mapping[str, Definition] = field(default_factory=dict, compare=False, repr=False)
 
 
 def fingerprint(chor: Choreography) -> Fingerprint:
@@ -39,15 +53,17 @@ def fingerprint(chor: Choreography) -> Fingerprint:
     >>> fingerprint(one) == fingerprint(two)
     True
     """
-    parts = {name: digest(definition) for name, definition in _named(reachable(chor).values())}
-    return Fingerprint(chor.name, str(chor.signature), parts)
+    definitions = dict(_named(reachable(chor).values()))
+    parts = {name: _identify(definition) for name, definition in definitions.items()}
+    return Fingerprint(chor.name, str(chor.signature), parts, definitions)
 
 
 def differences(marks: Mapping[Role, Fingerprint]) -> tuple[str, ...]:
     """What differs between the fingerprints of two roles, in sentences that both of them find; () when they are equal.
 
-    >>> one = Fingerprint("f", "(-> A B)", {"f": b"1", "g": b"2"})
-    >>> differences({"B": Fingerprint("f", "(-> A B)", {"f": b"1", "g": b"3", "h": b"4"}), "A": one})
+    >>> one = Fingerprint("f", "(-> A B)", {"f": bytes(17), "g": bytes(17)})
+    >>> other = Fingerprint("f", "(-> A B)", {"f": bytes(17), "g": bytes(16) + b"\\0ab", "h": bytes(17)})
+    >>> differences({"B": other, "A": one})
     ('h is reached only by B', 'the text of g differs')
     """
     (a, one), (b, other) = sorted(marks.items())
@@ -64,21 +80,68 @@ def differences(marks: Mapping[Role, Fingerprint]) -> tuple[str, ...]:
         elif name not in one.parts:
             found.append(f"{name} is reached only by {b}")
         elif one.parts[name] != other.parts[name] and (name != one.name or one.signature == other.signature):
-            found.append(f"the text of {name} differs")
+            same_text = one.parts[name][_DIGEST:] == other.parts[name][_DIGEST:]
+            found.append(f"what macros make of {name} differs" if same_text else f"the text of {name} differs")
     return tuple(sorted(found))
 
 
-def digest(definition: Definition) -> bytes:
-    """Sixteen bytes for a definition: its signature, its form, and the sites that its macros made of it."""
-    made = hashlib.blake2b(digest_size=16)
+def departure(mine: Fingerprint, theirs: Fingerprint) -> tuple[Source, Span] | None:
+    """Where the text of this process begins to differ from another one: the source, and the word in it.
+
+    In a text of more than 64 words it may be some words later that it does. None when all texts are alike.
+    """
+    for name, definition in mine.definitions.items():
+        ours, others = mine.parts[name][_DIGEST:], theirs.parts.get(name, b"")[_DIGEST:]
+        if others and ours != others:
+            words = list(_words(definition))
+            if words:
+                source = placed(definition.source.filename, definition.source.text, definition.span)
+                return source, _span(definition, words[min(_common(ours, others), len(words) - 1)])
+    return None
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """How many words of two texts with these trails are surely the same at their beginning."""
+    trails = ((trail[1:-_STEP], 1 << trail[0]) for trail in (one, other))
+    (one, stride), (other, other_stride) = sorted(trails, key=lambda trail: trail[1])
+    common = 0
+    for step in range(len(other) // _STEP):
+        fine = (step + 1) * other_stride // stride
+        if one[(fine - 1) * _STEP : fine * _STEP] != other[step * _STEP : (step + 1) * _STEP]:
+            break
+        common = (step + 1) * other_stride
+    return common
+
+
+def _identify(definition: Definition) -> bytes:
+    """A definition's digest: of its signature, its form, and the sites that its macros made of it. Then its trail."""
+    made = hashlib.blake2b(digest_size=_DIGEST)
     made.update(str(definition.signature).encode())
-    for token in _tokens(definition.source.slice(definition.span)):
-        made.update(b"\0" + token.encode())
+    words = [word.group() for word in _words(definition)]
+    for text in words:
+        made.update(b"\0" + text.encode())
     for site in definition.sites:
-        made.update(f"\1{site.kind}".encode())
-        for token in _tokens(site.text):
-            made.update(b"\0" + token.encode())
-    return made.digest()
+        # Of what a macro made, the text is the macro's call; but it is known at which roles the value is.
+        made.update(f"\1{site.kind} {site.places} {site.callee}".encode())
+        for word in _matches(site.text):
+            made.update(b"\0" + word.group().encode())
+    return made.digest() + _trail(words)
+
+
+def _trail(words: Sequence[str]) -> bytes:
+    """The binary logarithm of a stride, a short digest of all words up to each multiple of it, and one of all words.
+
+    Strides are powers of two, so that of two trails one has the steps of the other.
+    """
+    power = 0
+    while len(words) > _STEPS << power:
+        power += 1
+    made, steps = hashlib.blake2b(digest_size=_STEP), bytearray((power,))
+    for number, word in enumerate(words, 1):
+        made.update(b"\0" + word.encode())
+        if number % (1 << power) == 0:
+            steps += made.digest()
+    return bytes(steps) + made.digest()
 
 
 def site_keys(chor: Choreography) -> dict[Site, bytes]:
@@ -98,7 +161,18 @@ def _named(definitions: Iterable[Definition]) -> Iterator[tuple[str, Definition]
         yield (definition.name if count == 1 else f"{definition.name}#{count}"), definition
 
 
-def _tokens(text: str) -> Iterator[str]:
-    for match in _TOKEN.finditer(text):
-        if match.lastgroup in ("string", "word"):
-            yield match.group()
+def _words(definition: Definition) -> Iterator[re.Match[str]]:
+    return _matches(definition.source.text)
+
+
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    """The words, strings and brackets of a text."""
+    return (match for match in _TOKEN.finditer(text) if match.lastgroup in ("string", "word"))
+
+
+def _span(definition: Definition, word: re.Match[str]) -> Span:
+    """Where a word of the definition stands in its source; of a longer one, where it begins."""
+    before = word.string[: word.start()]
+    line = definition.span.line + before.count("\n")
+    column = len(before) - before.rfind("\n") - 1 + (definition.span.column if "\n" not in before else 1)
+    return Span(line, column, line, column + len(word.group().partition("\n")[0]) - 1)

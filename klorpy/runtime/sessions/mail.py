@@ -48,6 +48,8 @@ class Mail:
         """Send a value now, if there is room for it. Raises as the seat's `send` does."""
         seat = self._seat
         peer = seat.peers.get(target) or seat.stranger(target, site)
+        if seat.verdict is not None and not seat.decided:
+            return False
         if seat.verdict is not None or seat.closed or peer.left:
             raise seat.unable(peer, site)
         if peer.crowded is not None or not peer.outgoing.open:
@@ -73,7 +75,9 @@ class Mail:
         for peer in list(self._peers):
             while peer.messages and peer in self._peers:
                 if seat.verdict is not None:
-                    raise seat.error()
+                    if seat.decided:
+                        raise seat.error()
+                    return  # `arrival` waits for the decision
                 frame = peer.messages.popleft()
                 if peer.incoming.consume(len(frame.body)):
                     self._post.confirm(peer)
@@ -125,6 +129,7 @@ class Mail:
             for peer in self._peers:
                 peer.waiter = peer.room = None
         if seat.verdict is not None:
+            await seat.heard()
             raise self.unable(*needed) if needed is not None else seat.error()
 
     def wake(self) -> None:

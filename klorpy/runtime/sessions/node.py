@@ -13,12 +13,13 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, runtime_checkable
+from typing import Any, Final, Protocol, Self, TypeAlias, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import anyio
 from anyio.abc import TaskGroup
 
-from klorpy.core.choreography import Choreography
+from klorpy.core.choreography import Choreography, Site, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import describe_error
 from klorpy.core.types import Role
@@ -27,7 +28,7 @@ from klorpy.runtime.erasure import check_playable
 from klorpy.runtime.limits import LIMITS, Limits
 from klorpy.runtime.sessions.arguments import check_order, check_role, check_seconds, check_session
 from klorpy.runtime.sessions.channel import Window
-from klorpy.runtime.sessions.fingerprint import fingerprint, site_keys
+from klorpy.runtime.sessions.fingerprint import Fingerprint, fingerprint, site_keys
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Record, Seat
 from klorpy.runtime.sessions.waiting import Waiter
 
@@ -85,6 +86,9 @@ class Located(Protocol):
         """The process in which a peer is, as a text; "" when there is no way to it."""
 
 
+#: Why nobody takes what is sent in a direction: slug, reason, and the verdict when the session has failed.
+Refusal: TypeAlias = tuple[str, str, Verdict | None]
+
 #: Plays a role of a session that others began; given its seat.
 Server = Callable[[Seat], Awaitable[Any]]
 
@@ -94,30 +98,33 @@ class Node:
 
     Leaving the context leaves all sessions that are still open: normally in good order, with an error by failing them.
     `sessions` are all that will ever be joined, when that is known; frames of others are then refused at once.
-    `limits` are what one value may take, in whatever session.
+    `serves` are the roles that will be played, likewise. `limits` are what one value may take, in whatever session.
     """
 
     def __init__(
         self, carrier: Carrier, *, sessions: Iterable[str] | None = None, window: Window | None = None,
-        limits: Limits | None = None,
+        limits: Limits | None = None, serves: Iterable[Role] | None = None,
     ) -> None:  # fmt: skip
         self.carrier = carrier
         self.window = window or Window()
         self.limits = limits or LIMITS
         self.sessions = None if sessions is None else frozenset(sessions)
+        self.serves = None if serves is None else frozenset(serves)
         self.seats: dict[tuple[str, Role], Seat] = {}
         self.observers: list[Callable[[Record], None]] = []
         self.rosters: list[Roster] = []
         #: While a carrier reads, whom it has to wake when it has read: at once, so that a message costs one turn of the loop.
         self.woken: list[Waiter] | None = None
         self._servers: dict[Role, _Service] = {}
+        self._known: WeakKeyDictionary[Choreography, tuple[Fingerprint, dict[Site, bytes]]] = WeakKeyDictionary()
         #: The latest sessions that were left here: what still comes for them is late, and not the beginning of a new one.
         self._ended: OrderedDict[tuple[str, Role], Verdict | None] = OrderedDict()
         #: The sessions that others began before anybody here joined: a server that comes later plays them, too.
         self._early: OrderedDict[tuple[str, Role], None] = OrderedDict()
         self._stack = contextlib.AsyncExitStack()
         self._tasks: TaskGroup | None = None
-        self._closed = False
+        #: Whether no session can be joined any more.
+        self.ending = False
 
     async def __aenter__(self) -> Self:
         try:
@@ -140,7 +147,7 @@ class Node:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._tasks is not None
-        self._closed = True
+        self.ending = True
         with anyio.CancelScope(shield=True):
             for seat in list(self.seats.values()):
                 if error is not None:
@@ -180,7 +187,7 @@ class Node:
         check_role(chor, role)
         check_session(session)
         check_order(order)
-        if self._closed:
+        if self.ending:
             raise KlorError(
                 f"the node is closed, so {role} cannot join session {session}", slug="transport-closed",
                 help="join inside `async with klorpy.host(…)`",
@@ -190,7 +197,8 @@ class Node:
                 f"{role} of session {session} is played, or was played, in this process already", slug="role-taken",
                 help="give every run a session name of its own",
             )  # fmt: skip
-        seat = Seat(session, role, definition.roles, fingerprint(chor), site_keys(chor), self, self.window, self.limits, order)
+        mark, keys = self._identify(chor)
+        seat = Seat(session, role, definition.roles, mark, keys, self, self.window, self.limits, order)
         self.seats[session, role] = seat
         self._early.pop((session, role), None)
         seat.observer = self._record if self.observers else None
@@ -208,6 +216,14 @@ class Node:
             elif self.over(name := peer.name):
                 seat.refused(peer, *self.ended(name))
         return seat
+
+    def _identify(self, chor: Choreography) -> tuple[Fingerprint, dict[Site, bytes]]:
+        """The fingerprint and the names of sites; known as long as all definitions are what they were."""
+        known = self._known.get(chor)
+        definitions = list(reachable(chor).values())
+        if known is None or list(map(id, definitions)) != list(map(id, known[0].definitions.values())):
+            known = self._known[chor] = fingerprint(chor), site_keys(chor)
+        return known
 
     async def serve(
         self, chor: Choreography, role: Role, play: Server, *, limit: int = 100, deadline: float | None = DEADLINE,
@@ -278,12 +294,44 @@ class Node:
         """Whether the target of a channel has left its session."""
         return (name.session, name.target) in self._ended
 
-    def ended(self, name: ChannelName) -> tuple[str, str, Verdict | None]:
-        """What the source of a channel is told whose target has left the session: slug, reason, and verdict if it failed."""
+    def refusal(self, name: ChannelName) -> Refusal | None:
+        """What the source of a channel is told for whose target there will be no seat; None when there may be one.
+
+        Begins to serve the session if that is to be done.
+        """
+        if self.over(name):
+            return self.ended(name)
+        seat, service = self.seats.get((name.session, name.target)), self._servers.get(name.target)
+        if seat is not None:  # which has no such peer
+            return self._other(name, seat.mark.name, seat.roles)
+        if service is not None and name.source not in service.chor.roles:
+            return self._other(name, service.chor.name, service.chor.roles)
+        if self.serves is not None and name.target not in self.serves:
+            return "different-choreography", f"the process that {name.source} takes for {name.target} plays {self._served}", None
+        if not self.awaits(name):
+            return "unknown-session", f"the process of {name.target} plays other sessions, but not {name.session!r}", None
+        return None
+
+    def _other(self, name: ChannelName, chor: str, roles: Iterable[Role]) -> Refusal:
+        reason = f"{name.target} plays {chor} [{' '.join(roles)}], which has no role {name.source}"
+        return "different-choreography", reason, None
+
+    @property
+    def _served(self) -> str:
+        served = [f"{role} of {service.chor.name}" for role, service in self._servers.items()]
+        return " and ".join(served or sorted(self.serves or ())) or "nothing"
+
+    def ended(self, name: ChannelName) -> Refusal:
+        """The refusal when the target has left the session."""
         verdict = self._ended[name.session, name.target]
         if verdict is None:
             return "role-taken", f"{name.target} has played in a session of this name already", None
         return "peer-lost", "it has left this session already", verdict
+
+    def cast_of(self, role: Role) -> frozenset[Role] | None:
+        """The roles of the choreography in which `role` is served; None when it is not."""
+        service = self._servers.get(role)
+        return None if service is None else frozenset(service.chor.roles)
 
     def peer(self, name: ChannelName) -> Peer | None:
         """The source of a channel, as the seat that is its target sees it."""
@@ -295,6 +343,10 @@ class Node:
     @property
     def meeting(self) -> str:
         return getattr(self.carrier, "meeting", "see that of each two processes one connects to the other")
+
+    @property
+    def turned_away(self) -> tuple[str, ...]:
+        return getattr(self.carrier, "turned_away", ())
 
     def confirm(self, peer: Peer) -> None:
         route = peer.route
@@ -310,10 +362,10 @@ class Node:
             self.woken.append(waiter)
 
     def closed(self, seat: Seat) -> None:
-        if self.seats.pop((seat.session, seat.role), None) is not None:
-            self._ended[seat.session, seat.role] = seat.verdict
-            if len(self._ended) > _ENDED:
-                self._ended.popitem(last=False)
+        self.seats.pop((seat.session, seat.role), None)
+        self._ended[seat.session, seat.role] = seat.verdict
+        if len(self._ended) > _ENDED:
+            self._ended.popitem(last=False)
         self.carrier.released(seat)
 
     def came(self, seat: Seat, role: Role) -> None:

@@ -4,8 +4,10 @@
     assembled(deadline)           the rendezvous: until every other role has joined
     arrived, lost, refused        what the carrier reports
 
-A session has one verdict. The first failure that a seat learns of, its own or another's, ends every operation of its
-role at once; what was sent before an orderly departure is received first. A seat never does input or output: it hands
+A session has one verdict. The first failure that a seat learns of, its own or another's, ends its part; what was sent
+before an orderly departure is received first. Roles may fail at the same time, so the seat then hears what the others
+leave with, and of several verdicts the earliest one holds: all that are still there raise the same. A role that has left
+in good order learns later, perhaps, that what it sent last is lost: `check` then raises the verdict. A seat never does input or output: it hands
 numbered frames to its `Post`, and what is lost or repeated below is made good by the two ends of each channel.
 """
 
@@ -15,19 +17,20 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from klorpy.core.choreography import Site
 from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
 from klorpy.runtime.limits import LIMITS, Limits, WireError
 from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
-from klorpy.runtime.sessions.fingerprint import Fingerprint, differences
+from klorpy.runtime.sessions.fingerprint import Fingerprint, departure, differences
 from klorpy.runtime.sessions.mail import Mail, at_site, has_token, keys_differ
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.wire import decode, encode
@@ -36,11 +39,15 @@ log: Final = logging.getLogger("klorpy.session")
 
 #: Characters of a value that observers see.
 SHOWN: Final = 200
+#: Seconds that a role which has failed waits for what the others leave with. Only who computes without a pause takes long.
+_HEARING: Final = 0.25
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 _decode_join: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes], _Count, _Count, bool]).decode
-_decode_leave: Final = msgspec.msgpack.Decoder(tuple[str, str, int | None, str, str] | None).decode
+#: A verdict as it is sent.
+Told: TypeAlias = tuple[str, str, int | None, str, str, Annotated[int, msgspec.Meta(ge=0)]]
+_decode_leave: Final = msgspec.msgpack.Decoder(Told | None).decode
 
 
 class ChannelName(NamedTuple):
@@ -62,6 +69,14 @@ class Post(Protocol):
     def meeting(self) -> str:
         """What is to be seen to, that roles can meet."""
 
+    @property
+    def ending(self) -> bool:
+        """Whether the process leaves all its sessions."""
+
+    @property
+    def turned_away(self) -> tuple[str, ...]:
+        """Who was refused by this process, in sentences: one of them may be a role that is missing."""
+
     def confirm(self, peer: Peer) -> None:
         """Tell the peer how much of what it sent was consumed."""
 
@@ -69,7 +84,7 @@ class Post(Protocol):
         """Wake the task of a role for which a message has arrived."""
 
     def closed(self, seat: Seat) -> None:
-        """The seat has sent its last frame."""
+        """The seat has sent its last frame; or, again, it knows its verdict better."""
 
     def came(self, seat: Seat, role: Role) -> None:
         """The seat has learnt that `role`, perhaps its own, is played."""
@@ -134,9 +149,14 @@ class Peer:
         #: The carrier's own: how to reach the peer; and what sends a frame there, at least once. While there is no way, the
         #: frames are kept, and sent when there is one.
         self.route: Any = None
-        self.post: Callable[[Frame], object] = _keep
+        self.post: Callable[[Frame], object] = keep
         #: What senders wait for while too much is on its way to the peer's process.
         self.crowded: asyncio.Future[None] | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether there is no way to the peer at the moment."""
+        return self.post is keep
 
     def agree(self, window: Window) -> None:
         """Use the window that both ends have agreed on."""
@@ -163,6 +183,8 @@ class Seat:
         self.mark = mark
         self.order = order
         self.verdict: Verdict | None = None
+        #: Whether the verdict is final: the role may raise it.
+        self.decided = False
         self.closed = False
         #: Messages sent and received.
         self.step = 0
@@ -183,6 +205,14 @@ class Seat:
         self._watchers: list[Callable[[], object]] = []
         self._loop = asyncio.get_running_loop()
         self._assembled: asyncio.Future[None] | None = None
+        self._decision = asyncio.Event()
+        #: Whether the session has failed after the role had left in good order.
+        self._late = False
+        #: How many wait for the decision, and when it is made at the latest.
+        self._hearing = 0
+        self._latest: asyncio.TimerHandle | None = None
+        #: Where the text that is played here begins to differ from another role's.
+        self._departure: tuple[Source, Span] | None = None
         #: Where the role waits.
         self._at: tuple[Peer, Site] | None = None
 
@@ -207,6 +237,7 @@ class Seat:
             finally:
                 self._assembled = None
         if self.verdict is not None:
+            await self.heard()
             raise self.error()
         if missing := self.missing:
             raise self._missing(missing, deadline)
@@ -226,7 +257,7 @@ class Seat:
     async def send(self, target: Role, value: Any, site: Site) -> None:
         peer = self.peers.get(target) or self.stranger(target, site)
         if self.verdict is not None or self.closed or peer.left:
-            raise self.unable(peer, site)
+            raise await self._unable(peer, site)
         try:
             body = encode(value, self.limits)
         except KlorError as error:
@@ -273,22 +304,56 @@ class Seat:
             log.info("session %s: %s leaves", self.session, self.role)
             self._leave(None)
 
+    async def settle(self) -> None:
+        """The role's program has ended. Raises SessionFailed when the session is known to have failed.
+
+        Waits only while the connection is broken over which something was sent that nobody has confirmed.
+        """
+        for peer in self.peers.values():
+            while peer.away and peer.outgoing.undelivered and not (self.closed or peer.left):
+                peer.room = self._loop.create_future()
+                try:
+                    await peer.room
+                finally:
+                    peer.room = None
+        if self.verdict is not None:
+            await self.heard()
+            raise self.error()
+
+    @property
+    def at(self) -> str:
+        """Where the role waits for another one, "" when it does not."""
+        return str(self._at[1]) if self._at else ""
+
+    def check(self) -> None:
+        """For a role that has left in good order. Raises SessionFailed when what it sent last is known to be lost."""
+        if self._late:
+            raise self.error()
+
     def fail(self, error: BaseException, place: str = "") -> None:
         """Leave because the role failed, at `place` of the text: the session has failed, for everybody."""
         if not self.closed:
             self._fail(Verdict.of(self.role, error, self.step, place))
+        if self.verdict is not None:
+            self._decide()  # the role raises what it raises
 
     def watch(self, cancel: Callable[[], object]) -> None:
         """Call `cancel` when the session fails while its role does something else than to wait for a message."""
         self._watchers.append(cancel)
-        if self.verdict is not None:
+        if self.decided:
             cancel()
 
     def error(self) -> SessionFailed:
         """The error of a session that has failed, for its role."""
         assert self.verdict is not None
         peer, site = self._at or (None, None)
-        return session_failed(self._name, self.verdict, self.role, peer.role if peer else None, site)
+        notes = (f"{self.role} had done its part, but what it sent last has not arrived",) if self._late else ()
+        error = session_failed(self._name, self.verdict, self.role, peer.role if peer else None, site, notes)
+        if self._departure is not None and site is None:
+            source, span = self._departure
+            found = replace(error.diagnostic, span=span, source=source, label="the texts differ from here on")
+            error = SessionFailed(found, self.verdict)
+        return error
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
@@ -301,11 +366,11 @@ class Seat:
         self._at = (peer, site)
         while True:
             if self.verdict is not None or self.closed:
-                raise self.unable(peer, site)
+                raise await self._unable(peer, site)
             if peer.messages:
                 break
             if peer.left:
-                raise self.unable(peer, site)
+                raise await self._unable(peer, site)
             peer.waiter = Waiter(self._loop)
             try:
                 await peer.waiter
@@ -326,7 +391,7 @@ class Seat:
                 finally:
                     peer.room = None
             if self.verdict is not None or self.closed or peer.left:
-                raise self.unable(peer, site)
+                raise await self._unable(peer, site)
         self._at = None
 
     # --- What the carrier reports -------------------------------------------------------------------------------------
@@ -360,12 +425,17 @@ class Seat:
             self._fail(Verdict(peer.role, str(error), slug="protocol-error"))
         _wake(peer.room)
 
-    def lost(self, peer: Peer, reason: str, slug: str = "peer-lost") -> None:
-        """There is no way to the peer any more, and there will be none to the process that it was in."""
-        if peer.left or self.closed:
+    def lost(self, peer: Peer, reason: str, slug: str = "peer-lost", *, here: bool = False) -> None:
+        """There is no way to the peer any more, and there will be none to the process that it was in.
+
+        With `here` it is the peer that has given up this role.
+        """
+        if peer.left:
             return
-        if peer.joined:
-            verdict = Verdict(peer.role, reason, slug=slug)
+        verdict = Verdict(self.role if here else peer.role, reason, slug=slug)
+        if self.closed:
+            self._heard_late(peer, verdict)
+        elif peer.joined:
             self._post.went(self, peer.role, verdict, lost=True)
             self._fail(verdict)
         else:
@@ -375,19 +445,27 @@ class Seat:
 
     def refused(self, peer: Peer, slug: str, reason: str, verdict: Verdict | None = None) -> None:
         """The peer's process does not let this role in; `verdict` is that of the session if it has ended there."""
-        if slug == "unknown-session":
+        if peer.left:
+            return
+        if self.closed:
+            peer.left = True  # there is nobody who would say more
+            self._heard_late(peer, verdict)
+        elif slug == "unknown-session":
             self.unknown.add(peer.role)
             self.notes[peer.role] = reason
             log.warning("session %s: %s", self.session, reason)
-        elif not peer.left:
+        else:
+            peer.left = True
             self._fail(verdict or Verdict(peer.role if slug == "peer-lost" else self.role, reason, slug=slug))
 
     def _take(self, peer: Peer, frame: Frame) -> None:
         if self.closed:
             # Nobody will receive it; the sender need not keep it.
             if frame.kind == LEAVE and not peer.left:
+                verdict = _verdict_in(frame.body)
                 peer.left = True
-                self._post.went(self, peer.role, _verdict_in(frame.body))
+                self._post.went(self, peer.role, verdict)
+                self._heard_late(peer, verdict)
             peer.incoming.consume(len(frame.body) if frame.kind == DATA else 0)
             self._post.confirm(peer)
             return
@@ -416,6 +494,7 @@ class Seat:
             # Both sides find the same, in the same words: so there is one verdict.
             first, second = sorted((self.role, peer.role))
             cause = f"{first} and {second} play different choreographies: {'; '.join(found)}"
+            self._departure = departure(self.mark, theirs)
             self._fail(Verdict(first, cause, slug="different-choreography"))
         elif not self.missing:
             _wake(self._assembled)
@@ -435,12 +514,51 @@ class Seat:
     def _fail(self, verdict: Verdict) -> None:
         if self.verdict is not None or self.closed:
             return
-        self.verdict = verdict
+        self.verdict = verdict = verdict if verdict.stamp else replace(verdict, stamp=self.clock)
         log.info("session %s: %s fails: %s", self.session, self.role, verdict)
         self._leave(verdict)
-        if not self._wake_all():
+        self._latest = self._loop.call_later(_HEARING, self._decide)
+        self._decide_in_time()
+
+    def _heard_late(self, peer: Peer, verdict: Verdict | None) -> None:
+        """The peer has left, with the verdict or in good order, or is lost, after this role had left."""
+        if self.verdict is not None:
+            if verdict is not None and peer.left and not self.decided:
+                self.verdict = min(self.verdict, verdict, key=Verdict.order)
+            self._decide_in_time()
+        elif verdict is not None and peer.outgoing.undelivered:
+            # While its process ends, there is somebody to `check`.
+            level = logging.INFO if self._post.ending else logging.WARNING
+            log.log(level, "session %s: what %s sent last is lost: %s", self.session, self.role, verdict)
+            self.verdict, self._late = verdict, True
+            self._post.closed(self)
+
+    def _decide_in_time(self) -> None:
+        """Decide when everybody who can still speak has said why it left."""
+        if all(peer.left or peer.away or not peer.joined for peer in self.peers.values()):
+            self._decide()
+
+    def _decide(self) -> None:
+        """The verdict is final: tell the role, and whoever looks on."""
+        if self.decided:
+            return
+        self.decided = True
+        if self._latest is not None:
+            self._latest.cancel()
+        self._decision.set()
+        self._post.closed(self)
+        self._depart()
+        if not (self._wake_all() or self._hearing):
             for cancel in self._watchers:
                 cancel()
+
+    async def heard(self) -> None:
+        """Wait until the verdict is final."""
+        self._hearing += 1
+        try:
+            await self._decision.wait()
+        finally:
+            self._hearing -= 1
 
     def _wake_all(self) -> bool:
         """Wake whoever waits in this seat; whether somebody did."""
@@ -454,16 +572,22 @@ class Seat:
 
     def _leave(self, verdict: Verdict | None) -> None:
         self.closed = True
-        self._post.went(self, self.role, verdict)
         body = _encode(verdict and as_tuple(verdict))
         for peer in self.peers.values():
             peer.incoming.drop()
             self._post.confirm(peer)
             self._push(peer, LEAVE, body)
+        self._post.closed(self)
+        if verdict is None:
+            self._depart()
+
+    def _depart(self) -> None:
+        """Tell whoever looks on that the role has left."""
+        verdict = self.verdict
+        self._post.went(self, self.role, verdict)
         if self.observer is not None:
             role, cause = (verdict.role, verdict.cause) if verdict else ("", "")
             self.observer(Record(self.session, self.role, self.clock, "left", role, text=cause))
-        self._post.closed(self)
 
     def _push(self, peer: Peer, kind: int, body: bytes) -> None:
         self.clock += 1
@@ -505,11 +629,20 @@ class Seat:
         self._at = (peer, site)
         return self.error()
 
+    async def _unable(self, peer: Peer, site: Site) -> KlorError:
+        """The same when the verdict is final."""
+        error = self.unable(peer, site)
+        if self.verdict is not None:
+            await self.heard()
+            error = self.error()
+        return error
+
     def _missing(self, missing: tuple[Role, ...], deadline: float | None) -> RolesMissing:
         what = f"{', '.join(missing)} did not come within {deadline:g} s"
         self._fail(Verdict(self.role, what, slug="roles-missing"))
+        self._decide()
         message = f"{self._name} did not begin: {what}"
-        notes = tuple(dict.fromkeys(self.notes[role] for role in missing if role in self.notes))
+        notes = (*dict.fromkeys(self.notes[role] for role in missing if role in self.notes), *self._post.turned_away)
         if self.unknown.issuperset(missing):
             help = "do all roles name the same session?"
             return RolesMissing(Diagnostic("unknown-session", message, notes=notes, help=help), missing)
@@ -538,9 +671,9 @@ class Seat:
         )
 
 
-def as_tuple(verdict: Verdict) -> tuple[str, str, int | None, str, str]:
+def as_tuple(verdict: Verdict) -> Told:
     """A verdict as it is sent."""
-    return verdict.role, verdict.cause, verdict.step, verdict.place, verdict.slug
+    return verdict.role, verdict.cause, verdict.step, verdict.place, verdict.slug, verdict.stamp
 
 
 def _verdict_in(body: bytes) -> Verdict | None:
@@ -549,8 +682,8 @@ def _verdict_in(body: bytes) -> Verdict | None:
     return None if verdict is None else Verdict(*verdict)
 
 
-def _keep(frame: Frame) -> None:
-    """There is no way to the peer yet."""
+def keep(frame: Frame) -> None:
+    """There is no way to the peer: what is kept goes out when there is one."""
 
 
 def _wake(waiter: asyncio.Future[None] | Waiter | None) -> bool:

@@ -204,6 +204,9 @@ class MemoryTransport:
                 return
         cancel()
 
+    async def settle(self) -> None:
+        """Nothing is on its way: whoever fails ends the others at once."""
+
     def error(self) -> SessionFailed:
         """The error of a run that has failed, for this role."""
         assert self.network.verdict is not None

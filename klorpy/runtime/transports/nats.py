@@ -146,7 +146,7 @@ class Nats:
 
     def confirm(self, peer: Peer) -> None:
         way = peer.route
-        if isinstance(way, Way) and not peer.seat.closed:
+        if isinstance(way, Way):
             way.tell()
 
     def served(self, role: Role) -> None:
@@ -171,7 +171,7 @@ class Nats:
 
     def _gone(self, error: KlorError) -> None:
         for desk in list(self._desks.values()):
-            desk.seat.fail(error)
+            desk.gone(error)
 
     async def _beat(self) -> None:
         """Say that we are there, and see who is."""
@@ -255,6 +255,9 @@ class Nats:
         for name, session in list(self._sessions.items()):
             for role in (self._served & session.roles) - session.there - session.begun:
                 session.begun.add(role)
+                if session.roles != self.node.cast_of(role):
+                    log.warning("session %s is of another choreography, for %s: %s does not play in it", name, sorted(session.roles), role)
+                    continue
                 self.node.awaits(ChannelName(name, next(iter(session.there)), role))
 
 

@@ -24,7 +24,7 @@ from klorpy.runtime.transports.nats_names import HERE, NOW, Names, token
 from klorpy.runtime.transports.nats_outbox import ServerError
 from klorpy.runtime.transports.nats_packets import HERE as YES
 from klorpy.runtime.transports.nats_packets import WHO, Cast, Unpacker, is_ours, pack_cast, unpack_cast, unpack_state
-from klorpy.runtime.transports.nats_way import Way
+from klorpy.runtime.transports.nats_way import Way, gone
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -105,6 +105,13 @@ class Desk:
     def released(self) -> None:
         """The seat is gone."""
         self._changed.set()
+
+    def gone(self, error: KlorError) -> None:
+        """The server will not be there again."""
+        self.seat.fail(error)
+        for way in self.ways.values():
+            if way.busy:
+                self.seat.lost(way.peer, error.message, error.slug, here=True)
 
     async def lost(self) -> None:
         """The connection broke: what comes by the old consumer afterwards may have gaps."""
@@ -330,9 +337,10 @@ class Desk:
     async def _leave(self) -> None:
         """Leave, when the server has everything. Raises KlorError."""
         seat = self.seat
-        await self._stop_reading()
+        # What the others had said by then is brought before the server says that it has everything.
         for way in self.ways.values():
             await way.idle()
+        await self._stop_reading()
         await self._delete_consumer(self._consumer(seat.role))
         try:
             left = await self._insist(
@@ -349,12 +357,15 @@ class Desk:
 
     async def _end(self, end: int) -> int | None:
         """The number of the last message of the session, if all others have left, or are gone, or never came."""
-        for role in self.seat.peers:
+        seat = self.seat
+        for role, peer in seat.peers.items():
             part, number = await self._part(role)
             if part is None and ((await self._part(self.seat.role))[0] is None or await self._present(role)):
                 return None  # it was removed already, or is played still
-            if part is not None and not part.left and not await self._is_gone(role):
-                return None
+            if part is not None and not part.left:
+                if not await self._is_gone(role):
+                    return None
+                seat.lost(peer, gone(self._link.grace))
             end = max(end, number)
         return end
 

@@ -132,8 +132,7 @@ class Way:
         """The other side says how far it is. Whether what it sent is to be read again."""
         self.here()
         peer, now = self.peer, asyncio.get_running_loop().time()
-        if not peer.seat.closed:
-            peer.seat.consumed(peer, state.consumed)
+        peer.seat.consumed(peer, state.consumed)
         if state.asks and self.needed:
             self.tell()
         expected = peer.incoming.expected
@@ -183,7 +182,7 @@ class Way:
 
     def _gone(self) -> None:
         if self.needed and self._link.connected:
-            self.peer.seat.lost(self.peer, f"its connection with the NATS server is gone since {self._link.grace:g} s")
+            self.peer.seat.lost(self.peer, gone(self._link.grace))
 
     def listen(self, period: float, limit: float) -> None:
         """Look, every `period` seconds, whether the other side is there; it is lost when nothing came for `limit`."""
@@ -201,3 +200,8 @@ class Way:
         self._link.forget(self.token)
         if self._expiry is not None:
             self._expiry.cancel()
+
+
+def gone(seconds: float) -> str:
+    """Why a role is lost whose process has not come back to the server for so long."""
+    return f"its connection with the NATS server is gone since {seconds:g} s"

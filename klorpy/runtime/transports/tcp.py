@@ -34,8 +34,9 @@ from klorpy.core.verdicts import Verdict
 from klorpy.runtime.limits import LIMITS
 from klorpy.runtime.sessions.channel import LEAVE, Frame, ProtocolError
 from klorpy.runtime.sessions.node import Node
-from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat, as_tuple
+from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat, Told, as_tuple, keep
 from klorpy.runtime.transports.address import Address
+from klorpy.runtime.transports.door import Door
 from klorpy.runtime.transports.observing import OBSERVER, Observers
 from klorpy.runtime.transports.tcp_link import (
     BYE,
@@ -51,8 +52,9 @@ from klorpy.runtime.transports.tcp_link import (
     Link,
     Remote,
     Way,
+    silent,
 )
-from klorpy.runtime.transports.tls import Identity, certified_roles
+from klorpy.runtime.transports.tls import Identity, certified_roles, handshake_failure
 
 log: Final = logging.getLogger("klorpy.tcp")
 
@@ -69,9 +71,10 @@ _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 _decode_hello: Final = msgspec.msgpack.Decoder(tuple[int, Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]]).decode
 _decode_version: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_number: Final = msgspec.msgpack.Decoder(int).decode
+_decode_seconds: Final = msgspec.msgpack.Decoder(float).decode
 _decode_positions: Final = msgspec.msgpack.Decoder(list[tuple[str, str, str, _Count, _Count]]).decode
 _decode_name: Final = msgspec.msgpack.Decoder(tuple[str, str, str]).decode
-_decode_refusal: Final = msgspec.msgpack.Decoder(tuple[str, str, tuple[str, str, int | None, str, str] | None]).decode
+_decode_refusal: Final = msgspec.msgpack.Decoder(tuple[str, str, Told | None]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class Tcp:
         self._observers: Observers | None = None
         self._links: set[Link] = set()
         self._server: asyncio.Server | None = None
+        self._door: Door | None = None
         self._stopping = False
         self.stopped = False
         #: What is known of roles that we connect to, for the error when they do not come.
@@ -124,18 +128,17 @@ class Tcp:
 
     async def start(self, node: Node, tasks: TaskGroup) -> None:
         self.node = node
+        context = self._tls.client() if self._tls else None
         if self._observable:
             self._observers = Observers(node)
         if self.listen is not None:
-            context = self._tls.server() if self._tls else None
+            self._door = door = Door(lambda: Link(self, None), self._tls.server() if self._tls else None, tasks)
             loop = asyncio.get_running_loop()
             try:
                 if isinstance(self.listen, socket.socket):
-                    self._server = await loop.create_server(lambda: Link(self, None), sock=self.listen, ssl=context)
+                    self._server = await loop.create_server(door, sock=self.listen)
                 else:
-                    self._server = await loop.create_server(
-                        lambda: Link(self, None), self.listen.host, self.listen.port, ssl=context
-                    )
+                    self._server = await loop.create_server(door, self.listen.host, self.listen.port)
             except OSError as error:
                 unknown = isinstance(error, socket.gaierror)
                 raise KlorError(
@@ -145,15 +148,13 @@ class Tcp:
                 ) from None  # fmt: skip
             self.ports = tuple(sock.getsockname()[1] for sock in self._server.sockets)
         for address, roles in self._targets.items():
-            tasks.start_soon(self._dial, address, frozenset(roles))
+            tasks.start_soon(self._dial, address, frozenset(roles), context)
         tasks.start_soon(self._beat)
 
     async def stop(self) -> None:
         if self._observers is not None and self._server is not None:
             await self._observers.wait()
         self._stopping = True
-        if self._server is not None:
-            self._server.close()
         loop = asyncio.get_running_loop()
         farewells = []
         for remote in self.remotes.values():
@@ -161,17 +162,24 @@ class Tcp:
             if link is not None and self._observers is not None and link in self._observers:
                 # It is told everything, but nobody waits for it.
                 link.plain(BYE)
-            elif not remote.left:
+            elif not remote.left and (link is not None or remote.lacks):
+                # A connection that is broken may come back meanwhile.
                 remote.said_bye = loop.create_future()
                 farewells.append(remote.said_bye)
                 if link is not None:
                     link.plain(BYE)
         if farewells:
             await asyncio.wait(farewells, timeout=_LINGER)
-        for remote in self.remotes.values():
+        self.stopped = True
+        if self._server is not None:
+            self._server.close()
+        for remote in list(self.remotes.values()):
+            if remote.link is None:
+                self._lose(remote, "the connection broke")
+            elif remote.lacks and not remote.left:
+                log.warning("%s: it is not known whether the last messages have arrived; nothing was heard for %g s", remote.link, _LINGER)
             if remote.expiry is not None:
                 remote.expiry.cancel()
-        self.stopped = True
         links = list(self._links)
         for link in links:
             link.close()
@@ -217,16 +225,21 @@ class Tcp:
     def served(self, role: Role) -> None:
         """Others tell of their sessions of themselves."""
 
+    @property
+    def turned_away(self) -> tuple[str, ...]:
+        """Who was refused, and may be one of those that are waited for."""
+        return self._door.turned_away if self._door is not None else ()
+
+
     # --- Other processes ----------------------------------------------------------------------------------------------
 
-    async def _dial(self, address: Address, roles: frozenset[Role]) -> None:
+    async def _dial(self, address: Address, roles: frozenset[Role], context: ssl.SSLContext | None) -> None:
         """Keep a connection to `address`, where `roles` are played."""
         loop = asyncio.get_running_loop()
         pause = 0.02
         told = False
-        while not self._stopping:
+        while not self._stopping or any(remote.lacks and roles & remote.expected for remote in self.remotes.values()):
             try:
-                context = self._tls.client() if self._tls else None
                 _, link = await loop.create_connection(
                     lambda: Link(self, roles), address.host, address.port, ssl=context,
                     server_hostname="" if context else None,
@@ -260,7 +273,7 @@ class Tcp:
                 link.silence = 0.0 if link.heard else link.silence + limit / 3
                 link.heard = False
                 if link.silence >= limit:
-                    link.abort(f"it was silent for {limit:g} s")
+                    link.give_up(limit)
                 elif link.remote is not None:
                     link.plain(PING)
 
@@ -298,7 +311,7 @@ class Tcp:
             before.abort("there is a newer connection")
             self._pause(remote)
         link.remote = remote
-        remote.address = link.address
+        remote.address, remote.doubt = link.address, ""
         if link.roles is not None:
             remote.expected |= link.roles
             self.note(link.roles, f"{link} stands, but it has not joined this session")
@@ -332,7 +345,7 @@ class Tcp:
         """The other side has said how far it has received: send it what it lacks."""
         reached = {ChannelName(*name): (received, consumed) for *name, received, consumed in _decode_positions(body)}
         for number, peer in list(remote.ways.items()):
-            if peer.post is not _keep:
+            if not peer.away:
                 continue  # it was opened after the connection was made
             received, consumed = reached.get(peer.name, (0, 0))
             peer.seat.consumed(peer, consumed)
@@ -380,11 +393,13 @@ class Tcp:
         self._pause(remote)
         grace = self.options.grace
         log.info("%s has ended: %s", link, reason)
-        if remote.left or remote.said_bye is not None:
+        if remote.left or (remote.said_bye is not None and not remote.lacks):
             self._lose(remote, reason)
             return
         # What the operating system calls it differs from process to process; the verdict should not.
-        if not link.given_up:
+        if remote.doubt:
+            reason = remote.doubt
+        elif not link.given_up:
             reason = "the connection broke" + (f", and did not come back within {grace:g} s" if grace > 0 else "")
         if grace <= 0:
             self._lose(remote, reason)
@@ -394,7 +409,7 @@ class Tcp:
     def _pause(self, remote: Remote) -> None:
         """There is no way to the other process at the moment."""
         for peer in remote.ways.values():
-            peer.post = _keep
+            peer.post = keep
             peer.crowded = None
 
     def _lose(self, remote: Remote, reason: str, slug: str = "peer-lost") -> None:
@@ -405,9 +420,9 @@ class Tcp:
         peers = list(remote.ways.values())
         remote.ways.clear()
         for peer in peers:
-            peer.post = _keep
+            peer.post = keep
             peer.crowded = None
-            peer.seat.lost(peer, reason, slug)
+            peer.seat.lost(peer, reason, slug, here=bool(remote.doubt))
         self.node.unreachable(remote.address)
 
     def misbehaved(self, link: Link, error: Exception) -> None:
@@ -419,6 +434,9 @@ class Tcp:
             if text in self._told:
                 return
             self._told.add(text)
+        if remote is None and self._door is not None and link.roles is None:
+            self._door.turn_away(link.address.rpartition(":")[0], text)
+            return
         log.warning("%s is given up: %s", link, text)
         if remote is not None and remote.link is link:
             self._lose(remote, f"it sent what is not allowed: {text}", "protocol-error")
@@ -444,7 +462,7 @@ class Tcp:
         elif kind == REFUSE:
             peer = remote.ways.get(number)
             slug, reason, verdict = _decode_refusal(body)
-            if peer is not None and not (peer.seat.closed or peer.left):
+            if peer is not None:
                 log.info("refused: %s", reason)
                 peer.seat.refused(peer, slug, reason, verdict and Verdict(*verdict))
         elif kind in (CONSUMED, RESEND) and len(body) == 8:
@@ -470,15 +488,17 @@ class Tcp:
         inbound = remote.inbound[number] = Inbound(name)
         remote.opened = max(remote.opened, number)
         if remote.certified is not None and name.source not in remote.certified:
-            log.warning("%s is refused: its certificate is not for the role %s", link, name.source)
-            self._refuse(link, remote, number, "not-certified", f"its certificate is not for the role {name.source}")
+            text = f"its certificate is not for the role {name.source}"
+            log.warning("%s is refused: %s", link, text)
+            if self._door is not None and link.roles is None:
+                self._door.turn_away(link.address, text, logged=True)
+            self._refuse(link, remote, number, "not-certified", text)
         elif (peer := self.node.peer(name)) is not None:
             self._claim(link, remote, number, inbound, peer)
-        elif self.node.over(name):
-            self._refuse(link, remote, number, *self.node.ended(name))
-        elif not self.node.awaits(name):
-            text = f"the process of {name.target} plays other sessions, but not {name.session!r}"
-            self._refuse(link, remote, number, "unknown-session", text)
+        elif (refusal := self.node.refusal(name)) is not None:
+            if refusal[0] == "different-choreography":
+                log.warning("%s is refused: %s", link, refusal[1])
+            self._refuse(link, remote, number, *refusal)
         else:
             self._park(remote, name, number)
 
@@ -534,16 +554,22 @@ class Tcp:
         if kind == BYE:
             remote.left = True
             link.plain(BYE_TOO)
+        else:  # it has all that was sent before
+            for peer in list(remote.ways.values()):
+                peer.seat.consumed(peer, peer.outgoing.next)
+                self._tidy(peer)
         if remote.said_bye is not None and not remote.said_bye.done():
             remote.said_bye.set_result(None)
+
+    def doubted(self, remote: Remote, body: bytes) -> None:
+        """The other side has heard nothing of this process for too long, and gives up the connection."""
+        remote.doubt = silent(_decode_seconds(body))
 
 
 def _reason(error: OSError) -> str:
     """What the operating system, or TLS, says; asyncio adds the address to it."""
+    if isinstance(error, ssl.SSLError):
+        return handshake_failure(error)
     if isinstance(error, socket.gaierror):  # its numbers are not those of other errors
         return error.strerror or str(error)
-    return str(error) if isinstance(error, ssl.SSLError) or not error.errno else os.strerror(error.errno)
-
-
-def _keep(frame: Frame) -> None:
-    """There is no way to a peer at the moment."""
+    return os.strerror(error.errno) if error.errno else str(error)

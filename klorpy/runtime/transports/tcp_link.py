@@ -10,6 +10,7 @@ A frame is a length of four bytes, the kind, and what belongs to the kind:
     RESUME               [[session, source, target, received, consumed], …]
     PING, BYE, BYE_TOO   nothing
     OBSERVE, TRACE       see observing.py
+    SILENT               the seconds in which nothing was heard; the connection is given up
 
 What the frames mean is the business of the `Home` of the connection (tcp.py). Reading allocates nothing but what is kept:
 the bytes come into one buffer, and whoever waits for a message goes on in the same turn of the loop.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,7 +34,8 @@ from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import ChannelName, Peer
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.transports.address import Address
-from klorpy.runtime.transports.observing import OBSERVE
+from klorpy.runtime.transports.observing import OBSERVE, TRACE
+from klorpy.runtime.transports.tls import handshake_failure
 
 VERSION: Final = 1
 
@@ -45,6 +48,7 @@ PING: Final = 9
 BYE: Final = 10
 BYE_TOO: Final = 11
 RESUME: Final = 12
+SILENT: Final = TRACE + 1
 
 _NUMBERED: Final = struct.Struct(">IBIQQB")
 _HEADER: Final = _NUMBERED.size
@@ -93,6 +97,8 @@ class Remote:
     #: Where it is, as its latest connection shows.
     address: str = ""
     link: Link | None = None
+    #: Why it has given up the connection, if it has.
+    doubt: str = ""
     #: The roles that it is said to play, by those who connected to it.
     expected: set[Role] = field(default_factory=set)
     ways: dict[int, Peer] = field(default_factory=dict)
@@ -105,6 +111,11 @@ class Remote:
     next_way: int = 1
     #: The largest number of a direction that it has opened.
     opened: int = 0
+
+    @property
+    def lacks(self) -> bool:
+        """Whether it may lack messages of a session that has not failed."""
+        return any(peer.seat.verdict is None and peer.outgoing.undelivered for peer in self.ways.values())
 
 
 class Home(Protocol):
@@ -133,6 +144,8 @@ class Home(Protocol):
     def numbered(self, link: Link, remote: Remote, number: int, frame: Frame) -> None: ...
 
     def said_bye(self, link: Link, remote: Remote, kind: int) -> None: ...
+
+    def doubted(self, remote: Remote, body: bytes) -> None: ...
 
     def misbehaved(self, link: Link, error: Exception) -> None: ...
 
@@ -204,7 +217,12 @@ class Link(asyncio.BufferedProtocol):
         if not self.closed.done():
             self.closed.set_result(self.remote is not None)
         if self.remote is None and self.roles is not None and self.instead is None and not self.given_up:
-            why = error or "does one side use TLS, and the other not?"
+            if isinstance(error, ssl.SSLError):
+                why = handshake_failure(error)
+            elif self.certificate:
+                why = "does it trust the certificate of this process?"
+            else:
+                why = str(error or "does one side use TLS, and the other not?")
             self.home.note(self.roles, f"{self} ended before the other side had introduced itself: {why}")
         self.home.broke(self, self._reason if error is None else f"{self._reason} ({error})")
 
@@ -308,6 +326,8 @@ class Link(asyncio.BufferedProtocol):
             self.home.resumed(self, remote, body)
         elif kind in (BYE, BYE_TOO):
             self.home.said_bye(self, remote, kind)
+        elif kind == SILENT:
+            self.home.doubted(remote, body)
         elif kind == OBSERVE:
             self.home.observed(self, remote, body)
         elif kind != PING:
@@ -340,8 +360,19 @@ class Link(asyncio.BufferedProtocol):
         """End the connection when everything has been written."""
         self._transport.close()
 
+    def give_up(self, seconds: float) -> None:
+        """End the connection because the other side was silent, and tell it so, if it ever reads on."""
+        if self.remote is not None:
+            self.body(SILENT, _encode(seconds))
+        self.abort(silent(seconds))
+
     def abort(self, reason: str) -> None:
         """End the connection at once."""
         self._reason = reason
         self.given_up = True
         self._transport.abort()
+
+
+def silent(seconds: float) -> str:
+    """Why a connection is given up on which nothing was heard for so long."""
+    return f"it was silent for {seconds:g} s"

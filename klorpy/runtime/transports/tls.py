@@ -63,6 +63,12 @@ class Identity:
         context.verify_mode = ssl.CERT_REQUIRED
         try:
             context.load_verify_locations(self.authority)
+        except (ssl.SSLError, OSError) as error:
+            raise KlorError(
+                f"{self.authority} cannot be used: {error}", slug="bad-argument",
+                help="give the certificate of the authority that all processes trust, in the PEM format",
+            ) from None  # fmt: skip
+        try:
             context.load_cert_chain(self.certificate, self.key)
         except (ssl.SSLError, OSError) as error:
             raise KlorError(
@@ -80,6 +86,28 @@ def certified_roles(certificate: Mapping[str, Any] | None) -> frozenset[Role]:
     """
     names = (certificate or {}).get("subjectAltName", ())
     return frozenset(unquote(value[len(PREFIX) :]) for kind, value in names if kind == "URI" and value.startswith(PREFIX))
+
+
+#: What OpenSSL says when the other side does something else than TLS.
+_NO_TLS: Final = frozenset(("wrong version number", "http request", "unknown protocol", "packet length too long"))
+
+
+def handshake_failure(error: Exception) -> str:
+    """Why no connection under TLS came about with the other side, about which this is a sentence without a subject.
+
+    >>> handshake_failure(ConnectionResetError())
+    'it ended the connection before it had shown who it is'
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        reason = error.reason.lower().replace("_", " ")
+        if reason in _NO_TLS:
+            return "it does not speak TLS"
+        if "alert" in reason:
+            return f"it refuses this process: {reason.partition('alert ')[2]}"
+        return f"no connection under TLS: {reason}"
+    return "it ended the connection before it had shown who it is"
 
 
 def role_uri(role: Role) -> str:

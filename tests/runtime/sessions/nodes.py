@@ -11,8 +11,9 @@ from typing import Any
 
 import klorpy
 from klorpy.environment.certificates import make_certificates
-from klorpy.runtime.sessions import Identity, Node
+from klorpy.runtime.sessions import Node
 from klorpy.runtime.transports.tcp import Tcp
+from klorpy.runtime.transports.tls import Identity
 
 
 def tcp(node: Node) -> Tcp:

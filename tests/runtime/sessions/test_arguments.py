@@ -11,6 +11,7 @@ import anyio.lowlevel
 import pytest
 
 import klorpy
+from klorpy.environment.certificates import make_certificates
 from klorpy.environment.cli import main
 from klorpy.runtime.sessions import Node
 from tests.runtime.sessions.nodes import address, nodes_of
@@ -230,5 +231,21 @@ def test_who_takes_less_than_is_sent_fails_the_session() -> None:
             results = await _tell({"A": a, "B": b}, "x" * 1000)
         assert results["B"].slug == "wire-error"
         assert "a value of 1003 bytes, but the limit is 100" in results["B"].message
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize("broken", ["ca.pem", "A.pem", "A.key"])
+@pytest.mark.parametrize("way", [{"listen": "127.0.0.1:0"}, {"peers": {"B": "127.0.0.1:1"}}], ids=["listens", "connects"])
+def test_files_that_are_no_certificates_are_named(broken: str, way: Any, tmp_path: Path) -> None:
+    list(make_certificates(tmp_path, ["A"], 1))
+    (tmp_path / broken).write_text("garbage")
+
+    async def main() -> None:
+        with pytest.raises(klorpy.KlorError) as error:
+            async with klorpy.connect(NS.tell, "A", session="s", tls=tmp_path, deadline=None, **way):
+                raise AssertionError("nobody can connect")
+        assert error.value.slug == "bad-argument"
+        assert str(tmp_path / broken) in error.value.message
 
     anyio.run(main)

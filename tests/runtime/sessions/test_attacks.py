@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ import msgspec
 import pytest
 
 import klorpy
+from klorpy.environment.certificates import make_certificates
 from klorpy.runtime.sessions import Node
 from klorpy.runtime.sessions.channel import JOIN
 from klorpy.runtime.transports import tcp_link as wire
@@ -116,7 +118,7 @@ def test_who_does_not_speak_the_protocol_is_hung_up_on(data: bytes, said: str, c
 
     with caplog.at_level(logging.WARNING, "klorpy"):
         run(main)
-    assert [record for record in caplog.records if "is given up" in record.getMessage()], caplog.text
+    assert "is given up: " in caplog.text or "a connection from 127.0.0.1 is refused: " in caplog.text
     assert said in caplog.text
     assert not any(record.exc_info for record in caplog.records)
 
@@ -137,6 +139,42 @@ def test_a_second_process_that_says_it_plays_a_role_is_refused(caplog: pytest.Lo
     assert "A of session 's' is played by another process" in caplog.text
 
 
+OTHER = klorpy.evaluate("""
+(defchor tell [A C] (-> A C) [x] (A->C x))
+(defchor told [C B] (-> C B) [x] (C->B x))
+""")
+
+
+@pytest.mark.parametrize(
+    ("chor", "role", "target", "cause"),
+    [
+        (OTHER.tell, "A", "C", "the process that A takes for C plays B of tell"),
+        (OTHER.told, "C", "B", "B plays tell [A B], which has no role C"),
+    ],
+)
+def test_a_server_says_at_once_that_it_plays_something_else(
+    chor: Any, role: str, target: str, cause: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with klorpy.host(listen="127.0.0.1:0", serves=["B"]) as server, anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, NS.tell, "B", lambda seat: klorpy.play_role({"role": "B", "transport": seat}, NS.tell))
+            for attempt in range(2):
+                with pytest.raises(klorpy.SessionFailed) as refused:
+                    async with klorpy.connect(
+                        chor, role, session=f"s{attempt}", peers={target: address(server)}, deadline=None
+                    ):
+                        raise AssertionError("nobody is there to play with")
+                assert refused.value.slug == "different-choreography"
+                assert cause in refused.value.message
+            # Whoever plays the same is served as before.
+            async with klorpy.host(peers={"B": address(server)}) as a:
+                assert await play(a, NS.tell, "A", 1) is klorpy.noop
+            tasks.cancel_scope.cancel()
+
+    run(main)
+    assert f"is refused: {cause}" in caplog.text
+
+
 def test_with_tls_a_process_plays_the_roles_of_its_certificate_only(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with klorpy.host(listen="127.0.0.1:0", tls=identity_of("B")) as b:
@@ -153,6 +191,42 @@ def test_with_tls_a_process_plays_the_roles_of_its_certificate_only(caplog: pyte
 
     run(main)
     assert "its certificate is not for the role A" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("stranger", "why", "there"),
+    [
+        ("other", "its certificate is refused: ", "does it trust the certificate of this process?"),
+        ("plain", "it does not speak TLS", "does one side use TLS, and the other not?"),
+    ],
+)
+def test_who_fails_at_the_handshake_is_told_of_on_both_sides(
+    stranger: str, why: str, there: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one who listens logs it once, however often the other tries, and tells it when nobody else comes."""
+    list(make_certificates(tmp_path, ["A", "B"], 1))
+    other = klorpy.Identity.of(tmp_path, ["A"]) if stranger == "other" else None
+    if other is not None:  # it takes the certificate of the one who listens, which does not take its
+        other = klorpy.Identity(other.certificate, other.key, identity_of("A").authority)
+
+    async def main() -> None:
+        async with (
+            klorpy.host(listen="127.0.0.1:0", tls=identity_of("B")) as b, klorpy.host(peers={"B": address(b)}, tls=other) as a
+        ):  # fmt: skip
+            at_a, at_b = a.seat(NS.tell, "A", "s"), b.seat(NS.tell, "B", "s")
+            while "connections" not in "".join(b.turned_away) or there not in at_a.notes["B"]:
+                await anyio.sleep(0.01)
+            for seat in (at_a, at_b):
+                with pytest.raises(klorpy.RolesMissing) as missing:
+                    await seat.assembled(0)
+            first, second = missing.value.notes
+            assert first == "no process with A has connected to this one"
+            assert "connections to this process were refused: " + why in second
+
+    run(main)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING and "refused: " in record.getMessage()]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"a connection from 127.0.0.1 is refused: {why}")
 
 
 def test_with_tls_a_listener_without_the_role_is_not_talked_to() -> None:

@@ -6,7 +6,9 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,6 +136,35 @@ def test_a_role_hears_the_verdict_that_came_while_it_blocked(relay: Path, tmp_pa
         fails_alike([roles["B"]], "A failed at step 1 (it was cancelled)")
 
 
+@pytest.fixture
+def busy(relay: Path, tmp_path: Path) -> Iterator[tuple[dict[str, Role], Callable[[], None]]]:
+    """A, which waits, and B, whose code blocks; when that is let go on, B only has to send."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with cast(
+        tmp_path, relay, "hears", {"A": ["1"], "B": [f'"{pipe}"']}, watched="B", everywhere=["--heartbeat", "1"]
+    ) as roles:
+        assert roles["B"].lines(2)[1] == "busy\n"
+        yield roles, lambda: pipe.open("w").close()
+
+
+def test_a_role_whose_last_message_is_lost_fails(busy: Any) -> None:
+    roles, go_on = busy
+    roles["A"].send(signal.SIGKILL)
+    roles["A"].status()
+    go_on()
+    fails_alike([roles["B"]], f"A was lost (the connection broke, and did not come back within {GRACE:g} s)")
+
+
+def test_a_role_that_was_given_up_says_the_same_as_who_gave_it_up(busy: Any) -> None:
+    roles, go_on = busy
+    roles["B"].send(signal.SIGSTOP)
+    fails_alike([roles["A"]], "B was lost (it was silent for 1 s)")
+    roles["B"].send(signal.SIGCONT)
+    go_on()
+    fails_alike([roles["B"]], "B was lost (it was silent for 1 s)")
+
+
 def test_an_exception_of_a_role_is_the_verdict(relay: Path, tmp_path: Path) -> None:
     with cast(tmp_path, relay, "divide", {"A": ["1"], "B": ["0"], "C": []}) as roles:
         assert roles["B"].status() == 1
@@ -178,6 +209,10 @@ def test_two_texts_refuse_each_other(relay: Path, tmp_path: Path) -> None:
     other.write_text(RELAY.replace("[x] (A->B x)", "[x] (A->B (A [x]))"), encoding="utf-8")
     with cast(tmp_path, relay, "pass", {"A": ["1"], "B": []}, files={"B": other}) as roles:
         fails_alike(list(roles.values()), "A and B play different choreographies: the text of pass differs")
-        for role in roles.values():
+        for role, file, text in ((roles["A"], relay, "x"), (roles["B"], other, "(A [x])")):
             assert "error[different-choreography]" in role.errors
             assert "give all roles the same file" in role.errors
+            lines = enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+            number, column = next((number, line.index(f"{text}))") + 1) for number, line in lines if "defchor pass" in line)
+            assert f"--> {file}:{number}:{column}\n" in role.errors
+            assert "^ the texts differ from here on" in role.errors

@@ -133,6 +133,75 @@ def test_a_connection_that_does_not_come_back_is_a_lost_peer_on_both_sides() -> 
     run(main)
 
 
+async def sent_last(proxy: Proxy, a: Node, *, then: Callable[[], None]) -> None:
+    """A sends its last message after the connection has broken; `then` is called while it waits for what becomes of that."""
+    async with a.join(NS.tell, "A", "s", deadline=TOO_LONG) as transport:
+        proxy.open = False
+        proxy.cut()
+        while not transport.peers["B"].away:
+            await anyio.lowlevel.checkpoint()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(klorpy.play_role, {"role": "A", "transport": transport}, NS.tell, 7)
+            while transport.step == 0:
+                await anyio.lowlevel.checkpoint()
+            then()
+
+
+def test_a_role_ends_well_when_the_connection_comes_back_for_its_last_message() -> None:
+    async def main() -> None:
+        async with through_a_proxy(grace=TOO_LONG) as (a, b, proxy):
+
+            def back() -> None:
+                proxy.open = True
+
+            assert await both(sent_last(proxy, a, then=back), play(b, NS.tell, "B")) == [None, 7]
+
+    run(main)
+
+
+def test_a_role_fails_when_the_connection_does_not_come_back_for_its_last_message() -> None:
+    async def main() -> None:
+        async with through_a_proxy(grace=0.2) as (a, b, proxy):
+            errors = await both(sent_last(proxy, a, then=lambda: None), play(b, NS.tell, "B"))
+            (of_a,) = errors[0].exceptions
+            for error, other in ((of_a, "B"), (errors[1], "A")):
+                assert isinstance(error, klorpy.PeerLost | klorpy.SessionFailed), error
+                assert str(error.verdict) == f"{other} was lost (the connection broke, and did not come back within 0.2 s)"
+
+    run(main)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_process_that_ends_sees_that_its_last_message_arrives_over_a_broken_connection(comes_back: bool) -> None:
+    """The connection breaks when the role has left already."""
+
+    async def main() -> None:
+        grace = TOO_LONG if comes_back else 0.2
+        async with klorpy.host(listen="127.0.0.1:0", grace=grace) as b, proxy_to(tcp(b).ports[0]) as proxy:
+            there = {"B": f"127.0.0.1:{proxy.port}"}
+
+            async def tell() -> None:
+                async with klorpy.connect(NS.tell, "A", session="s", peers=there, grace=grace) as seat:
+                    proxy.flows.clear()
+                    await seat.send("B", 7, SITE)
+                    asyncio.get_running_loop().call_soon(cut)
+
+            def cut() -> None:
+                proxy.open = comes_back
+                proxy.cut()
+                proxy.flows.set()
+
+            told, heard = await both(tell(), play(b, NS.tell, "B"))
+            if comes_back:
+                assert (told, heard) == (None, 7)
+            else:
+                assert isinstance(told, klorpy.SessionFailed), told
+                assert "A had done its part, but what it sent last has not arrived" in told.notes
+                assert isinstance(heard, klorpy.PeerLost), heard
+
+    run(main)
+
+
 def test_a_peer_that_falls_silent_is_lost() -> None:
     """The connection stands, but nothing comes through it any more."""
 

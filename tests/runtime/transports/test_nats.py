@@ -8,6 +8,7 @@ import copy
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -25,8 +26,9 @@ import klorpy
 from klorpy.core.values import same_value, show
 from klorpy.environment.cli import main as klorpy_command
 from klorpy.examples.references import DATA, Example
-from klorpy.runtime.sessions import Record, prepare
+from klorpy.runtime.sessions import Record
 from klorpy.runtime.sessions.channel import Frame, ProtocolError
+from klorpy.runtime.transports.nats import prepare
 from klorpy.runtime.transports.nats_names import OBSERVER, SETUP, Names, name_of, token
 from klorpy.runtime.transports.nats_observer import observe_server
 from klorpy.runtime.transports.nats_packets import Unpacker, pack, pack_parts, unpack_cast, unpack_state
@@ -619,6 +621,48 @@ def test_a_process_that_is_killed_is_lost_and_its_session_can_be_begun_anew(serv
         assert await left_behind(server.url, "killed") == ({}, [])
 
     run(main)
+
+
+BLOCKS = """\
+(require klorpy *)
+(defchor hears [A B] (-> A B B) [x path]
+  (let [y (A->B x)]
+    (B (print "busy" :flush True))
+    (B (with [pipe (open path)] (.read pipe)))
+    (B->A (B y)) y))
+"""
+
+
+@needs_server
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_role_whose_last_message_is_lost_fails(number: signal.Signals, server: NatsServer, tmp_path: Path) -> None:
+    """A is killed while B's code blocks; or B is stopped, and A gives it up. B then has only to send."""
+    file, pipe = tmp_path / "hears.hy", tmp_path / "pipe"
+    file.write_text(BLOCKS, encoding="utf-8")
+    os.mkfifo(pipe)
+    common = (
+        "--session", f"last-{number.name}", "--nats", server.url, "--app", "last", "--grace", "1",
+        "--heartbeat", "1" if number is signal.SIGSTOP else str(TOO_LONG),
+    )  # fmt: skip
+    with (
+        started("play", file, "hears", "1", "--role", "A", *common) as a,
+        started("play", file, "hears", f'"{pipe}"', "--role", "B", *common) as b,
+    ):
+        assert b.stdout is not None
+        assert [b.stdout.readline(), b.stdout.readline()] == ["A --> B: 1\n", "busy\n"]
+        (a if number is signal.SIGKILL else b).send_signal(number)
+        _, from_a = a.communicate(timeout=TOO_LONG)
+        b.send_signal(signal.SIGCONT)
+        pipe.open("w").close()
+        _, from_b = b.communicate(timeout=TOO_LONG)
+        assert b.returncode == 1, from_b
+    if number is signal.SIGKILL:
+        assert "hears failed: A was lost (its connection with the NATS server is gone since 1 s)" in from_b
+        assert "B had done its part, but what it sent last has not arrived" in from_b
+    else:
+        verdict = "hears failed: B was lost (nothing was heard of it for 1 s)"
+        assert verdict in from_a
+        assert verdict in from_b
 
 
 # --- Permissions, passwords, certificates -----------------------------------------------------------------------------

@@ -14,11 +14,12 @@ import pytest
 
 import klorpy
 from klorpy.environment.certificates import make_certificates
-from klorpy.runtime.sessions import Identity, Record
+from klorpy.runtime.sessions import Record
 from klorpy.runtime.transports import observing
 from klorpy.runtime.transports.observer import Attached, Detached, Observation, Seen, Waiting, observe
 from klorpy.runtime.transports.observing import OBSERVE, TRACE, Observers
 from klorpy.runtime.transports.tcp_link import HELLO, VERSION
+from klorpy.runtime.transports.tls import Identity
 
 NS = klorpy.evaluate("""
 (defchor ask [A B] (-> A A) [x] (B->A (B (* 2 (A->B x)))))

@@ -28,17 +28,20 @@ from klorpy.runtime.transports.tls import Identity
 async def host(
     *, listen: str | socket.socket | None = None, peers: Mapping[Role, str] | None = None, nats: str | None = None,
     tls: Identity | None = None, heartbeat: float = 10.0, grace: float | None = None, window: Window | None = None,
-    limits: Limits | None = None, sessions: Iterable[str] | None = None, app: str = "klorpy", observers: bool = False,
+    limits: Limits | None = None, sessions: Iterable[str] | None = None, serves: Iterable[Role] | None = None,
+    app: str = "klorpy", observers: bool = False,
 ) -> AsyncIterator[Node]:  # fmt: skip
     """This process as a node of sessions: over TCP, or over the NATS server at the URL `nats`.
 
     Over TCP it listens at `listen` (`host:port`, or a socket that listens) and connects to `peers`, the addresses of
     roles; of each two processes one has to connect to the other. `tls` is its certificate. A connection that is silent
     for `heartbeat` seconds is given up; one that broke may come back within `grace` seconds: 0.5, and 5 over NATS, where
-    a server may be started anew meanwhile. `limits` are what one value may take; give all processes the same. `sessions`
-    are all that will be joined, when that is known: others are refused then. With `observers`, `klorpy trace` may look on,
-    over TCP; under TLS with a certificate for the role `observer`. Over NATS it reads at the server, and nothing has to be
-    allowed here. `app` keeps applications apart that use one NATS server.
+    a server may be started anew meanwhile. `limits` are what one value may take; give all processes the same. `sessions` are
+    all that will be joined, and `serves` all roles that will be played, when that is known: others are refused then. With
+    `observers`, `klorpy trace` may look on, over TCP; under TLS with a certificate for the role `observer`. Over NATS it
+    reads at the server, and nothing has to be allowed here. `app` keeps applications apart that use one NATS server.
+
+    When the context has been left, `check` of a seat raises SessionFailed if what its role sent last is known to be lost.
 
     >>> import anyio, klorpy
     >>> ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
@@ -55,7 +58,7 @@ async def host(
     """
     _check(listen, peers, heartbeat, grace, limits)
     carrier = _carrier(listen, peers, nats, tls, heartbeat, grace, limits or LIMITS, app, observers)
-    async with Node(carrier, sessions=sessions, window=window, limits=limits) as node:
+    async with Node(carrier, sessions=sessions, window=window, limits=limits, serves=serves) as node:
         yield node
 
 
@@ -70,7 +73,8 @@ async def connect(
 
     Every process names the same session. `tls` is a certificate, or the folder that has it; see `host` for the others.
     `order` is the order within the role (see RoleConfig); the other roles follow, each in its own.
-    Leaving the context leaves the session. Raises RolesMissing when roles have not come after `deadline` seconds (None
+    Leaving the context leaves the session, and raises SessionFailed when it is known by then that what the role sent last
+    is lost. Raises RolesMissing when roles have not come after `deadline` seconds (None
     waits for ever), SessionFailed when the session fails before it begins, and KlorError `role-not-part`,
     `not-playable` or `bad-argument`.
 
@@ -87,11 +91,12 @@ async def connect(
     async with (
         host(
             listen=listen, peers=peers, nats=nats, tls=identity, heartbeat=heartbeat, grace=grace, limits=limits,
-            sessions=[session], app=app,
+            sessions=[session], serves=[role], app=app,
         ) as node,
         node.join(chor, role, session, deadline=deadline, order=order) as seat,
     ):
         yield seat
+    seat.check()
 
 
 def _check(listen: Any, peers: Any, heartbeat: Any, grace: Any, limits: Any) -> None:
