@@ -20,6 +20,7 @@ from klorpy.core.choreography import Choreography, Definition
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
 from klorpy.core.spans import Source
 from klorpy.core.types import Signature
+from klorpy.language.compiler import again
 from klorpy.language.evaluate import evaluate_form
 from klorpy.language.hy_adapter import mangle, new_reader, read_forms
 from klorpy.language.options import using
@@ -220,7 +221,7 @@ class Registry:
             source, text = placed(definition)
             module = self._module if vars(self._module) is namespace else _module_of(namespace)
             reader = new_reader(module)
-            with using(definition.options), using({"verify": {"signature": True}}):
+            with using(definition.options), using({"verify": {"signature": True}}), again(definition):
                 for form in read_forms(text, source.filename, reader):
                     evaluate_form(form, module, source, reader)
         except Exception as error:
@@ -243,7 +244,7 @@ def stale_calls(choreography: Choreography) -> Iterator[StaleCall]:
     definition = choreography.definition
     if definition is None:
         return
-    for find, expected in definition.callees:
+    for find, expected, _ in definition.callees:
         try:
             callee = find()
         except (NameError, AttributeError):

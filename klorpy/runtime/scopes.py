@@ -15,8 +15,7 @@ Source: Dalla Preda, Gabbrielli, Giallorenzo, Lanese, Mauro, "Dynamic choreograp
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,16 +33,18 @@ from klorpy.runtime.commands import (
     Instance,
     Program,
 )
+from klorpy.runtime.digest import digest
+
+#: What is said at a barrier.
+DONE: Final = "done"
 
 #: Versions that are kept: others may be told of an older one while a newer one is there.
 _KEPT: Final = 16
-#: A text is the same whether `defchor` or `update` brings it.
-_HEAD: Final = re.compile(r"\A\(\s*[^\s()\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A definition, and what it reached when it was entered."""
+    """A definition, and what it reached when it was entered, but for what scopes in it reach: those are entered anew."""
 
     key: str
     definitions: Mapping[Choreography, Definition]
@@ -73,9 +74,10 @@ class Bound:
 
 
 def enter(
-    me: Role, everyone: tuple[Role, ...], choreography: Choreography, index: int, args: tuple[Any, ...], audit: bool, site: Site
-) -> Program:
-    """The entry of a scope at role `me`; the first of `everyone` is the leader."""
+    me: Role, everyone: tuple[Role, ...], choreography: Choreography, index: int, args: tuple[Any, ...], audit: bool, barrier: bool,
+    site: Site,
+) -> Program:  # fmt: skip
+    """A scope at role `me`; the first of `everyone` is the leader. With `barrier`, the others tell it when they are done."""
     leader, *others = everyone
     if me == leader:
         version = newest(choreography, site)
@@ -84,7 +86,23 @@ def enter(
     else:
         key = yield (RECEIVE, leader, site)
         version = known(choreography, key, leader, site)
-    yield (TAIL_APPLY, version.run(choreography, index, audit), args, site)
+    if not barrier:
+        yield (TAIL_APPLY, version.run(choreography, index, audit), args, site)
+    result = yield (APPLY, version.run(choreography, index, audit), args, site)
+    if me != leader:
+        yield (SEND, leader, DONE, site)
+    else:
+        for role in others:
+            yield (RECEIVE, role, site)
+    return result
+
+
+def texts(pinned: Mapping[Choreography, Definition]) -> Iterator[Definition]:
+    """The definitions that a run began with, and what its scopes have run since."""
+    yield from pinned.values()
+    for choreography in pinned:
+        for version in choreography.versions.values():
+            yield from version.definitions.values()
 
 
 def newest(choreography: Choreography, site: Site) -> Version:
@@ -105,7 +123,7 @@ def newest(choreography: Choreography, site: Site) -> Version:
 def noted(choreography: Choreography) -> Version:
     """The version that is there now, which is kept."""
     choreography.defined()
-    definitions = reachable(choreography)
+    definitions = reachable(choreography, scopes=False)
     versions: dict[str, Version] = choreography.versions
     for known_ in reversed(versions.values()):
         if known_.definitions == definitions:
@@ -139,9 +157,8 @@ def _fits(version: Version, choreography: Choreography, site: Site) -> bool:
 
 def _key(definitions: Mapping[Choreography, Definition]) -> str:
     made = hashlib.blake2b(digest_size=8)
-    for name, signature, text in sorted((d.name, d.signature.text, _HEAD.sub("", d.source.text)) for d in definitions.values()):
-        for part in (name, signature, text):
-            made.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    for name, text in sorted((d.name, digest(d)) for d in definitions.values()):
+        made.update(name.encode("utf-8", "surrogatepass") + b"\0" + text)
     return made.hexdigest()
 
 

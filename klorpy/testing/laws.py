@@ -14,7 +14,7 @@ import random
 import traceback
 import types
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -71,14 +71,35 @@ def agrees(program: Program, seeds: tuple[int, ...] = (0, 1)) -> None:
     want = evaluate(program)
     for seed in seeds:
         simulation = simulated(module, program, seed)
-        _compare(program, want, simulation.results, channels_of(simulation), f"under seed {seed}")
+        _compare(program, want, simulation.results, channels_of(simulation.messages), f"under seed {seed}")
         outputs = {role: text.splitlines() for role, text in simulation.outputs.items()}
         _same(outputs, want.outputs, f"outputs under seed {seed}")
 
 
-def channels_of(simulation: klorpy.Simulation) -> dict[tuple[Role, Role], list[Any]]:
+def inlines(program: Program, seeds: tuple[int, ...] = (0, 1)) -> None:
+    """A scope that nobody updates does what its body does in its place, and each entry tells all others of one version."""
+    module = compiled(program)
+    want = evaluate(program)
+    for seed in seeds:
+        simulation = simulated(module, program, seed)
+        entries = list(filter(_of_a_scope, simulation.messages))
+        channels = channels_of(message for message in simulation.messages if not _of_a_scope(message))
+        _compare(program, want, simulation.results, channels, f"under seed {seed}")
+        _same({role: text.splitlines() for role, text in simulation.outputs.items()}, want.outputs, f"outputs under seed {seed}")
+        told: dict[str, set[Any]] = {}
+        for message in entries:
+            told.setdefault(str(message.site), set()).add(message.value)
+        _same({text: len(values - {"done"}) for text, values in told.items()}, dict.fromkeys(told, 1), "versions of each scope")
+
+
+def _of_a_scope(message: klorpy.Message) -> bool:
+    """Whether it is said at the entry or the exit of a scope; a call has no other messages."""
+    return message.site is not None and message.site.kind == "call"
+
+
+def channels_of(messages: Iterable[klorpy.Message]) -> dict[tuple[Role, Role], list[Any]]:
     channels: dict[tuple[Role, Role], list[Any]] = {}
-    for message in simulation.messages:
+    for message in messages:
         channels.setdefault((message.source, message.target), []).append(canonical(message.value))
     return channels
 
@@ -142,7 +163,7 @@ def verified(program: Program, source: random.Random) -> None:
         want = evaluate(variant)
         added = sum(2 * (n - 1) if one else n * (n - 1) for n, one in want.checks)
         simulation = simulated(compiled_, variant, 0)
-        _compare(variant, want, simulation.results, channels_of(simulation), f"with verification {dict(variant.verify)}")
+        _compare(variant, want, simulation.results, channels_of(simulation.messages), f"with verification {dict(variant.verify)}")
         _same(canonical(want.value), canonical(bare.value), "the value with verification")
         _same(len(simulation.messages), bare.messages + added, "the number of messages")
 

@@ -2,7 +2,7 @@
 
 from klorpy.runtime.sessions.channel import ProtocolError, Window
 from klorpy.runtime.sessions.connect import connect, host
-from klorpy.runtime.sessions.fingerprint import site_keys
+from klorpy.runtime.sessions.fingerprint import sites_by_key
 from klorpy.runtime.sessions.merging import Merge, in_order
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.seat import Record, Seat
@@ -11,5 +11,5 @@ from klorpy.runtime.transports.tls import Identity
 
 __all__ = [
     "Identity", "Merge", "Node", "ProtocolError", "Record", "Seat", "Window", "connect", "host", "in_order", "prepare",
-    "site_keys",
+    "sites_by_key",
 ]  # fmt: skip

@@ -3,27 +3,25 @@
     choreography  ->  fingerprint            fingerprint(chor)
     two roles'    ->  what differs           differences(marks)
 
-The fingerprint has one digest for each definition that a run can reach: of its signature and of its form without
-comments and layout. The helper functions of the host language are not part of it: roles may well have their own.
+The fingerprint has one digest for each definition that a run is bound to: of its signature and of its form without
+comments and layout. The helper functions of the host language are not part of it: roles may well have their own. Nor is
+what only scopes call: the roles agree on that at each entry.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Self
 
 from klorpy.core.choreography import Choreography, Definition, Site, reachable
 from klorpy.core.types import Role
-
-_TOKEN: Final = re.compile(r'''(?P<string>"(?:[^"\\]|\\.)*")|(?P<comment>;[^\n]*)|(?P<space>[\s,]+)|(?P<word>[()\[\]{}]|[^\s,"()\[\]{};]+)''', re.DOTALL)
+from klorpy.runtime.digest import digest
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The choreography's name and signature, and a digest for each definition that it reaches, itself among them."""
+    """The choreography's name and signature, and a digest for each definition that a run is bound to, its own among them."""
 
     name: str
     signature: str
@@ -39,7 +37,7 @@ def fingerprint(chor: Choreography) -> Fingerprint:
     >>> fingerprint(one) == fingerprint(two)
     True
     """
-    parts = {name: digest(definition) for name, definition in _named(reachable(chor).values())}
+    parts = {name: digest(definition) for name, definition in _named(reachable(chor, scopes=False).values())}
     return Fingerprint(chor.name, str(chor.signature), parts)
 
 
@@ -68,26 +66,55 @@ def differences(marks: Mapping[Role, Fingerprint]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def digest(definition: Definition) -> bytes:
-    """Sixteen bytes for a definition: its signature, its form, and the sites that its macros made of it."""
-    made = hashlib.blake2b(digest_size=16)
-    made.update(str(definition.signature).encode())
-    for token in _tokens(definition.source.slice(definition.span)):
-        made.update(b"\0" + token.encode())
-    for site in definition.sites:
-        made.update(f"\1{site.kind}".encode())
-        for token in _tokens(site.text):
-            made.update(b"\0" + token.encode())
-    return made.digest()
+class SiteKeys(dict[Site, bytes]):
+    """The bytes that name each site that a run of a choreography can pass: the same in every process.
 
+    What a run is bound to has numbers, since all roles agree on that when they join. What scopes run is agreed on when they
+    are entered: its sites are named by the digest of their definition, and found when the first of them is asked for.
+    """
 
-def site_keys(chor: Choreography) -> dict[Site, bytes]:
-    """For each site that a run of `chor` can pass, the bytes that name it: the same in every process."""
-    keys = {}
-    for number, (_, definition) in enumerate(sorted(_named(reachable(chor).values()), key=lambda item: item[0])):
+    def __init__(self, chor: Choreography) -> None:
+        self._chor = chor
+        self._numbers: dict[bytes, bytes] = {}
+        named = sorted(_named(reachable(chor, scopes=False).values()), key=lambda item: item[0])
+        for number, (_, definition) in enumerate(named):
+            prefix = number.to_bytes(2, "big")
+            self._numbers.setdefault(digest(definition), prefix)
+            self._add(definition, prefix)
+
+    def __missing__(self, site: Site) -> bytes:
+        self.find()
+        return self.setdefault(site, b"")
+
+    def find(self) -> Self:
+        """Name the sites of all that scopes may run now, and of what they ran."""
+        todo, seen = [self._chor], set[Choreography]()
+        while todo:
+            choreography = todo.pop()
+            if choreography in seen:
+                continue
+            seen.add(choreography)
+            found = [definition for version in choreography.versions.values() for definition in version.definitions.values()]
+            for definition in (*found, *([choreography.definition] if choreography.definition else ())):
+                todo.extend(definition.called())
+                if definition.carrier not in self:
+                    made = digest(definition)
+                    # The same text may have been evaluated again, here and not elsewhere.
+                    self._add(definition, self._numbers.get(made, made[:8]))
+        return self
+
+    def site(self, key: bytes) -> Site | None:
+        """The site that a key names."""
+        return next((site for site, found in self.items() if found == key), None)
+
+    def _add(self, definition: Definition, prefix: bytes) -> None:
         for site in (*definition.sites, definition.carrier):
-            keys[site] = number.to_bytes(2, "big") + site.index.to_bytes(2, "big")
-    return keys
+            self[site] = prefix + site.index.to_bytes(2, "big")
+
+
+def sites_by_key(chor: Choreography) -> dict[bytes, Site]:
+    """The sites that a run of `chor` can pass, as far as they are known here, by the keys that name them."""
+    return {key: site for site, key in SiteKeys(chor).find().items()}
 
 
 def _named(definitions: Iterable[Definition]) -> Iterator[tuple[str, Definition]]:
@@ -96,9 +123,3 @@ def _named(definitions: Iterable[Definition]) -> Iterator[tuple[str, Definition]
     for definition in definitions:
         seen[definition.name] = count = seen.get(definition.name, 0) + 1
         yield (definition.name if count == 1 else f"{definition.name}#{count}"), definition
-
-
-def _tokens(text: str) -> Iterator[str]:
-    for match in _TOKEN.finditer(text):
-        if match.lastgroup in ("string", "word"):
-            yield match.group()

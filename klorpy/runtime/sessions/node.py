@@ -27,7 +27,7 @@ from klorpy.runtime.erasure import check_playable
 from klorpy.runtime.limits import LIMITS, Limits
 from klorpy.runtime.sessions.arguments import check_role, check_seconds, check_session
 from klorpy.runtime.sessions.channel import Window
-from klorpy.runtime.sessions.fingerprint import fingerprint, site_keys
+from klorpy.runtime.sessions.fingerprint import SiteKeys, fingerprint
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Record, Seat
 from klorpy.runtime.sessions.waiting import Waiter
 
@@ -189,7 +189,7 @@ class Node:
                 f"{role} of session {session} is played, or was played, in this process already", slug="role-taken",
                 help="give every run a session name of its own",
             )  # fmt: skip
-        seat = Seat(session, role, definition.roles, fingerprint(chor), site_keys(chor), self, self.window, self.limits)
+        seat = Seat(session, role, definition.roles, fingerprint(chor), SiteKeys(chor), self, self.window, self.limits)
         self.seats[session, role] = seat
         self._early.pop((session, role), None)
         seat.observer = self._record if self.observers else None

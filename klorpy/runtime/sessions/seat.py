@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -27,7 +27,7 @@ from klorpy.core.values import show
 from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
 from klorpy.runtime.limits import LIMITS, Limits, WireError
 from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
-from klorpy.runtime.sessions.fingerprint import Fingerprint, differences
+from klorpy.runtime.sessions.fingerprint import Fingerprint, SiteKeys, differences
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.wire import decode, encode
 
@@ -149,7 +149,7 @@ class Seat:
     """
 
     def __init__(
-        self, session: str, role: Role, roles: Iterable[Role], mark: Fingerprint, keys: Mapping[Site, bytes], post: Post,
+        self, session: str, role: Role, roles: Iterable[Role], mark: Fingerprint, keys: SiteKeys, post: Post,
         window: Window | None = None, limits: Limits = LIMITS,
     ) -> None:  # fmt: skip
         self.session = session
@@ -228,10 +228,10 @@ class Seat:
             await self._room(peer, site)
         self.step += 1
         self.clock += 1
-        peer.post(peer.outgoing.push(DATA, self.clock, self._keys.get(site, b""), body))
+        peer.post(peer.outgoing.push(DATA, self.clock, self._keys[site], body))
         if self.observer is not None:
             number = peer.outgoing.next - 1
-            self.observer(self._record("sent", peer, number, self._keys.get(site, b""), show(value, SHOWN)))
+            self.observer(self._record("sent", peer, number, self._keys[site], show(value, SHOWN)))
 
     async def receive(self, source: Role, site: Site) -> Any:
         peer = self.peers.get(source) or self._stranger(source, site)
@@ -242,7 +242,7 @@ class Seat:
             self._post.confirm(peer)
         self.step += 1
         self.clock = max(self.clock, frame.stamp) + 1
-        if frame.key != self._keys.get(site, b""):
+        if frame.key != self._keys[site]:
             raise KlorError(self._mismatch(frame, source, site))
         try:
             value = decode(frame.body, self.limits)
@@ -458,7 +458,7 @@ class Seat:
 
     def site(self, key: bytes) -> Site | None:
         """The site that a key names."""
-        return next((site for site, found in self._keys.items() if found == key), None)
+        return self._keys.site(key)
 
     def present(self) -> list[Record]:
         """Where the role is, for an observer who was not there from the beginning."""
@@ -506,7 +506,7 @@ class Seat:
         )
 
     def _mismatch(self, frame: Frame, source: Role, site: Site) -> Diagnostic:
-        sent_at = next((str(other) for other, key in self._keys.items() if key == frame.key), "an unknown place")
+        sent_at = self.site(frame.key) or "an unknown place"
         return site.diagnostic(
             "protocol-mismatch",
             f"{self.role} waits at {site}, but {source} sent a message of {sent_at}",
