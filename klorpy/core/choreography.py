@@ -126,7 +126,12 @@ class Definition:
     def called(self, scopes: bool = True) -> Iterator[Choreography]:
         """The choreographies that this definition names, as far as their names are bound; without `scopes`, but for those
         that only scopes call."""
-        for find, _, scoped in self.callees:
+        for found, _ in self.linked(scopes):
+            yield found
+
+    def linked(self, scopes: bool = True) -> Iterator[tuple[Choreography, Signature]]:
+        """As `called`, each with the signature that this text was compiled against."""
+        for find, expected, scoped in self.callees:
             if scoped and not scopes:
                 continue
             try:
@@ -134,7 +139,7 @@ class Definition:
             except (NameError, AttributeError):  # not bound yet: a forward reference
                 continue
             if isinstance(found, Choreography):
-                yield found
+                yield found, expected
 
 
 class Choreography:
@@ -187,12 +192,8 @@ def disputed(pinned: Mapping[Choreography, Definition]) -> frozenset[Choreograph
     """The choreographies of a run whose signature is another than one of its callers was compiled against."""
     found = set()
     for definition in pinned.values():
-        for find, expected, _ in definition.callees:
-            try:
-                callee = find()
-            except (NameError, AttributeError):  # as in `Definition.called`
-                continue
-            current = pinned.get(callee) if isinstance(callee, Choreography) else None
+        for callee, expected in definition.linked():
+            current = pinned.get(callee)
             if current is not None and not current.signature.equivalent(expected):
                 found.add(callee)
     return frozenset(found)

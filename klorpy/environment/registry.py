@@ -201,7 +201,7 @@ class Registry:
         tried: set[Choreography] = set()
         while True:
             stale = [call.caller for call in self.stale()]
-            todo = [c for c in self.in_order(dict.fromkeys((*chosen, *stale))) if c not in tried]
+            todo = [c for c in self.in_order(dict.fromkeys(map(_written, (*chosen, *stale)))) if c not in tried]
             if not todo:
                 return
             tried.add(todo[0])
@@ -229,6 +229,15 @@ class Registry:
         return Recompiled(choreography, was, choreography.signature)
 
 
+def _written(choreography: Choreography) -> Choreography:
+    """The choreography with whose text another is evaluated: for a scope that nobody updated, what it stands in."""
+    definition = choreography.definition
+    if definition is None or definition.inline is None or not definition.source.text.startswith("(scope"):
+        return choreography
+    owner = definition.namespace.get(mangle(definition.inline.owner))
+    return owner if isinstance(owner, Choreography) else choreography
+
+
 def callees(choreography: Choreography) -> list[Choreography]:
     """The choreographies that the current definition calls."""
     return list(choreography.definition.called()) if choreography.definition else []
@@ -244,12 +253,8 @@ def stale_calls(choreography: Choreography) -> Iterator[StaleCall]:
     definition = choreography.definition
     if definition is None:
         return
-    for find, expected, _ in definition.callees:
-        try:
-            callee = find()
-        except (NameError, AttributeError):
-            continue
-        if isinstance(callee, Choreography) and not callee.signature.equivalent(expected):
+    for callee, expected in definition.linked():
+        if not callee.signature.equivalent(expected):
             yield StaleCall(choreography, callee, expected)
 
 

@@ -163,10 +163,10 @@ def scope_name_taken(span: Span, name: str) -> Diagnostic:
 
 def outside_scope(span: Span, roles: Iterable[str], name: str, declared: Iterable[str], update: bool) -> Diagnostic:
     names = list(roles)
-    verb = "takes" if len(names) == 1 else "take"
+    verb = "has" if len(names) == 1 else "have"
     mend = f"write (scope {name} [{' '.join([*declared, *names])}] …)"
     return Diagnostic(
-        "roles-outside-scope", f"{listed(names)} {verb} part here, and the scope {name} is of {listed(list(declared))}", span,
+        "roles-outside-scope", f"{listed(names)} {verb} a part here, but the scope {name} is of {listed(list(declared))}", span,
         help=f"leave {listed(names)} out: an update is for the roles of its scope" if update else mend,
     )  # fmt: skip
 

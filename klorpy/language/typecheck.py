@@ -26,7 +26,7 @@ from klorpy.language.hy_adapter import FString, head_name, show_form
 from klorpy.language.leaves import Leaves
 from klorpy.language.report import Report
 from klorpy.language.scopes import Lifted, entry, lift, reached
-from klorpy.language.sites import children
+from klorpy.language.sites import children, walk
 from klorpy.language.surface import Binder, HostPattern
 from klorpy.language.typed import Typed
 
@@ -134,6 +134,12 @@ class Checker:
             place = _first_with(body, missing[0]).span
             self.report.error(messages.outside_scope(place, missing, name, roles, update))
             return None
+        for node in walk(body):
+            # A role vector may name who takes no part in what is called; here it would name nobody.
+            if isinstance(node, typed.Inst) and not set(node.roles) <= set(roles):
+                others = in_order(frozenset(node.roles) - frozenset(roles), self.order)
+                self.report.error(messages.outside_scope(node.span, others, name, roles, update))
+                return None
         return body
 
     def update(self, header: s.Defchor) -> typed.Definition | None:

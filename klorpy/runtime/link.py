@@ -78,7 +78,7 @@ def define(
     what is defined anew. The decorator raises KlorError `stale-bytecode`, and what `conforms` raises of the definition; then
     the name keeps what it was bound to. What `update` gives is a choreography, perhaps one of another module, and has
     this very signature; else the decorator raises `bad-update`. `scopes` are those inside of the definition with their
-    bodies, which they get with it or not at all; to `keep` one is to let it have the body that it has, if that fits.
+    bodies, which they get with it or not at all; to `keep` them is to let each have the body that it has, where that fits.
     """
 
     def decorator(build: Callable[..., tuple[Projection, ...]]) -> Choreography:
@@ -87,7 +87,7 @@ def define(
             together = {name, *(choreography.name for choreography, _ in scopes)}
             for choreography, body in scopes:
                 _check_callees(body, namespace, together)
-                if not keep or choreography.definition is None or choreography.signature != body.signature:
+                if not (keep and _fits(choreography.definition, body)):
                     _take(choreography, body)
             made = _definition(
                 name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc, inline
@@ -106,6 +106,13 @@ def define(
         return _take(_bound(name, scope, python_name, made.signature, str(namespace.get("__name__", "__main__"))), made)
 
     return decorator
+
+
+def _fits(present: Definition | None, body: Definition) -> bool:
+    """Whether a scope may go on with what it has."""
+    if present is None or present.signature != body.signature:
+        return False
+    return all(callee.signature.equivalent(expected) for callee, expected in present.linked())
 
 
 def place(name: str, namespace: dict[str, Any], scope: dict[str, Any], python_name: str, signature: str) -> Choreography:
@@ -218,13 +225,9 @@ def _bound(
 def _check_callees(definition: Definition, namespace: dict[str, Any], together: set[str]) -> None:
     """Refuse a definition that was compiled against other signatures than there are; those of `together` are made with it."""
     module = namespace.get("__name__", "__main__")
-    for find, expected, _ in definition.callees:
-        try:
-            found = find()
-        except (NameError, AttributeError):  # bound later, in a function or by host code
-            continue
-        made_with = isinstance(found, Choreography) and found.name in together and found.module == module
-        if isinstance(found, Choreography) and not made_with and not found.signature.equivalent(expected):
+    for found, expected in definition.linked():
+        made_with = found.name in together and found.module == module
+        if not made_with and not found.signature.equivalent(expected):
             raise _stale_bytecode(
                 definition.name, f"{found.name} as {expected}, which is now {found.signature}", definition.source.filename
             )

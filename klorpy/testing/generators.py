@@ -887,7 +887,8 @@ class Generator:
         selves = tuple(one for one in s.selves if one.counter in env and (isinstance(one.callee, Def) or one.callee in env))
         self.regions += 1
         name, vector, barrier = f"region-{self.regions}", tuple(self.shuffled(roles)), self.chance(20)
-        inner = replace(s.inner(), mask=roles, allowed=roles, env=env, selves=selves)
+        order = tuple(role for role in s.order if role in roles)
+        inner = replace(s.inner(), mask=roles, allowed=roles, order=order, env=env, selves=selves)
         return t.Region(name, vector, self.term(type_, inner, size), barrier)
 
     # Repetition.

@@ -24,9 +24,10 @@ import hy
 
 import klorpy
 from klorpy.core import types as k
+from klorpy.language.compiler import recompile
 from klorpy.testing.central import Outcome, canonical, erased, evaluate
 from klorpy.testing.kinds import HOST
-from klorpy.testing.terms import Agr, Arr, Program, Role, Tup, Ty
+from klorpy.testing.terms import Agr, Arr, Program, Region, Role, Tup, Ty, show
 
 #: The file name under which generated texts are compiled.
 FILENAME: Final = "<generated>"
@@ -90,6 +91,24 @@ def inlines(program: Program, seeds: tuple[int, ...] = (0, 1)) -> None:
         for message in entries:
             told.setdefault(str(message.site), set()).add(message.value)
         _same({text: len(values - {"done"}) for text, values in told.items()}, dict.fromkeys(told, 1), "versions of each scope")
+
+
+def stands_alone(program: Program) -> None:
+    """The text of a scope means the same by itself, and as an update of the scope."""
+    module = compiled(program)
+    for name, roles, body in [(t.name, t.roles, show(t.body)) for t in program.terms() if isinstance(t, Region)]:
+        chor = getattr(module, hy.mangle(name))
+        before = chor.definition
+        sites = [(site.kind, site.text, site.places) for site in recompile(before).sites]
+        _same(sites, [(site.kind, site.text, site.places) for site in before.sites], f"the places of {name}")
+        for role in roles:
+            compile(klorpy.project(chor, role), name, "exec")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", klorpy.KlorWarning)
+            klorpy.evaluate(f"(update {name} {body})", module=module, filename=FILENAME)
+        now = chor.definition
+        _same(now.signature, before.signature, f"the signature of an update of {name}")
+        _same([site.kind for site in now.sites], [site.kind for site in before.sites], f"the places of an update of {name}")
 
 
 def _of_a_scope(message: klorpy.Message) -> bool:
