@@ -102,6 +102,9 @@ def define(
         except BaseException:
             for choreography, old, type_ in before:
                 _hold(choreography, old, type_)
+                if old is None:  # its name is free again
+                    for key in [key for key, value in namespace.items() if value is choreography]:
+                        del namespace[key]
             raise
         return _take(_bound(name, scope, python_name, made.signature, str(namespace.get("__name__", "__main__"))), made)
 

@@ -230,6 +230,11 @@ def test_a_file_is_checked_with_its_scopes_and_their_updates() -> None:
     assert not found.warnings
 
 
+def test_a_definition_that_is_wrong_hides_no_update_s_mistakes_behind_its_own() -> None:
+    text = "(require klorpy *)\n" + SERVE.replace("(C->S (C", "(C->D (C") + LATER + "(update nothing 1)"
+    assert [error.slug for error in check(text, "program.hy").errors] == ["unknown-role", "bad-update"]
+
+
 # --- Defining anew ----------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +280,11 @@ def test_a_definition_that_is_refused_leaves_its_scopes_as_they_are() -> None:
     assert ns.send.definition is caller
     assert list(ns.say.callers) == [ns.send]
     assert klorpy.simulate_chor(ns.send, 1)["S"] == 2
+    other = keeps.replace("defchor send", "defchor other") % "(scope tell [S C] (C->S x))"
+    refused(ns, other.replace("(C->S x)))", "(C->S (S->C (C->S x)))))"))
+    assert not hasattr(ns, "tell")
+    klorpy.evaluate(other, module=ns)
+    assert klorpy.simulate_chor(ns.other, 1)["S"] == 1
 
 
 def test_a_session_recompiles_what_is_stale_and_lets_updates_stand() -> None:

@@ -104,8 +104,8 @@ class SiteKeys(dict[Site, bytes]):
         return self
 
     def site(self, key: bytes) -> Site | None:
-        """The site that a key names."""
-        return next((site for site, found in self.items() if found == key), None)
+        """The site that a key names, if it does and the site is known."""
+        return next((site for site, found in self.items() if found == key), None) if key else None
 
     def _add(self, definition: Definition, prefix: bytes) -> None:
         for site in (*definition.sites, definition.carrier):
