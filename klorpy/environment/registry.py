@@ -102,12 +102,12 @@ class Registry:
                 defined.append(choreography.name)
                 if before[0] is not None:
                     self.previous[choreography] = before[0]
-                    notes += self._told(before[0], now[0])
+                    notes += self._told(choreography, before[0], now[0])
             if before is not None and not before[1].equivalent(now[1]):
                 changed.append((choreography, before[1]))
         return Changes(tuple(defined), tuple(self._changed(*change) for change in changed), tuple(notes))
 
-    def _told(self, old: Definition, new: Definition | None) -> list[str]:
+    def _told(self, choreography: Choreography, old: Definition, new: Definition | None) -> list[str]:
         """What there is to say of a new definition whose roles communicate differently."""
         if not self.tells or new is None or not old.signature.equivalent(new.signature):
             return []
@@ -118,6 +118,9 @@ class Registry:
         found = compare(old, new)
         if found.verdict == "same" or found.reason:
             return []
+        if _is_entered(choreography):
+            taken = "its scopes change all roles at once, at the next entry"
+            return [f"{new.name} communicates differently: {taken} (,update {new.name} says who could change alone)"]
         return [f"{new.name} communicates differently: {found.summary} (,update {new.name} says why)"]
 
     def all(self) -> list[Choreography]:
@@ -227,6 +230,12 @@ class Registry:
         except Exception as error:
             return Recompiled(choreography, was, choreography.signature, error)
         return Recompiled(choreography, was, choreography.signature)
+
+
+def _is_entered(choreography: Choreography) -> bool:
+    """Whether it is called, and only by scopes."""
+    callers = [caller.definition for caller in choreography.callers if caller.definition is not None]
+    return bool(callers) and not any(choreography in set(caller.called(scopes=False)) for caller in callers)
 
 
 def _written(choreography: Choreography) -> Choreography:

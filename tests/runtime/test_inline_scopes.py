@@ -307,6 +307,17 @@ def test_a_session_recompiles_what_is_stale_and_lets_updates_stand() -> None:
         assert [outcome.error for outcome in session.evaluate(",update ship")] == [None]
 
 
+def test_a_session_says_that_scopes_change_all_roles_at_once() -> None:
+    with Session() as session:
+        list(session.evaluate("(defchor send [C S] (-> C S) [x] (scope step [S C] (C->S x)))"))
+        (outcome,) = session.evaluate("(update step (do (S->C (S 1)) (C->S x)))")
+        said = "\n".join(map(str, outcome.notes))
+        assert "step communicates differently: its scopes change all roles at once, at the next entry" in said
+        list(session.evaluate("(defchor other [C S] (-> C S) [x] (step [S C] x))"))
+        (outcome,) = session.evaluate("(update step (C->S x))")
+        assert "have to be updated" in "\n".join(map(str, outcome.notes))
+
+
 # --- As it is compiled once more --------------------------------------------------------------------------------------
 
 
