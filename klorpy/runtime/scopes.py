@@ -4,10 +4,12 @@
 
 A run pins the definitions that it can reach; a scope is the one exception. When a scope is entered, its leader, the first role
 of the callee, takes the newest definition and sends its key to the other roles that take part, an ordinary message to each.
-What has begun is never changed: the body runs with the definitions that could be reached when the leader picked it.
+What has begun is never changed: the body runs with the definitions that could be reached when the leader picked it. With a
+*barrier*, every other role tells the leader when it is done, before the leader goes on.
 
-A *version* is a definition with all that it can reach, and its key a digest of their texts: the same text has the same key
-in every process. Code is never sent. A role that does not have the version that it is told of raises `update-missing`.
+A *version* is a definition with all that it is bound to, and its key a digest of their texts: the same text has the same key
+in every process. What scopes in it call is no part of it, since that is agreed on when these are entered. Code is never sent.
+A role that does not have the version that it is told of raises `update-missing`.
 
 Source: Dalla Preda, Gabbrielli, Giallorenzo, Lanese, Mauro, "Dynamic choreographies" (2017), for scopes with a leader.
 """

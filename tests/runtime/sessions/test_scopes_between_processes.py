@@ -101,6 +101,15 @@ def test_whoever_lacks_an_update_ends_the_session_for_all(at: int, scope: str) -
     assert "S runs a version of step that is not here" in results["S"].verdict.cause
 
 
+def test_a_role_out_of_order_ends_the_session_where_it_meets_a_scope() -> None:
+    """No hang: the error is the verdict for all."""
+    text = "(with-opts {:order \"dataflow\"} (defchor serve [C S] (-> #{C S} #{C S}) [n] (scope step (S=>C (S (C->S (C (+ n 0))))))))"
+    server, client = klorpy.evaluate(text), klorpy.evaluate(text)
+    results = played(server, client)
+    assert any(getattr(error, "slug", "") == "scope-order" for error in results.values())
+    assert all(isinstance(error, klorpy.KlorError) for error in results.values())
+
+
 def test_the_same_text_evaluated_again_is_the_same() -> None:
     """What both are bound to has new definitions at one of them: the names of its sites stay."""
     client, server = process(CALL), process(CALL)
