@@ -39,8 +39,7 @@ from klorpy.runtime.sessions.fingerprint import sites_by_key
 from klorpy.runtime.sessions.merging import Merge
 from klorpy.runtime.sessions.node import DEADLINE, Located, Node
 from klorpy.runtime.sessions.seat import Record, Seat
-from klorpy.runtime.transports.address import Address
-from klorpy.runtime.transports.observer import Detached, Observation, Seen, Sight
+from klorpy.runtime.transports.observer import Detached, Observation, Place, Seen, Sight
 
 T = TypeVar("T")
 
@@ -280,7 +279,7 @@ class Onlooker:
         self._sites = {chor.name: sites_by_key(chor) for chor in choreographies or ()}
         self._chors: dict[str, str] = {}
         self._merges: dict[str, Merge] = {}
-        self._roles: dict[Address, set[tuple[str, Role]]] = {}
+        self._roles: dict[Place, set[tuple[str, Role]]] = {}
 
     async def follow(self, observation: Observation) -> None:
         """Show what comes, until all nodes have ended."""

@@ -9,7 +9,7 @@
     klorpy protocol FILE CHOR        what is communicated, as a global type and each role's part of it
     klorpy launch FILE CHOR [ARG …]  play all roles, each in a process of its own
     klorpy play FILE CHOR --role R   play a role with other processes
-    klorpy trace --connect ADDR …    look on at roles in other processes
+    klorpy trace --connect ADDR …    look on at roles in other processes; over NATS with --nats URL
     klorpy certificates DIR ROLE …   certificates for roles
     klorpy nats permissions …        users for the roles, at a NATS server
 """
@@ -243,9 +243,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _explore(chor: Choreography, args: list[Any], arguments: argparse.Namespace) -> int:
-    found = klorpy.explore(chor, *args, schedules=arguments.explore, timeout=arguments.timeout)
+    found = klorpy.explore(chor, *args, schedules=arguments.explore, timeout=arguments.timeout, order=arguments.order)
     palette = Palette(chor.roles, wants_colour(sys.stdout))
-    first, *rest = exploration_lines(found, f"--seed {found.seed}")
+    order = "" if arguments.order is None else f" --order {arguments.order}"
+    first, *rest = exploration_lines(found, f"--seed {found.seed}{order}")
     print("\n  ".join([first, *rest]))
     if found.different is None:
         print()

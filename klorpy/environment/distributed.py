@@ -58,7 +58,7 @@ def add_play(commands: Any, find: Callable[[str, str], Choreography], read: Read
     play.add_argument("--limit", type=int, metavar="N", help="sessions that --serve plays at once (default 100)")
     play.add_argument("--deadline", type=float, default=30.0, metavar="SECONDS", help="for the others to come (default 30)")
     play.add_argument("--timeout", type=float, metavar="SECONDS", help="for the run")
-    play.add_argument("--order", choices=ORDERS, help="the order within the role; the others have to say one, too")
+    play.add_argument("--order", choices=ORDERS, help="the order within the role; the others follow, each in its own")
     play.add_argument("--heartbeat", type=float, default=10.0, metavar="SECONDS", help="of silence that are borne (default 10)")
     play.add_argument(
         "--grace", type=float, metavar="SECONDS", help="for a connection to come back (default 0.5, over NATS 5)"
@@ -125,7 +125,9 @@ def _check_combination(arguments: argparse.Namespace, roles: Sequence[Role]) -> 
         raise _bad(f"--limit is a positive number of sessions, not {arguments.limit}", "leave it out for 100")
     if arguments.app is not None and arguments.nats is None:
         raise _bad("--app is for roles that meet at a NATS server", "add --nats URL, or leave it out")
-    if arguments.observe and arguments.nats is None and arguments.listen is None:
+    if arguments.observe and arguments.nats is not None:
+        raise _bad("over NATS nothing has to be allowed", "leave out --observe, and look on with klorpy trace --nats URL")
+    if arguments.observe and arguments.listen is None:
         raise _bad("--observe is for a process that listens", "add --listen ADDR, where klorpy trace then connects")
     for option in ("deadline", "timeout", "heartbeat", "grace"):
         check_seconds(f"--{option}", getattr(arguments, option), zero=option in ("deadline", "grace"))
@@ -202,7 +204,7 @@ async def _play_all(
 
     async def play(role: Role, args: Sequence[Any]) -> None:
         try:
-            async with node.join(chor, role, arguments.session, deadline=arguments.deadline) as seat:
+            async with node.join(chor, role, arguments.session, deadline=arguments.deadline, order=arguments.order) as seat:
                 result = await klorpy.play_role(_config(seat, arguments), chor, *args)
             if result is not noop or arguments.quiet:
                 print(f"{palette.role(role)}: {show(result, 10_000)}", flush=True)
@@ -223,12 +225,12 @@ async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any]
             await klorpy.play_role(_config(seat, arguments), chor, *args)
 
     limit = 100 if arguments.limit is None else arguments.limit
-    await node.serve(chor, role, play, limit=limit, deadline=arguments.deadline)
+    await node.serve(chor, role, play, limit=limit, deadline=arguments.deadline, order=arguments.order)
 
 
 def _config(seat: Seat, arguments: argparse.Namespace) -> klorpy.RoleConfig:
     instrument = klorpy.telemetry() if arguments.telemetry else None
-    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout, instrument=instrument, order=arguments.order)
+    return klorpy.RoleConfig(seat.role, transport=seat, timeout=arguments.timeout, instrument=instrument)
 
 
 def _distribute(chor: Choreography, roles: Sequence[Role], args: Sequence[Any]) -> dict[Role, list[Any]]:

@@ -1,6 +1,6 @@
 """The command that plays all roles at once, each in a process of its own, and shows them as one run.
 
-    klorpy launch FILE CHOR [ARG …] [--timeout SECONDS] [--chart PATH] [--tls] [--nats URL] [--quiet]
+    klorpy launch FILE CHOR [ARG …] [--timeout SECONDS] [--chart PATH] [--tls | --certificates DIR] [--nats URL] [--quiet]
 
 The launcher opens a socket for each role before any process starts, so no port is ever contended; a process connects to
 the roles before its own. What the processes report is merged into one causally ordered log.
@@ -34,7 +34,7 @@ from klorpy.environment.present import Palette, event_lines, result_lines, wants
 from klorpy.environment.reports import Ended, Job, read
 from klorpy.environment.traces import Shown, Story, run_of, sites_of
 from klorpy.runtime.erasure import check_count, check_playable, erased_params
-from klorpy.runtime.sessions import Merge, Record
+from klorpy.runtime.sessions import Identity, Merge, Record
 
 #: Seconds that the others have to end by themselves when a role has failed, and that a process has when it is told to.
 _OTHERS: Final = 5.0
@@ -55,7 +55,9 @@ def add_launch(commands: Any) -> None:
     launch.add_argument("args", metavar="ARG", nargs="*", help='a Hy literal, such as 5, \'"text"\' or [1 2], or @file.json')
     launch.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time")
     launch.add_argument("--chart", metavar="PATH", help="write a message sequence chart: .svg, .txt or .mmd")
-    launch.add_argument("--tls", action="store_true", help="speak TLS, with certificates for this run only")
+    ways = launch.add_mutually_exclusive_group()
+    ways.add_argument("--tls", action="store_true", help="speak TLS, with certificates for this run only")
+    ways.add_argument("--certificates", metavar="DIR", help="speak TLS, with the roles' certificates from this folder")
     launch.add_argument("--nats", metavar="URL", help="meet at a NATS server instead")
     launch.add_argument("--quiet", action="store_true", help="show the results only")
     launch.set_defaults(command=_launch)
@@ -69,9 +71,12 @@ def _launch(arguments: argparse.Namespace) -> int:
         raise KlorError(f"{arguments.timeout!r} is not a time", slug="bad-argument", help="give seconds")
     if arguments.tls and arguments.nats is not None:
         raise KlorError(
-            "--tls is for processes that connect to each other, not for those that meet at a NATS server",
-            slug="bad-argument", help="leave it out; or play each role with klorpy play --tls DIR, for a server that demands TLS",
+            "no NATS server knows the certificates that --tls makes for this run only", slug="bad-argument",
+            help="leave it out; or, for a server that demands TLS, give --certificates DIR with those of its authority",
         )  # fmt: skip
+    if arguments.certificates is not None:
+        for role in chor.roles:
+            Identity.of(arguments.certificates, [role])
     if arguments.chart is not None:
         from klorpy.environment.diagrams import check_path
 
@@ -121,7 +126,7 @@ def _jobs(chor: Choreography, arguments: argparse.Namespace) -> Iterator[tuple[l
             for _ in definition.roles:
                 listening.append(stack.enter_context(socket.create_server(("127.0.0.1", 0))))
         addresses = [f"127.0.0.1:{sock.getsockname()[1]}" for sock in listening]
-        folder = stack.enter_context(_certificates(definition.roles)) if arguments.tls else None
+        folder = stack.enter_context(_certificates(definition.roles)) if arguments.tls else arguments.certificates
         jobs = []
         for i, role in enumerate(definition.roles):
             texts = tuple(arguments.args[position] for position in erased_params(definition, role))

@@ -1,7 +1,7 @@
 """The commands that prepare a NATS server for an application.
 
-    klorpy nats permissions FILE CHOR [--app NAME] [--together R+R …]    users for its roles, for the server's configuration
-    klorpy nats prepare --nats URL [--app NAME]                          make the stream, where roles may not
+    klorpy nats permissions FILE CHOR [--app NAME] [--together R+R …] [--observer]    users, for the server's configuration
+    klorpy nats prepare --nats URL [--app NAME]                                       make the stream, where roles may not
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
 from klorpy.runtime.sessions import prepare
-from klorpy.runtime.transports.nats_names import SETUP, Names, token
+from klorpy.runtime.transports.nats_names import OBSERVER, SETUP, Names, token
 
 
 def add_nats(commands: Any, find: Callable[[str, str], Choreography]) -> None:
@@ -36,6 +36,9 @@ def add_nats(commands: Any, find: Callable[[str, str], Choreography]) -> None:
     permissions.add_argument(
         "--together", action="append", default=[], metavar="ROLE+ROLE", help="roles that one process plays, as one user"
     )
+    permissions.add_argument(
+        "--observer", action="store_true", help=f"a user {OBSERVER} as well, for klorpy trace: it reads what all roles say"
+    )
     permissions.set_defaults(command=lambda arguments: _permissions(arguments, find))
     setup = actions.add_parser(
         "prepare", help="make the stream of an application",
@@ -48,13 +51,18 @@ def add_nats(commands: Any, find: Callable[[str, str], Choreography]) -> None:
 
 def _permissions(arguments: argparse.Namespace, find: Callable[[str, str], Choreography]) -> int:
     chor = find(arguments.file, arguments.chor)
-    for line in permission_lines(chor, Names(arguments.app), [text.split("+") for text in arguments.together]):
+    together = [text.split("+") for text in arguments.together]
+    for line in permission_lines(chor, Names(arguments.app), together, observer=arguments.observer):
         print(line)
     return 0
 
 
-def permission_lines(chor: Choreography, names: Names, together: Sequence[Sequence[Role]] = ()) -> Iterator[str]:
-    """The lines of a server's configuration with a user for each role, or for several. Raises KlorError `role-not-part`.
+def permission_lines(
+    chor: Choreography, names: Names, together: Sequence[Sequence[Role]] = (), observer: bool = False
+) -> Iterator[str]:
+    """The lines of a server's configuration with a user for each role, or for several, and one for an observer.
+
+    Raises KlorError `role-not-part`.
 
     >>> import klorpy
     >>> chor = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))").tell
@@ -73,6 +81,8 @@ def permission_lines(chor: Choreography, names: Names, together: Sequence[Sequen
     yield "  users = ["
     for user, group in users.items():
         yield from _user(user, names.permissions(*group, user=user))
+    if observer:
+        yield from _user(OBSERVER, names.observer_permissions())
     yield from _user(SETUP, names.setup_permissions())
     yield "  ]"
     yield "}"

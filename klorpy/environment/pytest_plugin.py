@@ -343,7 +343,7 @@ class Simulate:
         if wish.schedules == 1:
             yield simulate_chor(chor, *args, seed=0 if seed is None else seed, **options)
         elif seed is None:
-            allowed = {name: options[name] for name in ("check", "sanitize", "timeout") if name in options}
+            allowed = {name: options[name] for name in ("check", "sanitize", "timeout", "order", "links", "window") if name in options}
             found = explore(chor, *args, schedules=wish.schedules, **{"check": True, **allowed})
             if found.different is not None:
                 raise _differs(found.first, found.different, found.difference)

@@ -36,7 +36,8 @@ class Story:
 
     A message is an event when it is received; when its receiver is not among the `observed` roles, when it is sent. A
     role fails when it, or another, says that it did, since whoever was killed says nothing. When the records are
-    `complete`, all roles are observed, and what others say of one does not count. `sites` are the choreography's.
+    `complete`, all roles are observed, and what others say of one does not count. Without `receipts` nobody says what is
+    received, and a message is an event when it is sent. `sites` are the choreography's.
 
     >>> story = Story()
     >>> for record in [Record("s", "B", 4, "left", "A", text="the connection was closed"), Record("s", "C", 4, "left")]:
@@ -46,9 +47,11 @@ class Story:
     """
 
     def __init__(
-        self, sites: Mapping[bytes, Site] | None = None, complete: bool = False, observed: Iterable[Role] = ()
-    ) -> None:
+        self, sites: Mapping[bytes, Site] | None = None, complete: bool = False, observed: Iterable[Role] = (),
+        receipts: bool = True,
+    ) -> None:  # fmt: skip
         self.complete = complete
+        self.receipts = receipts
         #: Who joined under our eyes, and the messages to others that were told.
         self.observed = set(observed)
         self._told: set[tuple[Role, Role, int]] = set()
@@ -66,7 +69,7 @@ class Story:
                 self.name, _, roles = record.text.removesuffix("]").rpartition(" [")
                 self.roles = tuple(roles.split())
                 self.observed.add(record.role)
-            case "sent" if not self.complete and record.peer not in self.observed:
+            case "sent" if not self.receipts or (not self.complete and record.peer not in self.observed):
                 self._told.add((record.role, record.peer, record.number))
                 return [self._message(record, record.role, record.peer)]
             case "received" if (record.peer, record.role, record.number) not in self._told:
@@ -107,20 +110,20 @@ def sites_of(chor: Choreography) -> dict[bytes, Site]:
 
 def run_of(
     records: Iterable[Record], chor: Choreography | None = None, results: Mapping[Role, Any] | None = None,
-    complete: bool = False,
+    complete: bool = False, receipts: bool = True,
 ) -> Simulation:  # fmt: skip
     """The run of a session as far as its records tell it, in the one order that they have; for charts and tables.
 
-    `results` are those of the roles that have one to show; for `complete` see Story.
+    `results` are those of the roles that have one to show; for `complete` and `receipts` see Story.
     """
     ordered = in_order(records)
     observed = {record.role for record in ordered}
-    story = Story(sites_of(chor) if chor is not None else None, complete, observed)
+    story = Story(sites_of(chor) if chor is not None else None, complete, observed, receipts)
     events: list[Event] = []
     pending: dict[tuple[Role, Role, int], Message] = {}
     for record in ordered:
         events += story.tell(record)
-        if record.kind == "sent" and record.peer in observed:
+        if record.kind == "sent" and receipts and record.peer in observed:
             message = Message(record.role, record.peer, Shown(record.text), story.sites.get(record.key))
             pending[record.role, record.peer, record.number] = message
         elif record.kind == "received":

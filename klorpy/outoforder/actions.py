@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from klorpy.core.choreography import Site
 from klorpy.core.keys import Token, child
-from klorpy.core.values import noop
+from klorpy.core.values import ATOMS, noop
 from klorpy.outoforder import flow as f
 from klorpy.outoforder.deferred import Deferred, plain
 from klorpy.outoforder.loops import Loops
 from klorpy.outoforder.mailbox import Letter
 from klorpy.outoforder.rounds import Scope
-from klorpy.outoforder.state import FENCE, Fence, Frame, Step, Wait
+from klorpy.outoforder.state import FENCE, Fence, Frame, Step, Wait, Walk
 from klorpy.runtime.agreement import no_match, verify
 from klorpy.runtime.commands import APPLY, CALL, RECEIVE, SEND
 
@@ -21,7 +21,7 @@ from klorpy.runtime.commands import APPLY, CALL, RECEIVE, SEND
 class Actions(Loops):
     """A role that acts."""
 
-    def _host(self, op: f.Host, frame: Frame) -> Wait | Fence | None:
+    def _host(self, op: f.Host, frame: Frame, _: Walk) -> Wait | Fence | None:
         code = op.code
         env = frame.env
         if code.stable:
@@ -30,12 +30,28 @@ class Actions(Loops):
             return None
         if code.barrier and self.outstanding and frame.order != "program":
             return FENCE
-        inputs = tuple([plain(env.get(binding, noop)) for binding in code.inputs])
-        missing = [v for v in inputs if type(v) is Deferred and not v.done]
+        inputs = []
+        missing: list[Deferred] = []
+        there = fixed = True
+        for binding in code.inputs:
+            value = env.get(binding, noop)
+            kind = type(value)
+            if kind is Deferred:
+                value = plain(value)
+                kind = type(value)
+                if kind is Deferred:
+                    there = False
+                    if not value.done:
+                        missing.append(value)
+            if kind not in ATOMS:
+                fixed = False
+            inputs.append(value)
         touched = code.touched
-        if frame.order == "effects":
+        # Code that touches nothing, and whose inputs nobody can change, has no place among the effects.
+        effects = frame.order == "effects" and not (fixed and touched is not None and not touched)
+        if effects:
             missing += self._in_order(code, inputs, frame)
-        if not missing and self.inline and not any(type(v) is Deferred for v in inputs) and not self.stopped:
+        if there and not missing and self.inline and not self.stopped:
             # By far the commonest case, without a step to remember.
             try:
                 value = code.function(*inputs)
@@ -49,10 +65,10 @@ class Actions(Loops):
                 env[op.target] = value
             return None
         step = Step("compute", self._number(), frame, self._compute, op)
-        step.code, step.inputs = code, inputs
+        step.code, step.inputs = code, tuple(inputs)
         if op.target is not None:
             env[op.target] = step.result
-        if frame.order == "effects":
+        if effects:
             if touched is None or touched:
                 frame.lanes.put(touched, step.result, inputs)
             elif code.reads:
@@ -60,22 +76,22 @@ class Actions(Loops):
         return self._begin(step, missing)
 
     @staticmethod
-    def _in_order(code: f.HostCode, inputs: tuple[Any, ...], frame: Frame) -> list[Deferred]:
+    def _in_order(code: f.HostCode, inputs: Sequence[Any], frame: Frame) -> list[Deferred]:
         """The effects, and reads, that code has to wait for."""
-        if code.touched is None:
-            return [*frame.lanes.before(None), *frame.lanes.writing(inputs)]
-        if code.touched:
-            return [*frame.lanes.before(code.touched), *frame.lanes.writing(inputs)]
+        if code.touched is None or code.touched:
+            return frame.lanes.before(code.touched) + frame.lanes.writing(inputs)
         return frame.lanes.reading(inputs) if code.reads else []
 
     def _compute(self, step: Step) -> None:
         assert step.code is not None
-        values = [plain(value) for value in step.inputs]
-        failed = next((v.error for v in values if type(v) is Deferred), None)
-        if failed is None and self.stopped:
-            failed = self.error
+        values = list(map(plain, step.inputs))
+        failed = self.error if self.stopped else None
+        for value in values:
+            if type(value) is Deferred:
+                failed = value.error
+                break
         if failed is not None:
-            step.result.fail(failed)
+            step.fail(failed)
             return
         try:
             value = step.code.function(*values)
@@ -83,11 +99,11 @@ class Actions(Loops):
             raise
         except BaseException as error:
             self.fail(error, step.frame)
-            step.result.fail(error)
+            step.fail(error)
         else:
-            step.result.settle(value)
+            step.settle(value)
 
-    def _send(self, op: f.Send, frame: Frame) -> Wait | None:
+    def _send(self, op: f.Send, frame: Frame, _: Walk) -> Wait | None:
         value = self.value(op.operand, frame)
         self._note_sent(frame.scope, frame.cast[op.peer])
         step = Step("send", self._number(), frame, self._deliver, op)
@@ -107,9 +123,9 @@ class Actions(Loops):
             self.fail(failure, step.frame)
             if error is None:
                 self.outside.send(Letter(self.role, target, step.token, step.site, None, failure))
-        step.result.settle(None)
+        step.settle(None)
 
-    def _receive(self, op: f.Receive, frame: Frame) -> Wait | None:
+    def _receive(self, op: f.Receive, frame: Frame, _: Walk) -> Wait | None:
         source = frame.cast[op.peer]
         scope: Scope | None = frame.scope
         while scope is not None:
@@ -119,9 +135,9 @@ class Actions(Loops):
         value = self._take(source, frame.token, op.site, frame.scope)
         if op.target is not None:
             frame.env[op.target] = value
-        return Wait([value]) if type(value) is Deferred and not value.done else None
+        return Wait([value]) if type(value) is Deferred and not value.done and frame.order == "program" else None
 
-    def _await(self, op: f.Await, frame: Frame) -> Wait | None:
+    def _await(self, op: f.Await, frame: Frame, _: Walk) -> Wait | None:
         value = self.value(op.operand, frame)
         missing = [value] if type(value) is Deferred and not value.done else []
         if frame.order == "effects":
@@ -133,7 +149,7 @@ class Actions(Loops):
             if type(awaitable) is Deferred or self.stopped:
                 error = awaitable.error if type(awaitable) is Deferred else self.error
                 assert error is not None
-                step.result.fail(error)
+                step.fail(error)
                 return
             self.outside.wait(self.role, awaitable, op.site, result)
             result.then(lambda: self._awaited(step, result))
@@ -149,11 +165,11 @@ class Actions(Loops):
     def _awaited(self, step: Step, result: Deferred) -> None:
         if result.error is not None:
             self.fail(result.error, step.frame)
-            step.result.fail(result.error)
+            step.fail(result.error)
         else:
-            step.result.settle(result.value)
+            step.settle(result.value)
 
-    def _no_match(self, op: f.NoMatch, frame: Frame) -> Wait | None:
+    def _no_match(self, op: f.NoMatch, frame: Frame, _: Walk) -> Wait | None:
         value = self.value(op.subject, frame)
         step = Step("compute", self._number(), frame, self._no_clause, op)
         step.site, step.inputs = op.site, (value,)
@@ -163,9 +179,9 @@ class Actions(Loops):
         assert step.site is not None
         error = no_match(plain(step.inputs[0]), step.site)
         self.fail(error, step.frame)
-        step.result.fail(error)
+        step.fail(error)
 
-    def _check(self, op: f.Check, frame: Frame) -> None:
+    def _check(self, op: f.Check, frame: Frame, _: Walk) -> None:
         if not self.audit:
             return
         value, cast, token = self.value(op.operand, frame), frame.cast, frame.token
@@ -184,7 +200,7 @@ class Actions(Loops):
         else:
             compare()
 
-    def _verify(self, op: f.Verify, frame: Frame) -> Wait | None:
+    def _verify(self, op: f.Verify, frame: Frame, _: Walk) -> Wait | None:
         roles = tuple(frame.cast[place] for place in op.roles)
         checker = None if op.checker is None else frame.cast[op.checker]
         value = self.value(op.operand, frame)
@@ -249,13 +265,13 @@ class _Beside:
             elif command[0] == RECEIVE:
                 value = walker._take(command[1], token, command[2], self.scope)
                 if type(value) is Deferred:
-                    value.then(lambda value=value: self._arrived(value))  # type: ignore[misc]
+                    value.then(lambda value=value: self._came(value))  # type: ignore[misc]
                     return
             else:
                 assert command[0] in (CALL, APPLY)
                 self.stack.append((command[1](*command[2]), child(token, self.site.index)))
 
-    def _arrived(self, value: Deferred) -> None:
+    def _came(self, value: Deferred) -> None:
         if value.error is not None:
             self.result.fail(value.error)
         else:

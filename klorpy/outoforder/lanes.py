@@ -18,14 +18,14 @@ from klorpy.core.values import ATOMS
 from klorpy.outoforder.deferred import Deferred, plain
 from klorpy.outoforder.flow import Touched
 
-#: Values that are remembered before those that have come are forgotten.
+#: Values that are remembered, at least, before those that have come are forgotten.
 _MANY: Final = 64
 
 
 class Lanes:
     """The ends of the chains, as seen from one place of the program."""
 
-    __slots__ = ("_all", "_ends", "_reads", "_writes")
+    __slots__ = ("_all", "_ends", "_many", "_reads", "_writes")
 
     def __init__(self) -> None:
         #: The last effect that touched everything, and for each resource the last since then.
@@ -35,13 +35,14 @@ class Lanes:
         self._reads: list[Deferred] = []
         #: By values that were not there: the value itself, and the effects and reads that have it as an input.
         self._writes: dict[int, tuple[Deferred, list[Deferred]]] = {}
+        self._many = _MANY
 
     def reading(self, inputs: Iterable[Any]) -> list[Deferred]:
         """What code that only looks at `inputs` has to wait for."""
         found = [*self._ends.values(), self._all] if any(map(_changes, inputs)) else []
         return [end for end in (*found, *self._on(inputs)) if end is not None and not end.done]
 
-    def read(self, inputs: tuple[Any, ...], end: Deferred) -> None:
+    def read(self, inputs: Iterable[Any], end: Deferred) -> None:
         """Let effects that follow wait for code that looks at `inputs`."""
         if any(map(_changes, inputs)):
             self._reads = [read for read in self._reads if not read.done]
@@ -53,20 +54,32 @@ class Lanes:
         return [end for end in self._on(inputs) if not end.done]
 
     def _on(self, inputs: Iterable[Any]) -> list[Deferred]:
-        found = [self._writes.get(id(value)) for value in inputs if type(value) is Deferred]
-        return [end for entry in found if entry is not None for end in entry[1]]
+        ends: list[Deferred] = []
+        for value in inputs:
+            if type(value) is Deferred and id(value) in self._writes:
+                ends += self._writes[id(value)][1]
+        return ends
 
     def _note(self, inputs: Iterable[Any], end: Deferred) -> None:
         for value in inputs:
             if type(value) is Deferred and not value.done:
-                if len(self._writes) > _MANY:
+                if len(self._writes) > self._many:
                     self._writes = {key: entry for key, entry in self._writes.items() if not entry[0].done}
-                self._writes.setdefault(id(value), (value, []))[1].append(end)
+                    self._many = max(_MANY, 2 * len(self._writes))
+                entry = self._writes.get(id(value))
+                if entry is None:
+                    self._writes[id(value)] = (value, [end])
+                else:
+                    entry[1].append(end)
 
     def before(self, touched: Touched) -> list[Deferred]:
         """What an effect on `touched` has to wait for."""
         if touched is None:
             ends = [*self._ends.values(), self._all, *self._reads]
+        elif len(touched) == 1 and not self._reads:
+            (resource,) = touched
+            end = self._ends.get(resource, self._all)
+            return [] if end is None or end.done else [end]
         elif touched:
             ends = [*(self._ends.get(resource, self._all) for resource in touched), *self._reads]
         else:

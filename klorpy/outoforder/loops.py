@@ -39,7 +39,7 @@ class Loops(State):
         frame.block, frame.pc, frame.outer = op.body, 0, []
         return None
 
-    def _again(self, op: f.Again, frame: Frame) -> Wait | None:
+    def _again(self, op: f.Again, frame: Frame, _: Walk) -> Wait | None:
         assert frame.rounds is not None
         assert frame.loop is not None
         rounds, scope = frame.rounds

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from klorpy.core.choreography import Site
@@ -29,7 +29,7 @@ MODES: Final[dict[str, Matching]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Letter:
     """A message with its true key. `error` stands in the place of a value that could not be computed."""
 
@@ -45,14 +45,16 @@ class Letter:
         return key(self.token, self.site.index)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Waiter:
     """A receive that was passed: what it waits for, and where the value goes."""
 
     source: Role
     token: Token
     site: Site
-    value: Deferred
+    value: Deferred = field(default_factory=Deferred)
+    #: What it counts in, for the walker.
+    scope: Any = None
 
     def __str__(self) -> str:
         return f"{self.source} at {self.site}, key {show_key(key(self.token, self.site.index))}"
@@ -91,37 +93,44 @@ class Mailbox:
             if not letters:
                 del self.stored[class_]
             self._size -= 1
-            self._meet(letter, Waiter(source, token, site, Deferred()))
+            self._meet(letter, Waiter(source, token, site))
             return letter
-        waiter = Waiter(source, token, site, Deferred())
-        waiters = self.waiting.setdefault(class_, deque())
-        if waiters and self._sound:
+        waiter = Waiter(source, token, site)
+        waiters = self.waiting.get(class_)
+        if waiters is None:
+            self.waiting[class_] = deque((waiter,))
+        elif self._sound:
             raise KeyDiscipline(f"two receives wait for one message: {waiter}")
-        waiters.append(waiter)
+        else:
+            waiters.append(waiter)
         return waiter
 
-    def deliver(self, letter: Letter) -> None:
-        """Complete the receive that waits for a message, or keep the message."""
+    def deliver(self, letter: Letter) -> Waiter | None:
+        """Give the receive that waits for a message, whose value is then to be settled; or keep the message."""
         class_ = self._class(letter.source, letter.token, letter.site)
-        self.longest = max(self.longest, len(letter.key))
+        if len(letter.token) >= self.longest:
+            self.longest = max(self.longest, len(letter.key))
         waiters = self.waiting.get(class_)
         if waiters:
             waiter = waiters.popleft()
             if not waiters:
                 del self.waiting[class_]
             self._meet(letter, waiter)
-            settle(waiter.value, letter)
-            return
+            return waiter
         if class_ in self._given_up:
             self._given_up.remove(class_)
             self.discarded += 1
-            return
-        letters = self.stored.setdefault(class_, deque())
-        if letters and self._sound:
+            return None
+        letters = self.stored.get(class_)
+        if letters is None:
+            self.stored[class_] = deque((letter,))
+        elif self._sound:
             raise KeyDiscipline(f"two messages have the key {show_key(letter.key)} from {letter.source}")
-        letters.append(letter)
+        else:
+            letters.append(letter)
         self._size += 1
         self.high_water = max(self.high_water, self._size)
+        return None
 
     def give_up(self, waiter: Waiter) -> None:
         """Nobody waits any more: the receive is forgotten, and its message will be discarded when it comes."""
@@ -143,10 +152,3 @@ class Mailbox:
             self.bound(letter, waiter)
         if self._violated is not None and (letter.site is not waiter.site or letter.token != waiter.token):
             self._violated(letter, waiter)
-
-
-def settle(value: Deferred, letter: Letter) -> None:
-    if letter.error is not None:
-        value.fail(letter.error)
-    else:
-        value.settle(letter.value)

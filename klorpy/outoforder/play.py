@@ -1,13 +1,10 @@
-"""Playing one role over a transport in an order of its own: a walker between tasks that send and receive.
+"""Playing one role over a transport in an order of its own: a walker, and mail that takes messages as they come.
 
-    message   [0, token, site, value]            a value with its key
-    failure   [1, token, site, text]             what stands in the place of a value that could not be computed
-    control   [2, word, …]                       windows (see `rounds`)
-    end       [3]                                this role is done, and sends nothing any more
-    parting   [4]                                the answer to that: nothing more will be sent to it
+What players tell each other besides the messages of the choreography goes to the *carrier* site of the definition:
 
-All travel as values at the *carrier* site of the definition, so any transport carries them and a role that plays
-without keys is found out. A task for each other role takes what has arrived; none of them runs anything of the user.
+    ["want", …] and so on     windows (see `rounds`)
+    ["end"]                   this role is done, and sends nothing any more
+    ["parting"]               the answer to that: nothing more will be sent to it
 
 Windows ask and answer whenever they like, so a role that is done does not leave before all others have heard of it and
 said that they have. That takes a round trip, not their end.
@@ -20,28 +17,25 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
 
 from klorpy.core.choreography import Choreography, Definition, Site
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import describe_error
-from klorpy.core.keys import Token
+from klorpy.core.keys import START, Token
 from klorpy.core.types import Role
-from klorpy.core.values import ATOMS
+from klorpy.core.values import ATOMS, show
 from klorpy.core.verdicts import PeerLost
 from klorpy.outoforder.compile import flows
 from klorpy.outoforder.deferred import Deferred, pending, settled
+from klorpy.outoforder.envelopes import END, PARTING, Envelopes, Failed
 from klorpy.outoforder.mailbox import Letter
 from klorpy.outoforder.rounds import Control
 from klorpy.outoforder.walker import WINDOW, Walker
-from klorpy.runtime.config import Transport
+from klorpy.runtime.config import Keyed, Mail, Transport
 from klorpy.runtime.copying import copied
 
-_MESSAGE: Final = 0
-_FAILURE: Final = 1
-_CONTROL: Final = 2
-_END: Final = 3
-_PARTING: Final = 4
 #: Steps after which other tasks of the loop have their turn.
 _BREATH: Final = 100
 
@@ -51,38 +45,38 @@ async def drive(
     transport: Transport, order: str | None, window: int | None,
 ) -> Any:  # fmt: skip
     """Play `role` to its end; give what its program returned. Raises the role's failure, or the transport's."""
-    player = _Player(definition, pinned, role, transport, order, window)
-    flow = flows(definition)[definition.roles.index(role)]
-    player.walker.start(flow, definition.roles, args)
     try:
-        return await player.run()
+        async with anyio.create_task_group() as tasks:
+            mail = transport.mail() if isinstance(transport, Keyed) else Envelopes(role, definition, pinned, transport, tasks)
+            player = _Player(definition, pinned, role, mail, tasks, order, window)
+            result = await player.run(args)
+            tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         # The tasks of one role: the first failure is the role's.
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         raise error from None
+    return result
 
 
 class _Player:
-    """What surrounds the walker: an outbox, and an inbox that a task for each other role fills."""
+    """What surrounds the walker."""
 
     def __init__(
-        self, definition: Definition, pinned: Mapping[Choreography, Definition], role: Role, transport: Transport,
-        order: str | None, window: int | None,
+        self, definition: Definition, pinned: Mapping[Choreography, Definition], role: Role, mail: Mail,
+        tasks: anyio.abc.TaskGroup, order: str | None, window: int | None,
     ) -> None:  # fmt: skip
         self.role = role
-        self.transport = transport
+        self.definition = definition
+        self.mail = mail
+        self.tasks = tasks
         self.carrier = definition.carrier
         self.others = [other for other in definition.roles if other != role]
-        self.names: dict[Site, bytes] = site_names(pinned)
-        self.sites = {name: site for site, name in self.names.items()}
         self.walker = Walker(role, pinned, order, self, window=window or WINDOW)
-        self.outbox: deque[tuple[Role, list[Any]]] = deque()
-        self.inbox: deque[tuple[Role, list[Any]]] = deque()
+        #: What there was no room for: targets, values, sites and tokens.
+        self.outbox: deque[tuple[Role, Any, Site, Token]] = deque()
         self.settled: deque[tuple[Deferred, Any, BaseException | None]] = deque()
-        self.gone: dict[Role, BaseException] = {}
-        self.wake = anyio.Event()
         self.awaited: deque[tuple[Any, Site, Deferred]] = deque()
         self.ending = False
         #: The roles to which nothing is sent any more, and from which nothing comes.
@@ -91,18 +85,20 @@ class _Player:
     # --- For the walker ---
 
     def send(self, letter: Letter) -> None:
-        name = self.names[letter.site]
         if letter.error is not None:
-            text = f"{letter.source}: {describe_error(letter.error)}"
-            self._post(letter.target, [_FAILURE, letter.token, name, text])
-        else:
+            self.mail.fail(letter.target, describe_error(letter.error), letter.site, letter.token)
+        elif self.outbox or not self.mail.put(letter.target, letter.value, letter.site, letter.token):
             # It leaves later, and the role may change it meanwhile.
             value = letter.value if type(letter.value) in ATOMS else copied(letter.value, letter.site)
-            self._post(letter.target, [_MESSAGE, letter.token, name, value])
+            self.outbox.append((letter.target, value, letter.site, letter.token))
 
     def tell(self, source: Role, target: Role, control: Control) -> None:
         if target not in self.parted:
-            self._post(target, [_CONTROL, *control])
+            self._tell(target, list(control))
+
+    def _tell(self, target: Role, control: list[Any]) -> None:
+        if self.outbox or not self.mail.put(target, control, self.carrier, START):
+            self.outbox.append((target, control, self.carrier, START))
 
     def wait(self, role: Role, awaitable: Any, site: Site, result: Deferred) -> None:
         self.awaited.append((awaitable, site, result))
@@ -110,21 +106,11 @@ class _Player:
     def check(self, role: Role, value: Any, cast: tuple[Role, ...], site: Site, token: Token) -> None:
         """One process does not see the others' copies."""
 
-    def _post(self, target: Role, envelope: list[Any]) -> None:
-        self.outbox.append((target, envelope))
+    # --- The run ---
 
-    # --- Tasks ---
-
-    async def run(self) -> Any:
-        async with anyio.create_task_group() as group:
-            for other in self.others:
-                group.start_soon(self._receive_from, other)
-            result = await self._walk(group)
-            group.cancel_scope.cancel()
-        return result
-
-    async def _walk(self, group: Any) -> Any:
+    async def run(self, args: tuple[Any, ...]) -> Any:
         walker = self.walker
+        walker.start(flows(self.definition)[self.definition.roles.index(self.role)], self.definition.roles, args)
         while True:
             walker.advance()
             taken = 0
@@ -134,7 +120,7 @@ class _Player:
                 if taken % _BREATH == 0:
                     await anyio.lowlevel.checkpoint()
             while self.awaited:
-                group.start_soon(self._await, *self.awaited.popleft())
+                self.tasks.start_soon(self._await, *self.awaited.popleft())
             if walker.error is not None:
                 raise walker.error
             if walker.suffered is not None:
@@ -144,69 +130,71 @@ class _Player:
                 self.ending = True
                 for other in self.others:
                     if other not in self.parted:
-                        self._post(other, [_END])
-            # What arrives meanwhile is taken by the tasks that receive, so a full window opens again.
-            while self.outbox:
-                target, envelope = self.outbox.popleft()
-                await self.transport.send(target, envelope, self.carrier)
-            if done and self.parted.union(self.gone).issuperset(self.others):
+                        self._tell(other, END)
+            full = self._full()
+            if done and not self.outbox and all(other in self.parted or self.mail.gone(other) for other in self.others):
+                await self.mail.sent()
                 return settled(walker.result)
-            if not (self.inbox or self.settled):
-                if not done:
-                    self._needs_the_living()
-                self.wake = anyio.Event()
-                await self.wake.wait()
-            while self.settled:
-                result, value, error = self.settled.popleft()
-                if error is not None:
-                    result.fail(error)
-                else:
-                    result.settle(value)
-            while self.inbox:
-                self._arrived(*self.inbox.popleft())
+            if not self._took():
+                await self.mail.arrival(full, None if done else self._needed())
 
-    def _needs_the_living(self) -> None:
-        """Raises what a role left with that this one still waits for."""
-        for waiters in self.walker.mailbox.waiting.values():
-            for waiter in waiters:
-                if waiter.source in self.gone:
-                    raise self.gone[waiter.source]
+    def _took(self) -> bool:
+        """Whether something had come, which the walker has now."""
+        took = bool(self.settled)
+        while self.settled:
+            result, value, error = self.settled.popleft()
+            if error is not None:
+                result.fail(error)
+            else:
+                result.settle(value)
+        for source, value, site, token in self.mail.taken():
+            took = True
+            if site is self.carrier:
+                self._told(source, value)
+            elif type(value) is Failed:
+                what = f"{self.role} needs a value here that {source} could not compute: {source}: {value.cause}"
+                error = PeerLost(site.diagnostic("peer-lost", what, "look at how that role failed"))
+                self.walker.deliver(Letter(source, self.role, token, site, None, error))
+            else:
+                self.walker.deliver(Letter(source, self.role, token, site, value))
+        return took
 
-    def _arrived(self, source: Role, envelope: Any) -> None:
-        match envelope:
-            case [kind, bytes() as token, bytes() as name, value] if kind in (_MESSAGE, _FAILURE) and name in self.sites:
-                site = self.sites[name]
-                error = None
-                if kind == _FAILURE:
-                    what = f"{self.role} needs a value here that {source} could not compute: {value}"
-                    error = PeerLost(site.diagnostic("peer-lost", what, "look at how that role failed"))
-                self.walker.deliver(Letter(source, self.role, token, site, value, error))
-            case [kind, *control] if kind == _CONTROL and control:
-                self.walker.hear(source, tuple(control))
-            case [kind] if kind in (_END, _PARTING):
-                if kind == _END and not self.ending:
-                    self._post(source, [_PARTING])
+    def _full(self) -> set[Role]:
+        """Send what had to stay; give the roles on the way to which there is still no room."""
+        full: set[Role] = set()
+        for _ in range(len(self.outbox)):
+            message = self.outbox.popleft()
+            if message[0] in full or not self.mail.put(*message):
+                full.add(message[0])
+                self.outbox.append(message)
+        return full
+
+    def _needed(self) -> tuple[Role, Site] | None:
+        """What the role waits for first. Raises what a role left with that this one still waits for."""
+        waiting = self.walker.mailbox.waiting.values()
+        if any(map(self.mail.gone, self.others)):
+            for waiters in waiting:
+                for waiter in waiters:
+                    if self.mail.gone(waiter.source):
+                        raise self.mail.unable(waiter.source, waiter.site)
+        return next(((waiter.source, waiter.site) for waiters in waiting for waiter in waiters), None)
+
+    def _told(self, source: Role, control: Any) -> None:
+        match control:
+            case ["end"] | ["parting"]:
+                if control == END and not self.ending:
+                    self._tell(source, PARTING)
                 self.parted.add(source)
+                self.mail.part(source)
+            case ["want" | "have", bytes(), int()] | ["over", bytes()]:
+                self.walker.hear(source, tuple(control))
             case _:
                 raise KlorError(
                     self.carrier.diagnostic(
-                        "protocol-mismatch", f"{source} sent {self.role} a value without a key",
-                        "let all roles say an order, or none",
+                        "protocol-mismatch", f"{source} told {self.role} what no player says: {show(control, 80)}",
+                        "do all processes run the same version of klorpy?",
                     )
                 )  # fmt: skip
-
-    async def _receive_from(self, source: Role) -> None:
-        try:
-            while True:
-                envelope = await self.transport.receive(source, self.carrier)
-                self.inbox.append((source, envelope))
-                self.wake.set()
-                if envelope in ([_END], [_PARTING]):
-                    return
-        except KlorError as error:
-            # That it left, or that the session failed: it matters when something is waited for.
-            self.gone[source] = error
-            self.wake.set()
 
     async def _await(self, awaitable: Any, site: Site, result: Deferred) -> None:
         value = error = None
@@ -227,16 +215,7 @@ class _Player:
                 raise
             error = raised
         self.settled.append((result, value, error))
-        self.wake.set()
+        self.mail.wake()
 
 
-def site_names(pinned: Mapping[Choreography, Definition]) -> dict[Site, bytes]:
-    """For each site that a run can pass, four bytes that name it: the same in every process that plays the same text."""
-    names = {}
-    for number, definition in enumerate(sorted(pinned.values(), key=lambda found: found.name)):
-        for site in definition.sites:
-            names[site] = number.to_bytes(2, "big") + site.index.to_bytes(2, "big")
-    return names
-
-
-__all__ = ["drive", "site_names"]
+__all__ = ["drive"]

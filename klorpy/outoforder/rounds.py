@@ -5,7 +5,7 @@ has sent to in this loop. Rounds begin in the order of the program and the oldes
 makes progress. What counts is the receivers' progress: a role that only sends is done at once.
 
 Roles learn of each other's progress by asking, half a window ahead: `want` names a loop and a number of rounds, and
-is answered by `have` as soon as that many are complete there. A loop is named by its place, like a message. The
+is answered by `have` as soon as that many are complete there. (Half a window at a time: it takes two messages.) A loop is named by its place, like a message. The
 source of the idea and of the figures that the tests hold it to: D. Plyukhin et al. (2024) have no bound; a
 flow control that counts in program order is that of J. Postel's window, applied to rounds instead of bytes.
 """
@@ -54,12 +54,12 @@ class Rounds:
     def admits(self, number: int) -> bool:
         """Whether round `number` may begin; asks the others in time."""
         fine = number < self.frontier + self.window
+        half = self.window // 2
         for role, known in self._known.items():
             # A round can be complete at the others before it is here, so `known` may be ahead.
-            ahead = number - self.window // 2
-            if ahead > known and self._asked.get(role, 0) <= known:
-                self._asked[role] = ahead
-                self.tell(role, ("want", self.loop, ahead))
+            if number - half > known and self._asked.get(role, 0) <= known:
+                self._asked[role] = wanted = known + max(half, 1)
+                self.tell(role, ("want", self.loop, wanted))
             fine = fine and number < known + self.window
         return fine
 
@@ -91,8 +91,11 @@ class Rounds:
                 self.tell(role, ("have", self.loop, done))
 
     def _look(self) -> None:
-        if self._waiting is not None and self.admits(self._waiting[0]):
-            _, call = self._waiting
+        if self._waiting is None:
+            return
+        number, call = self._waiting
+        # A walker that was held up goes on when it can take some rounds in one go, or when nothing else is left to do.
+        if (number + self.window // 4 <= self.frontier + self.window or self.frontier == number) and self.admits(number):
             self._waiting = None
             call()
 

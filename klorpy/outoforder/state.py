@@ -20,15 +20,14 @@ from klorpy.core.values import noop
 from klorpy.outoforder import flow as f
 from klorpy.outoforder.deferred import Deferred, Pack, plain
 from klorpy.outoforder.lanes import Lanes
-from klorpy.outoforder.mailbox import Letter, Mailbox, Waiter, settle
+from klorpy.outoforder.mailbox import Letter, Mailbox, Waiter
 from klorpy.outoforder.rounds import Control, Rounds, Scope
 from klorpy.outoforder.summary import Summaries
 from klorpy.runtime.commands import Instance, Program
 from klorpy.runtime.machine import Machine, first_cause
 
 #: Rounds of a loop that may be under way at a role.
-WINDOW: Final = 64
-
+WINDOW: Final = 256
 
 
 class Outside(Protocol):
@@ -50,7 +49,7 @@ class Outside(Protocol):
 class Step:
     """Something that the role can do now, or will be able to: host code, or a send. `number` is its place in the walk."""
 
-    __slots__ = ("code", "frame", "inputs", "kind", "number", "op", "result", "run", "site", "token")
+    __slots__ = ("_missing", "_state", "code", "frame", "inputs", "kind", "number", "op", "result", "run", "scope", "site", "token")
 
     def __init__(self, kind: str, number: int, frame: Frame, run: Callable[[Step], None], op: f.Op) -> None:
         self.kind = kind  #: "compute" or "send"
@@ -63,6 +62,34 @@ class Step:
         self.result = Deferred()
         self.code: f.HostCode | None = None
         self.site: Site | None = None
+        #: What it counts in while it is not done, if it has to wait.
+        self.scope: Scope | None = None
+
+    def wait(self, missing: list[Deferred], state: State) -> None:
+        """Be ready when all of `missing` is settled."""
+        self._state = state
+        self._missing = len(missing)
+        if not missing:
+            heapq.heappush(state.ready, (self.number, self))
+        for deferred in missing:
+            deferred.then(self._arrived)
+
+    def _arrived(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            heapq.heappush(self._state.ready, (self.number, self))
+
+    def settle(self, value: Any) -> None:
+        """It is done."""
+        if self.scope is not None:
+            self._state.done_with(self, self.scope)
+        self.result.settle(value)
+
+    def fail(self, error: BaseException) -> None:
+        """It has failed."""
+        if self.scope is not None:
+            self._state.done_with(self, self.scope)
+        self.result.fail(error)
 
     @property
     def place(self) -> tuple[Token, f.Op]:
@@ -75,9 +102,6 @@ class Step:
             return self.code.name
         assert self.site is not None
         return f"send {self.site.text}"
-
-    def __lt__(self, other: Step) -> bool:
-        return self.number < other.number
 
 
 class Frame:
@@ -191,7 +215,8 @@ class State:
         self.pinned = pinned
         self._machine = Machine(pinned)
         self.summaries = Summaries(pinned)
-        self.ready: list[Step] = []
+        #: The steps that can be taken, a heap by their numbers.
+        self.ready: list[tuple[int, Step]] = []
         #: The steps that are not done, by their numbers.
         self.open: dict[int, Step] = {}
         self._walks: deque[Walk] = deque()
@@ -298,41 +323,46 @@ class State:
             return None
         return self._queue(step, missing)
 
-    def _queue(self, step: Step, missing: list[Deferred]) -> Wait:
+    def _queue(self, step: Step, missing: list[Deferred]) -> Wait | None:
         self.outstanding += 1
         self.open[step.number] = step
-        scope = step.frame.scope
-        scope.open()
+        step.scope = step.frame.scope
+        step.scope.open()
+        step.wait(missing, self)
+        return Wait([step.result]) if step.frame.order == "program" else None
 
-        def done() -> None:
-            del self.open[step.number]
-            self._close(scope)
-
-        step.result.then(done)
-        join(missing, lambda: heapq.heappush(self.ready, step))
-        return Wait([step.result])
+    def done_with(self, step: Step, scope: Scope) -> None:
+        """A step that had to wait is done."""
+        del self.open[step.number]
+        self._close(scope)
 
     def _take(self, source: Role, token: Token, site: Site, scope: Scope) -> Any:
         """The value of a message, Deferred while it is not here."""
         found = self.mailbox.receive(source, token, site)
-        if isinstance(found, Letter):
-            if found.error is None:
-                return found.value
-            self._suffer(found.error, source, site)
-            value = Deferred()
-            settle(value, found)
-            return value
-        value = found.value
-        scope.open()
-        self.outstanding += 1
-
-        def arrived() -> None:
-            if value.error is not None:
-                self._suffer(value.error, source, site)
-            self._close(scope)
-
-        value.then(arrived)
+        if type(found) is Waiter:
+            scope.open()
+            self.outstanding += 1
+            found.scope = scope
+            return found.value
+        assert isinstance(found, Letter)
+        if found.error is None:
+            return found.value
+        self._suffer(found.error, source, site)
+        value = Deferred()
+        value.fail(found.error)
         return value
+
+    def _arrived(self, letter: Letter) -> None:
+        """A message comes: for a receive that waits for it, or for one that is yet to be passed."""
+        waiter = self.mailbox.deliver(letter)
+        if waiter is None:
+            return
+        self._close(waiter.scope)
+        if letter.error is None:
+            waiter.value.settle(letter.value)
+        else:
+            self._suffer(letter.error, waiter.source, waiter.site)
+            waiter.value.fail(letter.error)
 
     def _suffer(self, error: BaseException, source: Role, site: Site) -> None:
         if self.suffered is None:

@@ -74,10 +74,10 @@ class Walker(Actions):
 
     def take(self) -> Step:
         """The ready step that comes first in the program."""
-        return heapq.heappop(self.ready)
+        return heapq.heappop(self.ready)[1]
 
     def deliver(self, letter: Letter) -> None:
-        self.mailbox.deliver(letter)
+        self._arrived(letter)
         self.advance()
 
     def hear(self, source: Role, control: Control) -> None:
@@ -109,7 +109,7 @@ class Walker(Actions):
                 continue
             op = frame.block[frame.pc]
             frame.pc += 1
-            wait = self._op(op, frame, walk)
+            wait = _OPS[type(op)](self, op, frame, walk)
             if wait is None:
                 continue
             if isinstance(wait, Fence):
@@ -177,12 +177,7 @@ class Walker(Actions):
     def _finished(self) -> None:
         self.done = True
 
-    def _op(self, op: f.Op, frame: Frame, walk: Walk) -> Wait | Fence | None:
-        """Pass one op. Gives what program order would wait for, or what the frame itself has to."""
-        found: Wait | Fence | None = _OPS[type(op)](self, op, frame, walk)
-        return found
-
-    def _move(self, op: f.Move, frame: Frame) -> None:
+    def _move(self, op: f.Move, frame: Frame, _: Walk) -> None:
         frame.env[op.target] = self.value(op.operand, frame)
 
     def _leave(self, op: f.Leave, frame: Frame, walk: Walk) -> None:
@@ -191,7 +186,7 @@ class Walker(Actions):
     def _return(self, op: f.Return, frame: Frame, walk: Walk) -> None:
         self._end(walk, frame, self.value(op.operand, frame))
 
-    def _lambda(self, op: f.Lambda, frame: Frame) -> None:
+    def _lambda(self, op: f.Lambda, frame: Frame, _: Walk) -> None:
         frame.env[op.target] = Lambda(op, frame, self._program)
 
     def _program(self, closure: Lambda, args: tuple[Any, ...]) -> Program:
@@ -220,6 +215,12 @@ class Walker(Actions):
                 walker.deliver(Letter(waiter.source, role, waiter.token, waiter.site, value))
 
     def _choose(self, op: f.Branch | f.Select, frame: Frame, walk: Walk) -> Wait | None:
+        if type(op) is f.Branch:
+            guard = self.value(op.guard, frame)
+            if type(guard) is not Deferred:
+                frame.outer.append((frame.block, frame.pc))
+                frame.block, frame.pc = op.then if guard else op.orelse, 0
+                return None
         missing, failed = self._guards(op, frame)
         if failed is not None:
             self._give_in(op, frame, walk, failed)
@@ -375,25 +376,25 @@ class _Commands:
         """The run that could compare is over."""
 
 
-#: What each kind of op does. (A `match` would try one class after the other, for each op.)
-_OPS: Final[dict[type, Callable[[Walker, Any, Frame, Walk], Any]]] = {
-    f.Host: lambda walker, op, frame, walk: walker._host(op, frame),
-    f.Send: lambda walker, op, frame, walk: walker._send(op, frame),
-    f.Receive: lambda walker, op, frame, walk: walker._receive(op, frame),
-    f.Move: lambda walker, op, frame, walk: walker._move(op, frame),
+#: What each kind of op does: gives what program order would wait for, or what the frame itself has to. (A `match` would try one class after the other, for each op.)
+_OPS: Final[dict[type, Callable[[Walker, Any, Frame, Walk], Wait | Fence | None]]] = {
+    f.Host: Walker._host,
+    f.Send: Walker._send,
+    f.Receive: Walker._receive,
+    f.Move: Walker._move,
     f.Branch: Walker._choose,
     f.Select: Walker._choose,
     f.Call: Walker._call,
     f.Apply: Walker._call,
     f.Repeat: Walker._repeat,
-    f.Again: lambda walker, op, frame, walk: walker._again(op, frame),
+    f.Again: Walker._again,
     f.Leave: Walker._leave,
     f.Return: Walker._return,
-    f.Lambda: lambda walker, op, frame, walk: walker._lambda(op, frame),
-    f.Await: lambda walker, op, frame, walk: walker._await(op, frame),
-    f.NoMatch: lambda walker, op, frame, walk: walker._no_match(op, frame),
-    f.Check: lambda walker, op, frame, walk: walker._check(op, frame),
-    f.Verify: lambda walker, op, frame, walk: walker._verify(op, frame),
+    f.Lambda: Walker._lambda,
+    f.Await: Walker._await,
+    f.NoMatch: Walker._no_match,
+    f.Check: Walker._check,
+    f.Verify: Walker._verify,
 }
 
 __all__ = ["WINDOW", "Outside", "Step", "Walker"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from klorpy.core.choreography import Definition, Site
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.keys import Token
 from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.core.values import show
@@ -41,6 +42,43 @@ class Session(Protocol):
     def watch(self, cancel: Callable[[], object]) -> None: ...
 
     def error(self) -> BaseException: ...
+
+
+class Mail(Protocol):
+    """Messages with keys, taken in another order than they come in. (See `klorpy.runtime.sessions.mail`.)"""
+
+    def put(self, target: Role, value: Any, site: Site, token: Token) -> bool: ...
+
+    def fail(self, target: Role, cause: str, site: Site, token: Token) -> None: ...
+
+    def taken(self) -> Iterable[tuple[Role, Any, Site, Token]]: ...
+
+    def part(self, role: Role) -> None: ...
+
+    def gone(self, role: Role) -> bool: ...
+
+    def unable(self, role: Role, site: Site) -> BaseException: ...
+
+    async def sent(self) -> None: ...
+
+    async def arrival(self, full: Iterable[Role], needed: tuple[Role, Site] | None) -> None: ...
+
+    def wake(self) -> None: ...
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """What a transport may offer besides: that it carries keys, and knows whether the roles have agreed to use them.
+
+    `order` is what was said where the role joined; `keyed` is whether any role said one.
+    """
+
+    order: str | None
+
+    @property
+    def keyed(self) -> bool: ...
+
+    def mail(self) -> Mail: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +117,8 @@ class RoleConfig:
 
     `order` is the order within the role: "program", "effects" or "dataflow"; left out, definitions say it. `window` is how
     many rounds of a loop the role may have under way. A role that says an order, or plays a definition that does, tells
-    messages apart by their keys; so must all that it plays with, in whatever order they are.
+    messages apart by their keys; so must all that it plays with, in whatever order they are. In a session it is better
+    said to `connect` or `join`: then the others follow.
     """
 
     role: Role

@@ -23,7 +23,7 @@ from klorpy.core.choreography import Choreography, Site, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Arrow, Role, Type
 from klorpy.runtime.commands import APPLY, AWAIT, CALLS, RECEIVE, SEND, Closure, Command, Program
-from klorpy.runtime.config import Call, RoleConfig, Session, Transport
+from klorpy.runtime.config import Call, Keyed, RoleConfig, Session, Transport
 from klorpy.runtime.erasure import check_count, check_erased, check_playable, result_at
 from klorpy.runtime.instrumented import InstrumentedMachine
 from klorpy.runtime.machine import DONE, Machine, first_cause
@@ -89,9 +89,14 @@ class _Play:
         self.timeout = found.timeout
         self.instrument = found.instrument
         self.pinned = reachable(chor)
-        self.order, self.window = found.order, found.window
-        #: Whether messages have keys: some order is said.
-        self.keyed = self.order is not None or any("order" in each.options for each in self.pinned.values())
+        joined = self.transport if isinstance(self.transport, Keyed) else None
+        self.order = found.order or (joined.order if joined else None)
+        self.window = found.window
+        #: Whether messages have keys: some order is said, here or by another role.
+        self.keyed = (
+            self.order is not None or (joined is not None and joined.keyed)
+            or any("order" in each.options for each in self.pinned.values())
+        )  # fmt: skip
         self.args = args
         self.blocking = blocking
         self.began = False

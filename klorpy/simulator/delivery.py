@@ -149,7 +149,7 @@ class Delivery:
                 self._as(walker, lambda w=walker, s=source, c=control: w.hear(s, c))  # type: ignore[misc]
 
     def steps(self) -> list[tuple[Walker, Step]]:
-        return [(walker, step) for walker in self.walkers.values() for step in sorted(walker.ready)]
+        return [(walker, step) for walker in self.walkers.values() for _, step in sorted(walker.ready)]
 
     def letters(self) -> list[Letter]:
         """The messages that may be delivered, in the order of sending."""
@@ -158,7 +158,7 @@ class Delivery:
 
     def perform(self, walker: Walker, step: Step, taken: bool = False) -> None:
         if not taken:
-            walker.ready.remove(step)
+            walker.ready.remove((step.number, step))
             walker.ready.sort()
         if self.watch is not None:
             self.watch(walker, step)

@@ -154,7 +154,7 @@ def _conclude(
     pinned: Mapping[Choreography, Definition],
 ) -> Simulation:  # fmt: skip
     delivery = run.delivery
-    simulation = Simulation(chor, seed, _trace=trace, roles=definition.roles)
+    simulation = Simulation(chor, seed, _trace=trace, roles=definition.roles, in_order=False)
     assert delivery.capture is not None
     simulation.outputs = delivery.capture.outputs()
     if isinstance(delivery, Timed):

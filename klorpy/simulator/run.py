@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from klorpy.core.choreography import Choreography, Definition, reachable
 from klorpy.core.diagnostics import KlorError
@@ -81,29 +81,32 @@ def simulate_chor(
     definition = check_playable(chor)
     check_count(definition, args)
     _check_arguments(order, timeout, sanitize)
-    in_order = (order or definition.options.get("order") or "program") == "program"
     if sanitize is None:
         sanitize = "PYTEST_CURRENT_TEST" in os.environ
+    keys = _Keys(order, links, window, clock) if _keyed(chor, order, links, window, clock) else None
     progress = Progress(chor)
     with under_way(progress):
-        if not in_order or links is not None or window is not None or clock is not None or _mixed(order, chor):
-            entries: list[Any] | None = [] if trace else None
-            progress.trace = entries
-            simulation: Simulation = importlib.import_module("klorpy.simulator.lenient").simulate(
-                chor, definition, args, schedule_of(seed), seed, order=order, links=links or "unordered",
-                window=window, clock=clock, timeout=timeout, sanitize=sanitize, trace=entries,
-            )  # fmt: skip
-        else:
-            simulation = _simulate(
-                chor, definition, args, schedule_of(seed), seed, timeout, sanitize, trace, progress, detail
-            )  # fmt: skip
+        simulation = _simulate(
+            chor, definition, args, schedule_of(seed), seed, timeout, sanitize, trace, progress, detail, keys
+        )  # fmt: skip
     if check and simulation.verdict is not None:
         raise simulation.verdict
     return simulation
 
 
-def _mixed(order: str | None, chor: Choreography) -> bool:
-    """Whether a definition that the run can reach says an order of its own."""
+class _Keys(NamedTuple):
+    """What a run of messages with keys is told."""
+
+    order: str | None
+    links: str | None
+    window: int | None
+    clock: Clock | None = None
+
+
+def _keyed(chor: Choreography, order: str | None, *others: Any) -> bool:
+    """Whether a run is one of messages with keys: roles are not all in program order, or something else asks for it."""
+    if any(other is not None for other in others) or order not in (None, "program"):
+        return True
     return order is None and any("order" in found.options for found in reachable(chor).values())
 
 
@@ -119,10 +122,16 @@ def _check_arguments(order: str | None, timeout: float | None, sanitize: bool | 
 
 def _simulate(
     chor: Choreography, definition: Definition, args: tuple[Any, ...], schedule: Schedule, seed: Seed,
-    timeout: float | None, sanitize: bool, trace: bool, progress: Progress, detail: bool = False,
+    timeout: float | None, sanitize: bool, trace: bool, progress: Progress, detail: bool, keys: _Keys | None,
 ) -> Simulation:  # fmt: skip
     entries: list[Any] | None = [] if trace else None
     progress.trace = entries
+    if keys is not None:
+        simulation: Simulation = importlib.import_module("klorpy.simulator.lenient").simulate(
+            chor, definition, args, schedule, seed, order=keys.order, links=keys.links or "unordered",
+            window=keys.window, clock=keys.clock, timeout=timeout, sanitize=sanitize, trace=entries,
+        )  # fmt: skip
+        return simulation
     scheduler = prepare(chor, definition, args, schedule, entries, timeout=timeout, sanitize=sanitize, detail=detail)
     with scheduler.capture:
         scheduler.run()
@@ -227,11 +236,16 @@ def explore(
     sanitize: bool = True,
     timeout: float | None = None,
     check: bool = False,
+    order: str | None = None,
+    links: str | None = None,
+    window: int | None = None,
 ) -> Exploration:
     """Run `chor` under many schedules: under all of them when there are at most `schedules`, else under a sample.
 
     Each run gets copies of the arguments. Stops at the first run that differs. `timeout` (seconds) holds for each
-    run. With `check`, raises the verdict of the first run that failed. Raises KlorError as `simulate_chor` does.
+    run. With `check`, raises the verdict of the first run that failed. `order`, `links` and `window` are those of
+    `simulate_chor`: out of order a schedule also chooses among the steps that a role can take, and among the messages that
+    can arrive, whose order in a channel is then no difference. Raises KlorError as `simulate_chor` does.
 
     >>> from klorpy import evaluate
     >>> ns = evaluate("(defchor f [A B C] (-> A B C) [x y] (C (+ (A->C x) (B->C y))))")
@@ -242,13 +256,15 @@ def explore(
     __tracebackhide__ = True
     definition = check_playable(chor)
     check_count(definition, args)
-    _check_arguments(None, timeout, sanitize)
+    _check_arguments(order, timeout, sanitize)
     if not isinstance(schedules, int) or isinstance(schedules, bool) or schedules < 1:
         raise KlorError(f"cannot run {schedules!r} schedules", slug="bad-argument", help="give a positive number")
 
+    keys = _Keys(order, links, window) if _keyed(chor, order, links, window) else None
+
     def run(schedule: Schedule, seed: Seed) -> Simulation:
         copies = tuple(_copied(arg) for arg in args)
-        return _simulate(chor, definition, copies, schedule, seed, timeout, sanitize, True, progress)
+        return _simulate(chor, definition, copies, schedule, seed, timeout, sanitize, True, progress, False, keys)
 
     progress = Progress(chor, schedules)
     with under_way(progress):
@@ -353,7 +369,10 @@ def compare(first: Simulation, other: Simulation) -> str | None:
             return f"{role} printed {first.outputs[role]!r} in the first run, {other.outputs[role]!r} in this"
     for source in roles:
         for target in roles:
-            if not same_value(first.channel(source, target), other.channel(source, target)):
+            one, two = first.channel(source, target), other.channel(source, target)
+            if not first.in_order:
+                one, two = sorted(one, key=repr), sorted(two, key=repr)
+            if not same_value(one, two):
                 return f"the messages from {source} to {target} differ"
     return None
 

@@ -41,6 +41,8 @@ class Simulation:
     timeline: Timeline | None = None
     #: The roles that ran. (Those of `choreography` change when it is defined anew.)
     roles: tuple[Role, ...] = ()
+    #: Whether messages of a channel had to arrive in the order of the program.
+    in_order: bool = True
 
     def __post_init__(self) -> None:
         self.roles = self.roles or self.choreography.roles

@@ -31,10 +31,11 @@ from tests.benchmarks import (
     ordered,
     programs,
     repl,
+    serving,
     tcp,
     vanishing,
 )
-from tests.benchmarks.measure import Contest, Run, timed
+from tests.benchmarks.measure import Contest, Run, apart, timed
 
 #: A ratio of two measurements that should be 1, with what a shared machine adds.
 EQUAL: Final = 1.2
@@ -349,7 +350,7 @@ def over_tcp(scale: Scale) -> list[Contest]:
     rounds = scale.short // 2
 
     def by(who: str, label: str) -> Run:
-        return Run(label, tcp.measure(who, rounds), 2 * rounds, tcp.VALUE)
+        return Run(label, apart("tcp", who, rounds), 2 * rounds, tcp.VALUE)
 
     klorpy_, sockets, streams = by("klorpy", "klorpy"), by("sockets", "blocking sockets"), by("streams", "asyncio streams")
     return [
@@ -376,6 +377,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "codec": lambda scale: codec.contests(max(scale.messages // 40, 3), scale.repeats),
     "tcp": over_tcp,
     "conversations": conversing,
+    "serving": lambda scale: serving.contests(10 if scale is FULL else 1, min(scale.repeats, 3)),
     "vanishing": lambda scale: vanishing.contests(5 if scale is FULL else 1, min(scale.repeats, 3)),
     "merging": lambda scale: [
         contest for rounds in (1, 10, 100, 1000) if rounds <= scale.messages for contest in merging.saved(rounds, scale.repeats)

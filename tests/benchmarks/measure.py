@@ -8,6 +8,9 @@ before each and stays on, since what it does is part of what a program costs.
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -33,6 +36,20 @@ class Run:
         if computed != self.expected:
             raise ValueError(f"{self.label} computed {computed!r}, not {self.expected!r}")
         return amount / self.count
+
+
+def apart(module: str, *arguments: str | int) -> Measure:
+    """A measurement in processes of its own: a module of the benchmarks, which prints a list of the amount and the result."""
+
+    def run() -> tuple[float, Any]:
+        command = [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        amount, computed = json.loads(done.stdout)
+        return amount, computed
+
+    return run
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,25 @@
-"""What an order costs where there is nothing to wait for: the same walk, effects in order beside everything in order."""
+"""What an order costs where there is nothing to wait for: the same walk, effects in order beside everything in order.
+
+`python -m tests.benchmarks.ordered ORDER MESSAGES` plays both roles over TCP, in two processes on one core, and prints the
+seconds that it took and the sum.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import sys
+import time
 from functools import cache
 from typing import Any, Final
 
 import anyio
 
 import klorpy
+import klorpy.outoforder.play  # what is loaded when it is needed is not to be measured
 from klorpy import MemoryNetwork, play_role
-from tests.benchmarks.measure import Contest, Run, timed
+from tests.benchmarks.measure import Contest, Run, apart, timed
+from tests.benchmarks.tcp import pair
 
 STREAM: Final = """
 (import klorpy [pure touches])
@@ -52,6 +62,23 @@ def played(messages: int, order: str | None) -> int:
     return value
 
 
+async def _play(role: str, order: str, where: dict[str, Any], *args: Any) -> tuple[float, Any]:
+    async with klorpy.connect(stream(), role, session="stream", order=order, **where) as transport:
+        start = time.perf_counter()
+        result = await play_role({"role": role, "transport": transport}, stream(), *args)
+        return time.perf_counter() - start, result
+
+
+def main(order: str, messages: int) -> None:
+    def consumer(messages: int, listener: socket.socket) -> Any:
+        return asyncio.run(_play("C", order, {"listen": listener}, messages, [0]))
+
+    def producer(messages: int, port: int) -> Any:
+        return asyncio.run(_play("P", order, {"peers": {"C": f"127.0.0.1:{port}"}}, messages))
+
+    pair(consumer, producer, messages)
+
+
 def contests(messages: int, repeats: int) -> list[Contest]:
     def simulation(order: str) -> Run:
         return Run(f"{order}, simulated", timed(lambda: simulated(messages, order)), messages, messages * (messages - 1) * 2)
@@ -60,8 +87,16 @@ def contests(messages: int, repeats: int) -> list[Contest]:
         name = f"{order or 'program, no keys'}, played"
         return Run(name, timed(lambda: played(messages, order)), messages, messages * (messages - 1) * 2)
 
+    def over_tcp(order: str) -> Run:
+        return Run(f"{order}, TCP", apart("ordered", order, 5 * messages), 5 * messages, 5 * messages * (5 * messages - 1) * 2)
+
     return [
         Contest("effects, simulated", simulation("effects"), simulation("program"), 2.0, "µs/message", 1e6, repeats),
         Contest("effects, played in memory", play("effects"), play("program"), 2.0, "µs/message", 1e6, repeats),
         Contest("effects, played in memory", play("effects"), play(None), None, "µs/message", 1e6, repeats),
+        Contest("effects, over TCP", over_tcp("effects"), over_tcp("program"), 1 / 0.8, "µs/message", 1e6, repeats),
     ]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -34,20 +33,6 @@ PING_PONG = """
 """
 
 _LENGTH = struct.Struct(">I")
-
-
-def measure(who: str, rounds: int) -> Callable[[], tuple[float, Any]]:
-    """A measurement of one of `PLAYERS`, in processes of its own: the seconds of all rounds, and the value at the end."""
-
-    def run() -> tuple[float, Any]:
-        command = [sys.executable, "-m", "tests.benchmarks.tcp", who, str(rounds)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode:
-            raise RuntimeError(done.stderr)
-        seconds, value = json.loads(done.stdout)
-        return seconds, value
-
-    return run
 
 
 # --- Blocking sockets with klorpy's own bytes -------------------------------------------------------------------------
@@ -158,8 +143,8 @@ PLAYERS = {
 }
 
 
-def main(who: str, rounds: int) -> None:
-    first, second = PLAYERS[who]
+def pair(first: Callable[[int, socket.socket], Any], second: Callable[[int, int], Any], rounds: int) -> None:
+    """Print what `first` gives, while `second` runs in another process, on the same core, with a port of `first`'s."""
     with contextlib.suppress(AttributeError, OSError):  # not every system has it, or allows it
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     listener = socket.create_server(("127.0.0.1", 0))
@@ -175,4 +160,4 @@ def main(who: str, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    pair(*PLAYERS[sys.argv[1]], int(sys.argv[2]))

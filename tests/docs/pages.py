@@ -189,17 +189,23 @@ class _Page:
         parts = [part.partition("\n") for part in TERMINAL.split(body) if part]
         commands = [command for command, _, _ in parts]
         ports: dict[str, str] = {}
-        processes = []
-        for command in commands:
-            text = PORT.sub(lambda found: ports.setdefault(found[0], _port_for(found[0])), command.partition("$ ")[2])
-            words = shlex.split(text, comments=True)
-            assert words[0] == "klorpy", command
-            processes.append(subprocess.Popen(
-                [sys.executable, "-m", *words], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                env=_plain_environment(),
-            ))  # fmt: skip
+        processes: list[subprocess.Popen[str]] = []
         said: dict[int, str] = {}
         try:
+            for command in commands:
+                text = PORT.sub(lambda found: ports.setdefault(found[0], _port_for(found[0])), command.partition("$ ")[2])
+                words = shlex.split(text, comments=True)
+                assert words[0] == "klorpy", command
+                processes.append(subprocess.Popen(
+                    [sys.executable, "-m", *words], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                    env=_plain_environment(),
+                ))  # fmt: skip
+                if "klorpy trace --nats" in command:
+                    # What is over before it came, it cannot see.
+                    stream = processes[-1].stdout
+                    assert stream is not None
+                    first = stream.readline()
+                    assert first.startswith("waiting for session"), first
             for serves in (False, True):
                 for i, process in enumerate(processes):
                     if ("--serve" in commands[i]) == serves:

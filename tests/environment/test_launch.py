@@ -209,6 +209,7 @@ def test_it_speaks_tls_and_draws(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["shop.hy", "crash", "1", "--chart", "run.gif"], "bad-argument"),
         (["shop.hy", "crash", "1", "--chart", "missing/run.svg"], "bad-argument"),
         (["shop.hy", "crash", "1", "--nats", "nats://127.0.0.1:1", "--tls"], "bad-argument"),
+        (["shop.hy", "crash", "1", "--certificates", "nowhere"], "bad-argument"),
     ],
 )
 def test_what_cannot_be_launched_is_an_error_and_no_process(

@@ -21,14 +21,24 @@ from klorpy.environment.diagrams import chart
 from klorpy.environment.traces import Story, run_of
 from klorpy.environment.tracing import Trace
 from klorpy.runtime.sessions import Identity, Record
-from klorpy.runtime.transports.observer import Attached, Sight
+from klorpy.runtime.transports.observer import Attached, Sight, observe
+from tests.runtime.transports.nats_server import MISSING, PROGRAM, shared_server
+from tests.runtime.transports.test_nats import everyone, started
 
 NS = klorpy.evaluate("""
+(import klorpy)
+
+(defn no [x]
+  (raise (klorpy.KlorError f"no {x}")))
+
 (defchor relay [A B C] (-> A C) [x]
   (B->C (B (+ 1 (A->B x)))))
 
 (defchor crash [A B C] (-> A C) [x]
   (B->C (B (/ 1 (A->B x)))))
+
+(defchor refuse [A B C] (-> A A) [x]
+  (C->A (B->C (B (no (A->B x))))))
 """)
 
 
@@ -163,7 +173,7 @@ def traced(chor: Any, observed: str, x: int, session: str = "s1") -> tuple[Watch
         trace = Watching(session, len(observed))
         nodes = Nodes(chor, observed)
         async with anyio.create_task_group() as group:
-            group.start_soon(trace.follow, [nodes.addresses[role] for role in observed], None)
+            group.start_soon(trace.follow, observe([nodes.addresses[role] for role in observed], session=session))
             async with nodes:
                 await trace.attached.wait()
                 await nodes.play("s1", x)
@@ -255,6 +265,68 @@ def test_a_node_that_refuses_is_trouble(capsys: pytest.CaptureFixture[str]) -> N
 def test_wrong_calls(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", *arguments]) == 1
     assert capsys.readouterr().err.startswith("error[bad-argument]: ")
+
+
+def test_what_is_refused_before_anything_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = tmp_path / "nowhere"
+    for arguments, message in (
+        (["--connect", ":0", "--output", str(nowhere / "run.svg")], f"there is no folder {nowhere}"),
+        (["--nats", "nats://127.0.0.1:1", "--output", str(nowhere / "run.svg")], f"there is no folder {nowhere}"),
+        (["--connect", ":0", "--app", "shop"], "--app is for roles that meet at a NATS server"),
+        (["--nats", "nats://127.0.0.1:1", "--session", "x" * 300], "the name of a session has"),
+    ):
+        assert main(["trace", *arguments]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_a_session_that_is_not_there_is_waited_for_with_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    async def both() -> str:
+        async with Nodes(NS.relay, "A") as nodes, anyio.create_task_group() as group:
+            trace = Watching("nosuch", 1)
+            group.start_soon(trace.follow, observe([nodes.addresses["A"]], session="nosuch"))
+            await trace.attached.wait()
+            group.cancel_scope.cancel()
+            return nodes.addresses["A"]
+
+    address = run(both)
+    assert capsys.readouterr().err == f"waiting for session nosuch at {address}\n"
+
+
+# --- Over NATS --------------------------------------------------------------------------------------------------------
+
+needs_server = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+
+
+def traced_over_nats(chor: Any, args: dict[str, tuple[Any, ...]], app: str, *options: str | Path) -> tuple[list[str], int]:
+    """What `klorpy trace` shows of a session, and its status."""
+    server = shared_server()
+    tracing = started("trace", "--nats", server.url, "--app", app, "--session", "order 7", *options)
+    assert tracing.stderr is not None
+    assert tracing.stderr.readline() == f"waiting for session order 7 at 127.0.0.1:{server.port}\n"
+    run(partial(everyone, chor, args, server.url, "order 7", app=app))
+    out, err = tracing.communicate(timeout=60)
+    assert err == ""
+    return out.splitlines(), tracing.returncode
+
+
+@needs_server
+def test_the_command_over_nats(tmp_path: Path) -> None:
+    output = tmp_path / "run.txt"
+    lines, status = traced_over_nats(NS.relay, {"A": (1,)}, "trace", "--output", output)
+    assert status == 0
+    assert [line for line in lines if "-->" in line] == ["A --> B: 1", "B --> C: 2"]
+    assert sorted(line for line in lines if "-->" not in line) == [f"{role} exited normally" for role in "ABC"]
+    assert "relay: 2 messages" in output.read_text()
+
+
+@needs_server
+def test_a_failure_over_nats_is_seen_once_and_drawn(tmp_path: Path) -> None:
+    output = tmp_path / "run.txt"
+    lines, status = traced_over_nats(NS.refuse, {"A": (0,)}, "trace-fails", "--output", output)
+    assert status == 0
+    assert [line for line in lines if "-->" in line] == ["A --> B: 0"]
+    assert [line for line in lines if "abruptly" in line] == ["B exited abruptly: no 0"]
+    assert "no 0" in output.read_text()
 
 
 def test_events_are_drawn_alike_from_any_arrival() -> None:

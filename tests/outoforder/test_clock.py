@@ -10,6 +10,7 @@ import pytest
 import klorpy
 from klorpy import Clock
 from klorpy.core.keys import runs
+from klorpy.outoforder.walker import WINDOW
 from tests.benchmarks import order as shapes
 from tests.outoforder.running import assert_quiescent, delivery, run
 
@@ -188,4 +189,4 @@ def test_many_calls_in_a_row_by_two_choreographies_that_call_each_other(streams:
     ns = klorpy.evaluate(PING_PONG)
     made = run(ns.ping, 3000, 0)
     assert_quiescent(made)
-    assert made.walkers["A"].most_scopes <= 64
+    assert made.walkers["A"].most_scopes <= WINDOW

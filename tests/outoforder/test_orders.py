@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import klorpy
+from tests.outoforder.programs import stories
 from tests.outoforder.running import assert_quiescent, delivery, results, run, schedules
 
 HEAD = """
@@ -288,3 +289,47 @@ def test_deep_recursion_out_of_order_is_limited_by_memory_alone() -> None:
                 (if (> n 0) (let [x (main [A B] (- n 1))] (B->A (B (same (A->B (A (+ x 1))))))) (A 0)))"""
     done = run(program(text), 3000)
     assert results(done)["A"] == 3000
+
+
+# --- Exploration ---
+
+
+def test_explore_tries_the_orders_of_deliveries_and_of_steps() -> None:
+    ns = klorpy.evaluate("""
+    (import klorpy [pure touches])
+    (defn [(touches "log")] note [log x] (.append log x) x)
+    (defchor both [A B C] (-> A B C C) [x y log]
+      (let [p (A->C x) q (B->C y)] (C (note log p)) (C (note log q)) (C (list log))))
+    """)
+    assert klorpy.explore(ns.both, 1, 2, [], order="program", links="fifo")
+    kept = klorpy.explore(ns.both, 1, 2, [], order="effects")
+    assert kept
+    assert kept.complete
+    assert kept.schedules >= 2
+    found = klorpy.explore(ns.both, 1, 2, [], order="dataflow", schedules=1000)
+    assert not found
+    assert found.different is not None
+    assert found.first["C"] != found.different["C"]
+    again = klorpy.simulate_chor(ns.both, 1, 2, [], order="dataflow", seed=found.seed)
+    assert again["C"] == found.different["C"]
+
+
+def test_explore_follows_the_orders_of_definitions() -> None:
+    chor = klorpy.evaluate("""
+    (with-opts {:order :dataflow}
+      (defchor both [A B] (-> A A [B B]) [x y] (pack (A->B x) (A->B y))))
+    """).both
+    found = klorpy.explore(chor, 1, 2)
+    assert found
+    assert found.complete
+    # Two sends and two deliveries: each message arrives after it was sent.
+    assert found.schedules == 6
+    plain = klorpy.explore(chor, 1, 2, order="program", links="fifo")
+    assert plain.complete
+
+
+@pytest.mark.parametrize("wrong", [{"order": "any"}, {"links": "lossy"}, {"window": 0}])
+def test_wrong_arguments_of_explore_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(klorpy.KlorError) as caught:
+        klorpy.explore(stories().router, "T", "C", **wrong)
+    assert caught.value.slug == "bad-argument"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.core.values import show
 
@@ -45,6 +46,14 @@ def check_seconds(what: str, value: Any, *, zero: bool = False) -> None:
     number = not isinstance(value, bool) and isinstance(value, int | float) and not math.isnan(value)
     if not number or value < 0 or (value == 0 and not zero):
         raise KlorError(f"{what} is a number of seconds, not {show(value, 40)}", slug="bad-argument")
+
+
+def check_order(order: Any) -> None:
+    """Raises KlorError unless `order` is one that a role can be played in, or None."""
+    if order is not None and order not in ORDERS:
+        raise KlorError(
+            f"there is no order {show(order, 40)}", slug="bad-argument", help=f"give one of {', '.join(ORDERS)}, as a str"
+        )
 
 
 def check_ways(chor: Choreography, played: Collection[Role], peers: Mapping[Role, Any], reachable: bool) -> None:

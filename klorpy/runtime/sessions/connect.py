@@ -35,9 +35,10 @@ async def host(
     Over TCP it listens at `listen` (`host:port`, or a socket that listens) and connects to `peers`, the addresses of
     roles; of each two processes one has to connect to the other. `tls` is its certificate. A connection that is silent
     for `heartbeat` seconds is given up; one that broke may come back within `grace` seconds: 0.5, and 5 over NATS, where
-    a server may be started anew meanwhile. `limits` are what one value may take; give all processes the same. `sessions` are all that will be joined, when that is known: others are refused then. With `observers`,
-    `klorpy trace` may look on, over TCP; under TLS with a certificate for the role `observer`. `app` keeps applications
-    apart that use one NATS server.
+    a server may be started anew meanwhile. `limits` are what one value may take; give all processes the same. `sessions`
+    are all that will be joined, when that is known: others are refused then. With `observers`, `klorpy trace` may look on,
+    over TCP; under TLS with a certificate for the role `observer`. Over NATS it reads at the server, and nothing has to be
+    allowed here. `app` keeps applications apart that use one NATS server.
 
     >>> import anyio, klorpy
     >>> ns = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B x))")
@@ -60,13 +61,15 @@ async def host(
 
 @contextlib.asynccontextmanager
 async def connect(
-    chor: Choreography, role: Role, *, session: str, listen: str | None = None, peers: Mapping[Role, str] | None = None,
+    chor: Choreography, role: Role, *, session: str, listen: str | socket.socket | None = None, peers: Mapping[Role, str] | None = None,
     nats: str | None = None, tls: Identity | str | Path | None = None, deadline: float | None = DEADLINE,
     heartbeat: float = 10.0, grace: float | None = None, limits: Limits | None = None, app: str = "klorpy",
+    order: str | None = None,
 ) -> AsyncIterator[Seat]:  # fmt: skip
     """A transport for `play_role`: `role` of `chor` in the session of that name, once its cast is complete.
 
     Every process names the same session. `tls` is a certificate, or the folder that has it; see `host` for the others.
+    `order` is the order within the role (see RoleConfig); the other roles follow, each in its own.
     Leaving the context leaves the session. Raises RolesMissing when roles have not come after `deadline` seconds (None
     waits for ever), SessionFailed when the session fails before it begins, and KlorError `role-not-part`,
     `not-playable` or `bad-argument`.
@@ -86,7 +89,7 @@ async def connect(
             listen=listen, peers=peers, nats=nats, tls=identity, heartbeat=heartbeat, grace=grace, limits=limits,
             sessions=[session], app=app,
         ) as node,
-        node.join(chor, role, session, deadline=deadline) as seat,
+        node.join(chor, role, session, deadline=deadline, order=order) as seat,
     ):
         yield seat
 
@@ -126,8 +129,9 @@ def _carrier(
         return Tcp(listen=listen, connect=peers, identity=tls, options=options, observers=observers)
     if observers:
         raise KlorError(
-            "a node over NATS cannot be observed", slug="bad-argument", help="observers connect to nodes that listen, over TCP"
-        )
+            "a node over NATS has no observers of its own", slug="bad-argument",
+            help="leave out observers: klorpy trace --nats reads at the server what is sent",
+        )  # fmt: skip
     if listen is not None or peers:
         raise KlorError(
             "a node is reached over NATS, or over TCP, not over both", slug="bad-argument",

@@ -70,7 +70,8 @@ class SiteKeys(dict[Site, bytes]):
     """The bytes that name each site that a run of a choreography can pass: the same in every process.
 
     What a run is bound to has numbers, since all roles agree on that when they join. What scopes run is agreed on when they
-    are entered: its sites are named by the digest of their definition, and found when the first of them is asked for.
+    are entered: its sites are named by the digest of their definition, with the first bit set, and found when the first of
+    them is asked for.
     """
 
     def __init__(self, chor: Choreography) -> None:
@@ -100,7 +101,7 @@ class SiteKeys(dict[Site, bytes]):
                 if definition.carrier not in self:
                     made = digest(definition)
                     # The same text may have been evaluated again, here and not elsewhere.
-                    self._add(definition, self._numbers.get(made, made[:8]))
+                    self._add(definition, self._numbers.get(made, bytes([made[0] | 0x80]) + made[1:8]))
         return self
 
     def site(self, key: bytes) -> Site | None:

@@ -25,7 +25,7 @@ from klorpy.core.types import Role
 from klorpy.core.verdicts import Verdict
 from klorpy.runtime.erasure import check_playable
 from klorpy.runtime.limits import LIMITS, Limits
-from klorpy.runtime.sessions.arguments import check_role, check_seconds, check_session
+from klorpy.runtime.sessions.arguments import check_order, check_role, check_seconds, check_session
 from klorpy.runtime.sessions.channel import Window
 from klorpy.runtime.sessions.fingerprint import SiteKeys, fingerprint
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Record, Seat
@@ -154,16 +154,16 @@ class Node:
 
     @contextlib.asynccontextmanager
     async def join(
-        self, chor: Choreography, role: Role, session: str, *, deadline: float | None = DEADLINE
+        self, chor: Choreography, role: Role, session: str, *, deadline: float | None = DEADLINE, order: str | None = None
     ) -> AsyncIterator[Seat]:
         """The transport of `role` in `session`, when all other roles have joined.
 
-        Leaving the context leaves the session, with an error by failing it. Raises RolesMissing when the cast is not
+        `order` is the one that the role will be played in; the others need not know of it. Leaving the context leaves the session, with an error by failing it. Raises RolesMissing when the cast is not
         complete after `deadline` seconds (None waits for ever), SessionFailed when the session fails before it began,
-        and KlorError `role-not-part`, `role-taken` or `not-playable`.
+        and KlorError `role-not-part`, `role-taken`, `bad-argument` or `not-playable`.
         """
         check_seconds("deadline", deadline, zero=True)
-        seat = self.seat(chor, role, session)
+        seat = self.seat(chor, role, session, order)
         try:
             await seat.assembled(deadline)
             yield seat
@@ -173,12 +173,13 @@ class Node:
         else:
             await seat.close()
 
-    def seat(self, chor: Choreography, role: Role, session: str) -> Seat:
+    def seat(self, chor: Choreography, role: Role, session: str, order: str | None = None) -> Seat:
         """The seat of `role` in `session`, at once: the cast may not be complete. For `join`, and for servers."""
         definition = check_playable(chor)
         role = str(role)
         check_role(chor, role)
         check_session(session)
+        check_order(order)
         if self._closed:
             raise KlorError(
                 f"the node is closed, so {role} cannot join session {session}", slug="transport-closed",
@@ -189,7 +190,7 @@ class Node:
                 f"{role} of session {session} is played, or was played, in this process already", slug="role-taken",
                 help="give every run a session name of its own",
             )  # fmt: skip
-        seat = Seat(session, role, definition.roles, fingerprint(chor), SiteKeys(chor), self, self.window, self.limits)
+        seat = Seat(session, role, definition.roles, fingerprint(chor), SiteKeys(chor), self, self.window, self.limits, order)
         self.seats[session, role] = seat
         self._early.pop((session, role), None)
         seat.observer = self._record if self.observers else None
@@ -209,8 +210,9 @@ class Node:
         return seat
 
     async def serve(
-        self, chor: Choreography, role: Role, play: Server, *, limit: int = 100, deadline: float | None = DEADLINE
-    ) -> None:
+        self, chor: Choreography, role: Role, play: Server, *, limit: int = 100, deadline: float | None = DEADLINE,
+        order: str | None = None,
+    ) -> None:  # fmt: skip
         """Play `role` in every session that others begin, at most `limit` at once, until cancelled.
 
         `play` is called with a seat whose cast is complete. A session that fails does not disturb the others; a session
@@ -226,7 +228,8 @@ class Node:
                 f"{role} is served by this node already", slug="role-taken",
                 help="serve it once, with a higher limit; another choreography needs a node of its own",
             )  # fmt: skip
-        service = _Service(chor, role, play, deadline, anyio.Semaphore(limit))
+        check_order(order)
+        service = _Service(chor, role, play, deadline, order, anyio.Semaphore(limit))
         self._servers[role] = service
         try:
             async with anyio.create_task_group() as tasks:
@@ -247,7 +250,7 @@ class Node:
         async with service.room:
             service.begun.discard(session)
             try:
-                async with self.join(service.chor, service.role, session, deadline=service.deadline) as seat:
+                async with self.join(service.chor, service.role, session, deadline=service.deadline, order=service.order) as seat:
                     await service.play(seat)
             except (Exception, SystemExit) as error:
                 # The session has this verdict; the server goes on with the others. Another server may have been quicker.
@@ -354,12 +357,13 @@ class _Service:
     """A role that is played for whoever asks."""
 
     def __init__(
-        self, chor: Choreography, role: Role, play: Server, deadline: float | None, room: anyio.Semaphore
+        self, chor: Choreography, role: Role, play: Server, deadline: float | None, order: str | None, room: anyio.Semaphore
     ) -> None:
         self.chor = chor
         self.role = role
         self.play = play
         self.deadline = deadline
+        self.order = order
         self.room = room
         #: Sessions that others began and that wait for room.
         self.begun: set[str] = set()

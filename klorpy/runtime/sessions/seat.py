@@ -28,6 +28,7 @@ from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_f
 from klorpy.runtime.limits import LIMITS, Limits, WireError
 from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
 from klorpy.runtime.sessions.fingerprint import Fingerprint, SiteKeys, differences
+from klorpy.runtime.sessions.mail import Mail, at_site, has_token, keys_differ
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.wire import decode, encode
 
@@ -38,7 +39,7 @@ SHOWN: Final = 200
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-_decode_join: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes], _Count, _Count]).decode
+_decode_join: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes], _Count, _Count, bool]).decode
 _decode_leave: Final = msgspec.msgpack.Decoder(tuple[str, str, int | None, str, str] | None).decode
 
 
@@ -106,7 +107,7 @@ class Peer:
     """Another role, as a seat sees it."""
 
     __slots__ = (
-        "crowded", "incoming", "joined", "left", "messages", "name", "outgoing", "post", "role", "room", "route", "seat",
+        "crowded", "incoming", "joined", "keyed", "left", "messages", "name", "outgoing", "post", "role", "room", "route", "seat",
         "waiter",
     )  # fmt: skip
 
@@ -119,9 +120,11 @@ class Peer:
         self.messages: deque[Frame] = deque()
         self.joined = False
         self.left = False
+        #: Whether it has said an order when it joined.
+        self.keyed = False
         #: Who waits for a message, and who for room in the window.
         self.waiter: Waiter | None = None
-        self.room: asyncio.Future[None] | None = None
+        self.room: asyncio.Future[None] | Waiter | None = None
         self.start_again(window)
 
     def start_again(self, window: Window) -> None:
@@ -145,18 +148,20 @@ class Peer:
 class Seat:
     """The end of `role` in a session of the choreography that `mark` identifies. Made by a node's `join`.
 
-    `keys` names the sites of the choreography alike in every process.
+    `keys` names the sites of the choreography alike in every process. `order` is the one that the role is played in,
+    None when it is left to the definitions, and to the others.
     """
 
     def __init__(
         self, session: str, role: Role, roles: Iterable[Role], mark: Fingerprint, keys: SiteKeys, post: Post,
-        window: Window | None = None, limits: Limits = LIMITS,
+        window: Window | None = None, limits: Limits = LIMITS, order: str | None = None,
     ) -> None:  # fmt: skip
         self.session = session
         self.limits = limits
         self.role = role
         self.roles = tuple(roles)
         self.mark = mark
+        self.order = order
         self.verdict: Verdict | None = None
         self.closed = False
         #: Messages sent and received.
@@ -170,7 +175,9 @@ class Seat:
         self.unknown: set[Role] = set()
         self.window = window or Window()
         self.peers = {other: Peer(self, other, self.window) for other in self.roles if other != role}
-        self._introduction = _encode((mark.name, mark.signature, dict(mark.parts), self.window.frames, self.window.size))
+        self._introduction = _encode(
+            (mark.name, mark.signature, dict(mark.parts), self.window.frames, self.window.size, order is not None)
+        )
         self._keys = keys
         self._post = post
         self._watchers: list[Callable[[], object]] = []
@@ -217,24 +224,23 @@ class Seat:
     # --- The three verbs ----------------------------------------------------------------------------------------------
 
     async def send(self, target: Role, value: Any, site: Site) -> None:
-        peer = self.peers.get(target) or self._stranger(target, site)
+        peer = self.peers.get(target) or self.stranger(target, site)
         if self.verdict is not None or self.closed or peer.left:
-            raise self._unable(peer, site)
+            raise self.unable(peer, site)
         try:
             body = encode(value, self.limits)
         except KlorError as error:
-            raise _at_site(error, site) from None
+            raise at_site(error, site) from None
         if peer.crowded is not None or not peer.outgoing.open:
             await self._room(peer, site)
         self.step += 1
         self.clock += 1
         peer.post(peer.outgoing.push(DATA, self.clock, self._keys[site], body))
         if self.observer is not None:
-            number = peer.outgoing.next - 1
-            self.observer(self._record("sent", peer, number, self._keys[site], show(value, SHOWN)))
+            self.report("sent", peer, peer.outgoing.next - 1, self._keys[site], value)
 
     async def receive(self, source: Role, site: Site) -> Any:
-        peer = self.peers.get(source) or self._stranger(source, site)
+        peer = self.peers.get(source) or self.stranger(source, site)
         if self.verdict is not None or not peer.messages:
             await self._message(peer, site)
         frame = peer.messages.popleft()
@@ -243,14 +249,23 @@ class Seat:
         self.step += 1
         self.clock = max(self.clock, frame.stamp) + 1
         if frame.key != self._keys[site]:
-            raise KlorError(self._mismatch(frame, source, site))
+            raise self._mismatch(frame, source, site)
         try:
             value = decode(frame.body, self.limits)
         except WireError as error:
-            raise _at_site(error, site) from None
+            raise at_site(error, site) from None
         if self.observer is not None:
-            self.observer(self._record("received", peer, frame.number, frame.key, show(value, SHOWN)))
+            self.report("received", peer, frame.number, frame.key, value)
         return value
+
+    @property
+    def keyed(self) -> bool:
+        """Whether some role has said an order when it joined, so that all of them tell messages apart by their keys."""
+        return self.order is not None or any(peer.keyed for peer in self.peers.values())
+
+    def mail(self) -> Mail:
+        """The messages of this seat with their keys, for a role that takes them in another order than they come in."""
+        return Mail(self, self._keys, self._post)
 
     async def close(self) -> None:
         """Leave in good order: the others still receive what was sent."""
@@ -286,11 +301,11 @@ class Seat:
         self._at = (peer, site)
         while True:
             if self.verdict is not None or self.closed:
-                raise self._unable(peer, site)
+                raise self.unable(peer, site)
             if peer.messages:
                 break
             if peer.left:
-                raise self._unable(peer, site)
+                raise self.unable(peer, site)
             peer.waiter = Waiter(self._loop)
             try:
                 await peer.waiter
@@ -311,7 +326,7 @@ class Seat:
                 finally:
                     peer.room = None
             if self.verdict is not None or self.closed or peer.left:
-                raise self._unable(peer, site)
+                raise self.unable(peer, site)
         self._at = None
 
     # --- What the carrier reports -------------------------------------------------------------------------------------
@@ -392,9 +407,9 @@ class Seat:
         self._post.confirm(peer)
 
     def _joined(self, peer: Peer, body: bytes) -> None:
-        name, signature, parts, frames, size = _decode_join(body)
+        name, signature, parts, frames, size, keyed = _decode_join(body)
         theirs = Fingerprint(name, signature, parts)
-        peer.joined = True
+        peer.joined, peer.keyed = True, keyed
         self._post.came(self, peer.role)
         peer.agree(self.window.smaller(Window(frames, size)))
         if found := differences({self.role: self.mark, peer.role: theirs}):
@@ -460,6 +475,11 @@ class Seat:
         """The site that a key names."""
         return self._keys.site(key)
 
+    def report(self, kind: str, peer: Peer, number: int, key: bytes, value: Any) -> None:
+        """Tell the observer of a message."""
+        if self.observer is not None:
+            self.observer(self._record(kind, peer, number, key, show(value, SHOWN)))
+
     def present(self) -> list[Record]:
         """Where the role is, for an observer who was not there from the beginning."""
         return [
@@ -476,7 +496,7 @@ class Seat:
 
     # --- Errors -------------------------------------------------------------------------------------------------------
 
-    def _unable(self, peer: Peer, site: Site) -> KlorError:
+    def unable(self, peer: Peer, site: Site) -> KlorError:
         """Why an operation with `peer` cannot be done; makes it the verdict when there is none yet."""
         if self.verdict is None and self.closed:
             return transport_closed(self.role, self._name, site)
@@ -496,7 +516,7 @@ class Seat:
         help = f"start them with the same session name, and {self._post.meeting}"
         return RolesMissing(Diagnostic("roles-missing", message, notes=notes, help=help), missing)
 
-    def _stranger(self, role: Role, site: Site) -> Peer:
+    def stranger(self, role: Role, site: Site) -> Peer:
         raise KlorError(
             site.diagnostic(
                 "role-not-part",
@@ -505,12 +525,16 @@ class Seat:
             )
         )
 
-    def _mismatch(self, frame: Frame, source: Role, site: Site) -> Diagnostic:
+    def _mismatch(self, frame: Frame, source: Role, site: Site) -> KlorError:
+        if has_token(frame.key):
+            return keys_differ(source, self.role, site)
         sent_at = self.site(frame.key) or "an unknown place"
-        return site.diagnostic(
-            "protocol-mismatch",
-            f"{self.role} waits at {site}, but {source} sent a message of {sent_at}",
-            help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
+        return KlorError(
+            site.diagnostic(
+                "protocol-mismatch",
+                f"{self.role} waits at {site}, but {source} sent a message of {sent_at}",
+                help="the roles took different ways: look for an agreement that does not hold, with sanitize=True",
+            )
         )
 
 
@@ -529,15 +553,8 @@ def _keep(frame: Frame) -> None:
     """There is no way to the peer yet."""
 
 
-def _wake(waiter: asyncio.Future[None] | None) -> bool:
+def _wake(waiter: asyncio.Future[None] | Waiter | None) -> bool:
     if waiter is None or waiter.done():
         return False
     waiter.set_result(None)
     return True
-
-
-def _at_site(error: KlorError, site: Site) -> KlorError:
-    """The error with the place where it happened."""
-    found = error.diagnostic
-    placed = Diagnostic(found.slug, f"{site.text}: {found.message}", site.span, "", found.notes, found.help, site.source)
-    return type(error)(placed)

@@ -41,6 +41,10 @@ class Waiter:
             self._done = True
             self._schedule()
 
+    def set_result(self, _: Any) -> None:
+        """As a future is told that what it stands for has happened."""
+        self.wake_soon()
+
     def _schedule(self) -> None:
         callback, self._callback = self._callback, None
         if callback is not None:

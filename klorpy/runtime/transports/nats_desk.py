@@ -42,6 +42,9 @@ _INACTIVE: Final = 3600 * 10**9
 #: Messages that were read, after which the server need not keep them.
 _TRIM: Final = 1000
 
+#: Characters of the cause of a failure that observers are told.
+_SAID: Final = 1000
+
 #: The server's numbers for: this is not the last of its subject; there is no such consumer.
 _NOT_LAST: Final = 10071
 _NO_CONSUMER: Final = 10014
@@ -59,7 +62,7 @@ class Desk:
         self._names = names
         self._identity = identity
         self._patience = patience
-        self._roles = [seat.role, *seat.peers]
+        self._roles = list(seat.roles)
         self._peers = {token(role): peer for role, peer in seat.peers.items()}
         #: For directions that have no way: of roles that came to this process only later.
         self._unpackers: dict[Role, Unpacker] = {}
@@ -161,7 +164,7 @@ class Desk:
         try:
             await self._insist(
                 self._link.confirmed, self._names.cast(seat.session, seat.role),
-                pack_cast(Cast(False, self._identity, self._roles)), id=self._id("here"),
+                self._cast(left=False), id=self._id("here"),
                 Nats_Expected_Last_Subject_Sequence="0",
             )  # fmt: skip
         except ServerError as error:
@@ -169,6 +172,12 @@ class Desk:
                 raise self._link.no_server("does not let the role in", error) from None
             return False
         return True
+
+    def _cast(self, left: bool) -> bytes:
+        """What the cast says of the role."""
+        seat, verdict = self.seat, self.seat.verdict
+        failed = (verdict.role, verdict.cause[:_SAID]) if left and verdict is not None else None
+        return pack_cast(Cast(left, self._identity, self._roles, seat.mark.name, seat.clock, failed))
 
     def _id(self, what: str) -> str:
         return f"{token(self.seat.session)}/{token(self.seat.role)}/={what}@{self._identity.hex()[:8]}"
@@ -328,7 +337,7 @@ class Desk:
         try:
             left = await self._insist(
                 self._link.confirmed, self._names.cast(seat.session, seat.role),
-                pack_cast(Cast(True, self._identity, self._roles)), id=self._id("left"),
+                self._cast(left=True), id=self._id("left"),
             )  # fmt: skip
         except ServerError as error:
             raise self._link.no_server("does not let the role leave", error) from None

@@ -275,9 +275,12 @@ class Link:
 
     # --- Listening --------------------------------------------------------------------------------------------
 
-    async def listen(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
-        """Call back for what is published under a subject. Its amount is bounded by what is asked for."""
-        return await self._client.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
+    async def listen(self, subject: str, callback: Callable[[Msg], Awaitable[None]], room: int = 0) -> Subscription:
+        """Call back for what is published under a subject.
+
+        Beyond `room` bytes that wait, it is lost; with 0 nothing is, where its amount is bounded by what is asked for.
+        """
+        return await self._client.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=room)
 
     @property
     def answers(self) -> str:

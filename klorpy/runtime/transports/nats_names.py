@@ -25,8 +25,9 @@ ALL: Final = "="
 NOW: Final = "now"
 HERE: Final = "here"
 
-#: The user that makes the stream where roles may not.
+#: The user that makes the stream where roles may not, and the one that reads what all roles say.
 SETUP: Final = "klorpy-setup"
+OBSERVER: Final = "klorpy-observer"
 
 _LONGEST: Final = 200
 
@@ -85,6 +86,10 @@ class Names:
         source, target = (role if role == "*" else token(role) for role in (source, target))
         return f"{self.prefix}.{token(session)}.{source}.{target}.{what}"
 
+    def asked(self, session: str, role: Role) -> str:
+        """What an observer, who is no role, asks a role: whether it is there."""
+        return f"{self.prefix}.{token(session)}.{ALL}.{token(role)}.{NOW}"
+
     def cast(self, session: str, role: Role) -> str:
         """That a role is there, and that it has left."""
         return f"{self.prefix}.{token(session)}.{token(role)}.{ALL}"
@@ -125,6 +130,11 @@ class Names:
         ]
         subscribe = [f"{self.prefix}.*.*.{token(role)}.>" for role in roles]
         return {"publish": publish, "subscribe": [*subscribe, f"{replies(user)}.>"]}
+
+    def observer_permissions(self) -> dict[str, list[str]]:
+        """What the user has to be allowed that reads everything: it can say nothing but the question who is there."""
+        publish = [f"$JS.API.CONSUMER.CREATE.{self.stream}.*.{self.prefix}.>", f"{self.prefix}.*.{ALL}.*.{NOW}"]
+        return {"publish": publish, "subscribe": [self.stored(), f"{replies(OBSERVER)}.>"]}
 
     def setup_permissions(self) -> dict[str, list[str]]:
         """What the user has to be allowed that makes the stream."""

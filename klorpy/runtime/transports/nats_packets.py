@@ -10,7 +10,8 @@ A payload is `k`, the version of the protocol, what it holds, and then either wh
     PART      number:8 index:2 count:2 bytes
     STATE     sent:8 received:8 consumed:8 asks:1
     WHO       nothing: whoever plays the role that it is said to answers, and HERE is the answer
-    CAST      [whether the role has left, the identity of its process, the roles of the session]
+    CAST      [whether the role has left, the identity of its process, the roles of the session, the choreography's name,
+               the role's clock, and where and why the session failed, or nil]
 """
 
 from __future__ import annotations
@@ -65,11 +66,18 @@ class State(NamedTuple):
 
 
 class Cast(NamedTuple):
-    """That the process `identity` plays a role of a session of `roles`, or that the role has left."""
+    """That the process `identity` plays a role of a session of `roles`, or that the role has left.
+
+    What follows is for observers: the choreography, the role's clock, and the verdict, if it left with one: at which role
+    the session failed, and why.
+    """
 
     left: bool
     identity: bytes
     roles: list[str]
+    name: str = ""
+    stamp: int = 0
+    failed: tuple[str, str] | None = None
 
 
 _decode_cast: Final = msgspec.msgpack.Decoder(Cast).decode
@@ -123,8 +131,8 @@ def unpack_state(payload: bytes) -> State | None:
 def pack_cast(cast: Cast) -> bytes:
     """A payload that says who plays a role.
 
-    >>> unpack_cast(pack_cast(Cast(False, b"me", ["A", "B"])))
-    Cast(left=False, identity=b'me', roles=['A', 'B'])
+    >>> unpack_cast(pack_cast(Cast(True, b"me", ["A", "B"], "tell", 3)))
+    Cast(left=True, identity=b'me', roles=['A', 'B'], name='tell', stamp=3, failed=None)
     """
     return _CAST_HEAD + _encode(cast)
 

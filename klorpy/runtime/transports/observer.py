@@ -1,6 +1,8 @@
-"""Observing sessions over TCP: connections to nodes that let themselves be observed.
+"""Observing sessions: what is seen of them; and over TCP, connections to nodes that let themselves be observed.
 
     addresses, session, identity  ->  what the nodes tell, as it comes      observe
+
+Over NATS it is the server that is observed (`nats_observer`).
 """
 
 from __future__ import annotations
@@ -34,11 +36,15 @@ _decode_hello: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_version: Final = msgspec.msgpack.Decoder(int).decode
 
 
+#: Where something is seen: at a node, or at the servers of that name.
+Place: TypeAlias = Address | str
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """Nobody listens at an address yet; the observer goes on trying."""
 
-    address: Address
+    address: Place
     reason: str
 
 
@@ -46,14 +52,14 @@ class Waiting:
 class Attached:
     """A node has told what was before, and will tell what happens."""
 
-    address: Address
+    address: Place
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a node has told."""
 
-    address: Address
+    address: Place
     record: Record
 
 
@@ -61,7 +67,7 @@ class Seen:
 class Detached:
     """A node tells nothing more: it has ended (`reason` is empty), the connection broke, or the observer is refused."""
 
-    address: Address
+    address: Place
     reason: str = ""
     slug: str = ""
 
@@ -72,11 +78,11 @@ Sight: TypeAlias = Waiting | Attached | Seen | Detached
 class Observation:
     """What the nodes tell, in the order in which it comes."""
 
-    def __init__(self, addresses: Sequence[Address]) -> None:
+    def __init__(self, addresses: Sequence[Place]) -> None:
         #: Those that have not ended.
         self.left = set(addresses)
         #: Those that have told what was before.
-        self.attached: set[Address] = set()
+        self.attached: set[Place] = set()
         # What is not read yet is bounded: the nodes then notice that this observer does not keep up.
         self.sights: asyncio.Queue[Sight] = asyncio.Queue(1000)
 

@@ -212,7 +212,7 @@ def test_a_peer_that_does_not_keep_to_the_protocol_ends_its_own_sessions_only() 
     async def main() -> None:
         async with under_way() as (b, finish):
             at_b = b.seat(NS.tell, "B", "t")
-            join = pack((at_b.mark.name, at_b.mark.signature, dict(at_b.mark.parts), 10, 1000))
+            join = pack((at_b.mark.name, at_b.mark.signature, dict(at_b.mark.parts), 10, 1000, False))
             joined = frame(JOIN, (1).to_bytes(4, "big") + bytes(17) + join)
             opened = frame(wire.OPEN, (1).to_bytes(4, "big") + pack(("t", "A", "B")))
             await say(b, HELLO + opened + joined + frame(77, b"1234"))

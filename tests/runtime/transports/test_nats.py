@@ -22,13 +22,15 @@ import pytest
 import trustme
 
 import klorpy
-from klorpy.core.values import same_value
+from klorpy.core.values import same_value, show
 from klorpy.environment.cli import main as klorpy_command
 from klorpy.examples.references import DATA, Example
-from klorpy.runtime.sessions import prepare
+from klorpy.runtime.sessions import Record, prepare
 from klorpy.runtime.sessions.channel import Frame, ProtocolError
-from klorpy.runtime.transports.nats_names import SETUP, Names, name_of, token
+from klorpy.runtime.transports.nats_names import OBSERVER, SETUP, Names, name_of, token
+from klorpy.runtime.transports.nats_observer import observe_server
 from klorpy.runtime.transports.nats_packets import Unpacker, pack, pack_parts, unpack_cast, unpack_state
+from klorpy.runtime.transports.observer import Attached, Seen
 from tests.examples.test_examples import RUNS, Recorded, channels, choreography_of
 from tests.runtime.transports.nats_server import MISSING, PROGRAM, NatsServer, left_behind, shared_server
 
@@ -654,10 +656,10 @@ def test_a_process_that_is_killed_is_lost_and_its_session_can_be_begun_anew(serv
 def guarded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[NatsServer]:
     """A server with the users that `klorpy nats permissions` prints for the bookseller with two buyers."""
     file = Path(klorpy.examples.__file__).parent / "two_buyers.hy"
-    assert klorpy_command(["nats", "permissions", str(file), "buy-with-help", "--app", "books"]) == 0
+    assert klorpy_command(["nats", "permissions", str(file), "buy-with-help", "--app", "books", "--observer"]) == 0
     started = NatsServer(tmp_path / "store", capsys.readouterr().out)
     chor = klorpy.load(file).buy_with_help
-    passwords = {f"KLORPY_{role.upper()}": f"secret-of-{role}" for role in (*chor.roles, "setup")}
+    passwords = {f"KLORPY_{role.upper()}": f"secret-of-{role}" for role in (*chor.roles, "setup", "observer")}
     started.start({**os.environ, **passwords})
     yield started
     started.kill()
@@ -751,6 +753,73 @@ def test_users_of_roles_play_but_cannot_pass_for_others_nor_read_their_mail(
 
 
 @needs_server
+def test_the_user_of_an_observer_reads_everything_and_does_nothing(guarded: NatsServer) -> None:
+    from klorpy.examples import two_buyers
+
+    chor = two_buyers.buy_with_help
+    one, _, seller = chor.roles
+    example = next(values for values in (run.values for run in RUNS) if values[0].choreography == "buy-with-help")
+    args = dict(zip(chor.roles, ([] for _ in chor.roles), strict=True))
+    for arg, type_ in zip(example[1], chor.signature.arrow.params, strict=True):
+        for role in type_.roles:
+            args[role].append(arg)
+
+    async def main() -> None:
+        await prepare(guarded.of(SETUP, "secret-of-setup"), "books")
+        observer, names = guarded.of(OBSERVER, "secret-of-observer"), Names("books")
+        seen: list[Record] = []
+        async with observe_server(observer, app="books", session="s") as observation, anyio.create_task_group() as group:
+            assert isinstance(await observation.next(), Attached)
+
+            async def play(role: str) -> None:
+                url = guarded.of(role, f"secret-of-{role}")
+                async with klorpy.connect(chor, role, session="s", nats=url, app="books") as seat:
+                    await klorpy.play_role({"role": role, "transport": seat}, chor, *args[role])
+
+            for role in chor.roles:
+                group.start_soon(play, role)
+            while sum(record.kind == "left" for record in seen) < len(chor.roles):
+                sight = await observation.next()
+                assert isinstance(sight, Seen)
+                seen.append(sight.record)
+        simulation = klorpy.simulate_chor(chor, *example[1])
+        expected = {pair: [show(value, 200) for value in values] for pair, values in channels(simulation).items()}
+        found: dict[tuple[str, str], list[str]] = {}
+        for record in seen:
+            if record.kind == "sent":
+                found.setdefault((record.role, record.peer), []).append(record.text)
+        assert found == expected
+
+        denied: list[str] = []
+        all_denied = anyio.Event()
+
+        async def complaint(error: Exception) -> None:
+            denied.append(str(error))
+            if len(denied) == len(subjects):
+                all_denied.set()
+
+        async with await nats.connect(observer, error_cb=complaint, inbox_prefix=f"_INBOX.{OBSERVER}") as cheat:
+            subjects = [
+                names.message("s", seller, one), names.cast("s", seller), names.said("s", seller, one, "now"), f"{names.prefix}.s.=.{one}",
+                f"$JS.API.CONSUMER.DELETE.{names.stream}.{names.consumer('s', one)}", f"$JS.API.STREAM.PURGE.{names.stream}",
+                f"$JS.API.STREAM.DELETE.{names.stream}", f"$JS.API.STREAM.UPDATE.{names.stream}",
+                f"$JS.API.CONSUMER.DURABLE.CREATE.{names.stream}.x", f"$JS.API.CONSUMER.CREATE.{names.stream}",
+            ]  # fmt: skip
+            for subject in subjects:
+                await cheat.publish(subject, b"{}")
+            await all_denied.wait()
+        assert all("permissions violation for publish" in text for text in denied), denied
+
+        with pytest.raises(klorpy.KlorError, match=f"does not allow {one} to ") as refused:
+            async with observe_server(guarded.of(one, f"secret-of-{one}"), app="books"):
+                raise AssertionError("the user of a role reads what is said to all")
+        assert refused.value.slug == "not-permitted"
+        assert "klorpy-observer" in str(refused.value.help)
+
+    run(main)
+
+
+@needs_server
 def test_a_user_cannot_play_another_role(guarded: NatsServer) -> None:
     from klorpy.examples import two_buyers
 
@@ -782,22 +851,31 @@ def test_a_wrong_password_is_not_tried_twice(guarded: NatsServer, ns: Any) -> No
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> klorpy.Identity:
-    """Files of an authority, of a server at 127.0.0.1 and of a client."""
+    """Files of an authority, of a server at 127.0.0.1 and of clients."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    for name, made in {"server": authority.issue_cert("127.0.0.1"), "A+B": authority.issue_cert("client.example")}.items():
+    clients = {name: authority.issue_cert("client.example") for name in ("A", "B", "A+B", "observer")}
+    for name, made in {"server": authority.issue_cert("127.0.0.1"), **clients}.items():
         made.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
         made.private_key_pem.write_to_path(tmp_path / f"{name}.key")
     return klorpy.Identity.of(tmp_path, ["A", "B"])
 
 
-@needs_server
-def test_over_tls_with_certificates_on_both_sides(
-    tmp_path: Path, certificates: klorpy.Identity, ns: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def tls_server(tmp_path: Path, certificates: klorpy.Identity) -> Iterator[NatsServer]:
+    """A server that demands certificates."""
     files = f'cert_file: "{tmp_path}/server.pem", key_file: "{tmp_path}/server.key", ca_file: "{tmp_path}/ca.pem"'
     started = NatsServer(tmp_path / "store", f"tls {{ {files}, verify: true }}")
     started.start()
+    yield started
+    started.kill()
+
+
+@needs_server
+def test_over_tls_with_certificates_on_both_sides(
+    tls_server: NatsServer, certificates: klorpy.Identity, ns: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    started = tls_server
 
     async def main() -> None:
         results = await everyone(ns.double, {"A": (21,)}, started.url, "s", tls=certificates)
@@ -807,11 +885,32 @@ def test_over_tls_with_certificates_on_both_sides(
                 raise AssertionError("the server demands a certificate")
         assert refused.value.slug == "no-server"
 
-    try:
-        run(main)
-    finally:
-        started.kill()
+    run(main)
     assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+@needs_server
+def test_all_roles_at_once_and_an_observer_over_tls(
+    tls_server: NatsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "double.hy"
+    file.write_text("(require klorpy *)\n(defchor double [A B] (-> A A) [x] (B->A (B (* 2 (A->B x)))))\n", encoding="utf-8")
+
+    async def main() -> None:
+        identity = klorpy.Identity.of(tmp_path, ["observer"])
+        async with observe_server(tls_server.url, identity=identity) as observation:
+            assert isinstance(await observation.next(), Attached)
+            command = ["launch", str(file), "double", "21", "--nats", tls_server.url, "--certificates", str(tmp_path), "--quiet"]
+            assert await anyio.to_thread.run_sync(klorpy_command, command) == 0
+            texts = []
+            while len(texts) < 2:
+                sight = await observation.next()
+                if isinstance(sight, Seen) and sight.record.kind == "sent":
+                    texts.append(sight.record.text)
+        assert texts == ["21", "42"]
+
+    run(main)
+    assert "A  42" in capsys.readouterr().out
 
 
 @needs_server

@@ -1,0 +1,162 @@
+"""Messages with keys: what a role has of its seat that takes messages in another order than they come in.
+
+    key of a frame ::= name of the site                     from a role in program order, if nobody says an order
+                     | name of the site, 00, token          otherwise
+
+Nothing here waits for one message in particular. What has arrived is taken, from whomever it is; `arrival` waits for
+anything that lets the role go on. Messages at the carrier, a site that no program passes, are the players' own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from klorpy.core.choreography import Site
+from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.keys import Token
+from klorpy.core.types import Role
+from klorpy.runtime.limits import WireError
+from klorpy.runtime.sessions.channel import DATA
+from klorpy.runtime.sessions.waiting import Waiter
+from klorpy.runtime.wire import decode, encode
+
+if TYPE_CHECKING:
+    from klorpy.runtime.sessions.seat import Peer, Post, Seat
+
+#: Bytes of the name of a site, and what is between it and a token.
+_NAME: Final = 4
+_MARK: Final = b"\0"
+
+
+class Mail:
+    """The messages of a seat, each with the token of where it is sent and received."""
+
+    def __init__(self, seat: Seat, keys: Mapping[Site, bytes], post: Post) -> None:
+        self._seat = seat
+        self._keys = keys
+        self._sites = {name: site for site, name in keys.items()}
+        self._peers = list(seat.peers.values())
+        self._post = post
+        self._loop = asyncio.get_running_loop()
+        self._waiter: Waiter | None = None
+
+    def put(self, target: Role, value: Any, site: Site, token: Token) -> bool:
+        """Send a value now, if there is room for it. Raises as the seat's `send` does."""
+        seat = self._seat
+        peer = seat.peers.get(target) or seat.stranger(target, site)
+        if seat.verdict is not None or seat.closed or peer.left:
+            raise seat.unable(peer, site)
+        if peer.crowded is not None or not peer.outgoing.open:
+            return False
+        try:
+            body = encode(value, seat.limits)
+        except KlorError as error:
+            raise at_site(error, site) from None
+        seat.step += 1
+        seat.clock += 1
+        name = self._keys[site]
+        peer.post(peer.outgoing.push(DATA, seat.clock, name + _MARK + token, body))
+        if seat.observer is not None and site.kind != "carrier":
+            seat.report("sent", peer, peer.outgoing.next - 1, name, value)
+        return True
+
+    def fail(self, target: Role, cause: str, site: Site, token: Token) -> None:
+        """Nothing need be said of a value that could not be computed: the session's verdict follows."""
+
+    def taken(self) -> Iterator[tuple[Role, Any, Site, Token]]:
+        """What has arrived, in the order of each sender. Raises SessionFailed, and KlorError for what has no token."""
+        seat = self._seat
+        for peer in list(self._peers):
+            while peer.messages and peer in self._peers:
+                if seat.verdict is not None:
+                    raise seat.error()
+                frame = peer.messages.popleft()
+                if peer.incoming.consume(len(frame.body)):
+                    self._post.confirm(peer)
+                seat.step += 1
+                seat.clock = max(seat.clock, frame.stamp) + 1
+                name = frame.key[:_NAME]
+                site = self._sites.get(name)
+                if site is None or not has_token(frame.key):
+                    raise keys_differ(peer.role, seat.role, site or next(iter(self._keys)))
+                try:
+                    value = decode(frame.body, seat.limits)
+                except WireError as error:
+                    raise at_site(error, site) from None
+                if seat.observer is not None and site.kind != "carrier":
+                    seat.report("received", peer, frame.number, name, value)
+                yield peer.role, value, site, frame.key[_NAME + 1 :]
+
+    def part(self, role: Role) -> None:
+        """Take nothing more from a role: what it may send later is not for this mail."""
+        self._peers.remove(self._seat.peers[role])
+
+    def gone(self, role: Role) -> bool:
+        """Whether nothing more comes from a role."""
+        peer = self._seat.peers[role]
+        return peer.left and not peer.messages
+
+    def unable(self, role: Role, site: Site) -> KlorError:
+        """Why nothing more comes from a role that is needed at `site`: the session has failed then."""
+        return self._seat.unable(self._seat.peers[role], site)
+
+    async def sent(self) -> None:
+        """All that was put is with the seat, which sends it or has failed."""
+
+    async def arrival(self, full: Iterable[Role], needed: tuple[Role, Site] | None) -> None:
+        """Wait until something has come, there is room on the way to one of `full`, or `wake` is called.
+
+        `needed` is what the role waits for first, if anything. Raises SessionFailed.
+        """
+        seat = self._seat
+        waiter = self._waiter = Waiter(self._loop)
+        for role in full:
+            self._when_room(seat.peers[role], waiter)
+        for peer in self._peers:
+            peer.waiter = waiter
+        try:
+            if seat.verdict is None and not any(peer.messages for peer in self._peers):
+                await waiter
+        finally:
+            self._waiter = None
+            for peer in self._peers:
+                peer.waiter = peer.room = None
+        if seat.verdict is not None:
+            raise self.unable(*needed) if needed is not None else seat.error()
+
+    def wake(self) -> None:
+        """End an `arrival`."""
+        if self._waiter is not None:
+            self._waiter.wake_soon()
+
+    def _when_room(self, peer: Peer, waiter: Waiter) -> None:
+        if peer.crowded is not None:
+            peer.crowded.add_done_callback(waiter.set_result)
+        elif peer.outgoing.open:
+            waiter.wake_soon()
+        else:
+            peer.room = waiter
+
+
+def has_token(key: bytes) -> bool:
+    """Whether the key of a frame has a token. What scopes run has none, but longer names, whose first bit is set."""
+    return len(key) > _NAME and key[0] < 0x80
+
+
+def keys_differ(source: Role, role: Role, site: Site) -> KlorError:
+    """One of two roles tells messages apart by their keys, and the other does not."""
+    return KlorError(
+        site.diagnostic(
+            "protocol-mismatch", f"{source} and {role} do not agree on whether messages have keys",
+            "say the order where a role joins: connect(…, order=…); the others follow",
+        )
+    )  # fmt: skip
+
+
+def at_site(error: KlorError, site: Site) -> KlorError:
+    """The error with the place where it happened."""
+    found = error.diagnostic
+    placed = Diagnostic(found.slug, f"{site.text}: {found.message}", site.span, "", found.notes, found.help, site.source)
+    return type(error)(placed)
