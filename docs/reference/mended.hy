@@ -216,17 +216,22 @@
               (recur (A (- i 1)) (A (* product i)))
               product))))
 
-;;; bad-scope: What is replaced while a run is under way is a definition, so a scope is a call of one.
-(defchor step [C S] (-> C S) [x]
-  (C->S x))
+;;; bad-scope: What is replaced while a run is under way has a name: that of the choreography that is called, or one that the scope gives its body.
 (defchor serve [C S] (-> C S) [x]
-  (scope (step [C S] x)))
+  (scope step (C->S x)))
 
 ;;; bad-update: An update gives a choreography that is there another body. With other roles or another type it would not fit the scopes that call it.
 (defchor step [S C] (-> S C) [x]
   (S->C x))
 (update step [S C] (-> S C) [x]
   (S->C (S (+ x 1))))
+
+;;; roles-outside-scope: The roles of a scope agree on a version when they enter it. Whoever takes part has to be one of them.
+(defchor serve [C S L] (-> C S | L) [x]
+  (scope step [S C L]
+    (let [order (C->S x)]
+      (S->L order)
+      order)))
 
 ;;; homogeneous-fn: A function is a value at one role, and may be called anywhere and at any time.
 (defchor apply [A B] (-> A B) [x]
@@ -383,6 +388,12 @@
 (defchor serve [S C] (-> S C) [x]
   (scope (step [S C] x)))
 (simulate-chor serve 1)
+
+;;; scope-order: What a scope runs is known when it is entered. Out of order, that is too late: what follows may have begun.
+(import klorpy [simulate-chor])
+(defchor serve [C S] (-> C S) [x]
+  (scope step (C->S x)))
+(simulate-chor serve 5)
 
 ;;; not-copyable: What is sent is copied. A lock, a file or a connection belongs to one role.
 (import klorpy [simulate-chor])

@@ -35,7 +35,7 @@ from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
 from klorpy.core.verdicts import SessionFailed, Verdict
-from klorpy.runtime.sessions.fingerprint import site_keys
+from klorpy.runtime.sessions.fingerprint import sites_by_key
 from klorpy.runtime.sessions.merging import Merge
 from klorpy.runtime.sessions.node import DEADLINE, Located, Node
 from klorpy.runtime.sessions.seat import Record, Seat
@@ -276,7 +276,7 @@ class Onlooker:
 
     def __init__(self, world: World, choreographies: list[Choreography] | None = None) -> None:
         self._shown = Projection(world)
-        self._sites = {chor.name: {key: site for site, key in site_keys(chor).items()} for chor in choreographies or ()}
+        self._sites = {chor.name: sites_by_key(chor) for chor in choreographies or ()}
         self._chors: dict[str, str] = {}
         self._merges: dict[str, Merge] = {}
         self._roles: dict[Place, set[tuple[str, Role]]] = {}

@@ -19,7 +19,7 @@ from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role, Signature
 
 #: What compiled choreographies look like; raised with every change, so that older bytecode is refused.
-FORMAT: Final = 3
+FORMAT: Final = 4
 
 #: One role's program: called with the names that play the role vector and the arguments that mention the role,
 #: it gives a generator of commands (see `klorpy.runtime.commands`).
@@ -61,14 +61,27 @@ class Site:
         return f"{text} ({self.filename}:{self.span})"
 
 
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Where a choreography stands that is a scope inside of another definition, `owner`, or an update of one.
+
+    `roles` are those of the owner, `params` the locals around the scope, which are its parameters.
+    """
+
+    owner: str
+    roles: tuple[Role, ...]
+    params: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Definition:
     """One version of a choreography.
 
     `build` makes the projections, in the order of the role vector, with or without the checks of agreement
     that the simulator's `sanitize` asks for, and with or without the commands that tell the rounds of a loop apart,
-    which integrity keys need (see `klorpy.core.keys`). `callees` gives each choreography that the body names; a name is
-    looked up when it is asked for, since it may be bound later.
+    which integrity keys need (see `klorpy.core.keys`). `callees` gives each choreography that the body names, with the
+    signature that the text was compiled against, and whether only scopes call it; a name is looked up when it is asked for,
+    since it may be bound later.
     """
 
     name: str
@@ -79,13 +92,14 @@ class Definition:
     build: Callable[[bool, bool], tuple[Projection, ...]]
     #: The code of the builder; all code that was generated for the definition is among its constants.
     code: types.CodeType = field(repr=False)
-    callees: tuple[tuple[Callable[[], Any], Signature], ...]
+    callees: tuple[tuple[Callable[[], Any], Signature, bool], ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     #: The namespace of the module that contains the definition.
     namespace: Mapping[str, Any] = field(default_factory=dict, repr=False)
     doc: str | None = None
     #: Where the definition stands in a function: the variables of that function that it names.
     cells: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    inline: Inline | None = None
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -109,15 +123,23 @@ class Definition:
     def keyed(self) -> tuple[Projection, ...]:
         return self.build(False, True)
 
-    def called(self) -> Iterator[Choreography]:
-        """The choreographies that this definition names, as far as their names are bound."""
-        for find, _ in self.callees:
+    def called(self, scopes: bool = True) -> Iterator[Choreography]:
+        """The choreographies that this definition names, as far as their names are bound; without `scopes`, but for those
+        that only scopes call."""
+        for found, _ in self.linked(scopes):
+            yield found
+
+    def linked(self, scopes: bool = True) -> Iterator[tuple[Choreography, Signature]]:
+        """As `called`, each with the signature that this text was compiled against."""
+        for find, expected, scoped in self.callees:
+            if scoped and not scopes:
+                continue
             try:
                 found = find()
             except (NameError, AttributeError):  # not bound yet: a forward reference
                 continue
             if isinstance(found, Choreography):
-                yield found
+                yield found, expected
 
 
 class Choreography:
@@ -170,19 +192,15 @@ def disputed(pinned: Mapping[Choreography, Definition]) -> frozenset[Choreograph
     """The choreographies of a run whose signature is another than one of its callers was compiled against."""
     found = set()
     for definition in pinned.values():
-        for find, expected in definition.callees:
-            try:
-                callee = find()
-            except (NameError, AttributeError):  # as in `Definition.called`
-                continue
-            current = pinned.get(callee) if isinstance(callee, Choreography) else None
+        for callee, expected in definition.linked():
+            current = pinned.get(callee)
             if current is not None and not current.signature.equivalent(expected):
                 found.add(callee)
     return frozenset(found)
 
 
-def reachable(chor: Choreography) -> dict[Choreography, Definition]:
-    """The definitions that a run of `chor` can call, as they are now."""
+def reachable(chor: Choreography, scopes: bool = True) -> dict[Choreography, Definition]:
+    """The definitions that a run of `chor` can call, as they are now; without `scopes`, those that it is bound to."""
     found: dict[Choreography, Definition] = {}
     todo = [chor]
     while todo:
@@ -190,5 +208,5 @@ def reachable(chor: Choreography) -> dict[Choreography, Definition]:
         if current in found or current.definition is None:
             continue
         found[current] = current.definition
-        todo.extend(current.definition.called())
+        todo.extend(current.definition.called(scopes))
     return found

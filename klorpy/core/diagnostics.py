@@ -71,6 +71,7 @@ TITLES: Final[dict[str, str]] = {
     "recur-not-tail": "recur has to be the last thing that is done",
     "bad-scope": "not a scope",
     "bad-update": "nothing that could be updated",
+    "roles-outside-scope": "a role that is not of the scope",
     # Host forms.
     "homogeneous-fn": "a function belongs to one place",
     "homogeneous-try": "a try belongs to one place",
@@ -98,6 +99,7 @@ TITLES: Final[dict[str, str]] = {
     "agreement-violated": "values of an agreement differ",
     "no-match": "no clause matches",
     "update-missing": "a version that is not here",
+    "scope-order": "a scope in a run out of order",
     "not-copyable": "the value cannot be given to another role",
     "no-server": "the server cannot be used",
     "not-permitted": "the server does not permit it",

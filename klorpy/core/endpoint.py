@@ -124,7 +124,8 @@ class Receive(Statement):
 class Invoke(Statement):
     """Call a definition by name; `tail` when nothing is left to do after it.
 
-    `scope` are the roles that take part when the call is the entry of a scope, the leader first.
+    `scope` are the roles that take part when the call is the entry of a scope, the leader first; with `barrier`, the others
+    tell the leader when they are done.
     """
 
     site: Site
@@ -135,6 +136,7 @@ class Invoke(Statement):
     binding: Binding | None = field()
     tail: bool = False
     scope: tuple[Role, ...] = ()
+    barrier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import os
 import re
 import types
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +48,7 @@ class Completion:
 _WORD = re.compile(r"""[^\s()\[\]{}"';`~#]*\Z""")
 _LEXEMES = re.compile(r'"(?:\\.|[^"\\])*("?)|;[^\n]*|[()\[\]{}]', re.DOTALL)
 _DEFCHOR = re.compile(r"\(\s*(?:(?:def(?:chor|protocol)|update)\s+[^\s()\[\]]+|,type|lifting|inst\s+\S+|copy|move)\s+\[([^\]]*)\]")
+_UPDATE: Final = re.compile(r"\(\s*update\s+([^\s()\[\]]+)\s")
 _MOST: Final = 300
 
 
@@ -142,7 +144,7 @@ def _of_form(session: Session, text: str, before: str) -> Iterator[Completion]:
         yield from _attributes(session, word, start)
         return
     outer = openings[0] if openings else start
-    yield from _of_definition(text, before, outer, word, start, at_head)
+    yield from _of_definition(session, text, before, outer, word, start, at_head)
     yield from _names(session, word, start)
 
 
@@ -164,10 +166,20 @@ def _opened(before: str) -> list[int] | None:
     return opened
 
 
-def _of_definition(text: str, before: str, outer: int, word: str, start: int, at_head: bool) -> Iterator[Completion]:
+def _of_definition(
+    session: Session, text: str, before: str, outer: int, word: str, start: int, at_head: bool
+) -> Iterator[Completion]:
     """Roles and locals of the definition that the cursor is in."""
     around = text[outer:]
     roles: dict[str, None] = {}
+    if (update := _UPDATE.match(around)) is not None:
+        # The body alone: what it may name stands around the scope.
+        with suppress(KeyError):
+            scope = session.registry.find(update[1])
+            inline = scope.definition.inline if isinstance(scope, Choreography) and scope.definition else None
+            if isinstance(scope, Choreography) and inline is not None:
+                roles.update(dict.fromkeys(scope.roles))
+                yield from (Completion(name, start, "local") for name in inline.params if name.startswith(word))
     for vector in _DEFCHOR.findall(f"({before.lstrip()}" if before.lstrip().startswith(",") else before[outer:]):
         roles.update(dict.fromkeys(vector.split()))
     if not roles:

@@ -248,6 +248,8 @@ def _last_versions(entries: list[Evaluated]) -> list[Evaluated]:
     #: Where each name was defined first, and where the version stands that a later one replaces.
     first: dict[str, int] = {}
     latest: dict[str, int] = {}
+    #: The entry that defined each name: a scope is defined by what is around it.
+    whose: dict[str, str | None] = {}
     for entry in entries:
         name = entry.name if entry.head in _REPLACED else None
         if name is not None and name in latest:
@@ -258,10 +260,12 @@ def _last_versions(entries: list[Evaluated]) -> list[Evaluated]:
                 continue
         for defined in {*entry.defined, *([entry.name] if entry.name else [])}:
             first.setdefault(mangle(defined), len(out))
+            if entry.head != "update":
+                whose[defined] = entry.name
         if name is not None:
             latest[name] = len(out)
         elif entry.head == "update" and entry.name is not None:
-            latest.pop(entry.name, None)  # what is defined anew after an update stays behind it
+            latest.pop(whose.get(entry.name) or entry.name, None)  # what is defined anew after an update stays behind it
         out.append(entry)
     return out
 

@@ -33,6 +33,7 @@ from klorpy.environment.arguments import find_choreography, read_argument
 from klorpy.environment.present import exception_text
 from klorpy.environment.reports import Ended, Job, Report
 from klorpy.runtime.places import find_place
+from klorpy.runtime.scopes import texts
 from klorpy.runtime.sessions import Record, Seat
 from klorpy.runtime.transports.tls import Identity
 
@@ -160,7 +161,7 @@ def _failed(chor: Choreography | None, role: Role, error: BaseException) -> Ende
     message = f"{chor.name} failed at {role}: {cause}"
     found = error.diagnostic if isinstance(error, KlorError) else Diagnostic("choreography-failed", "")
     if found.span is None:
-        span, source = find_place(error, reachable(chor).values())
+        span, source = find_place(error, texts(reachable(chor)))
         found = replace(found, span=span, source=source)
     notes = (f"this is the error {found.slug}",) if isinstance(error, KlorError) else ()
     label = f"{role} failed here" if found.span else ""

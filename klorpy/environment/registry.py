@@ -20,6 +20,7 @@ from klorpy.core.choreography import Choreography, Definition
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
 from klorpy.core.spans import Source
 from klorpy.core.types import Signature
+from klorpy.language.compiler import again
 from klorpy.language.evaluate import evaluate_form
 from klorpy.language.hy_adapter import mangle, new_reader, read_forms
 from klorpy.language.options import using
@@ -101,12 +102,12 @@ class Registry:
                 defined.append(choreography.name)
                 if before[0] is not None:
                     self.previous[choreography] = before[0]
-                    notes += self._told(before[0], now[0])
+                    notes += self._told(choreography, before[0], now[0])
             if before is not None and not before[1].equivalent(now[1]):
                 changed.append((choreography, before[1]))
         return Changes(tuple(defined), tuple(self._changed(*change) for change in changed), tuple(notes))
 
-    def _told(self, old: Definition, new: Definition | None) -> list[str]:
+    def _told(self, choreography: Choreography, old: Definition, new: Definition | None) -> list[str]:
         """What there is to say of a new definition whose roles communicate differently."""
         if not self.tells or new is None or not old.signature.equivalent(new.signature):
             return []
@@ -117,6 +118,9 @@ class Registry:
         found = compare(old, new)
         if found.verdict == "same" or found.reason:
             return []
+        if _is_entered(choreography):
+            taken = "its scopes change all roles at once, at the next entry"
+            return [f"{new.name} communicates differently: {taken} (,update {new.name} says who could change alone)"]
         return [f"{new.name} communicates differently: {found.summary} (,update {new.name} says why)"]
 
     def all(self) -> list[Choreography]:
@@ -200,7 +204,7 @@ class Registry:
         tried: set[Choreography] = set()
         while True:
             stale = [call.caller for call in self.stale()]
-            todo = [c for c in self.in_order(dict.fromkeys((*chosen, *stale))) if c not in tried]
+            todo = [c for c in self.in_order(dict.fromkeys(map(_written, (*chosen, *stale)))) if c not in tried]
             if not todo:
                 return
             tried.add(todo[0])
@@ -220,12 +224,27 @@ class Registry:
             source, text = placed(definition)
             module = self._module if vars(self._module) is namespace else _module_of(namespace)
             reader = new_reader(module)
-            with using(definition.options), using({"verify": {"signature": True}}):
+            with using(definition.options), using({"verify": {"signature": True}}), again(definition):
                 for form in read_forms(text, source.filename, reader):
                     evaluate_form(form, module, source, reader)
         except Exception as error:
             return Recompiled(choreography, was, choreography.signature, error)
         return Recompiled(choreography, was, choreography.signature)
+
+
+def _is_entered(choreography: Choreography) -> bool:
+    """Whether it is called, and only by scopes."""
+    callers = [caller.definition for caller in choreography.callers if caller.definition is not None]
+    return bool(callers) and not any(choreography in set(caller.called(scopes=False)) for caller in callers)
+
+
+def _written(choreography: Choreography) -> Choreography:
+    """The choreography with whose text another is evaluated: for a scope that nobody updated, what it stands in."""
+    definition = choreography.definition
+    if definition is None or definition.inline is None or not definition.source.text.startswith("(scope"):
+        return choreography
+    owner = definition.namespace.get(mangle(definition.inline.owner))
+    return owner if isinstance(owner, Choreography) else choreography
 
 
 def callees(choreography: Choreography) -> list[Choreography]:
@@ -243,12 +262,8 @@ def stale_calls(choreography: Choreography) -> Iterator[StaleCall]:
     definition = choreography.definition
     if definition is None:
         return
-    for find, expected in definition.callees:
-        try:
-            callee = find()
-        except (NameError, AttributeError):
-            continue
-        if isinstance(callee, Choreography) and not callee.signature.equivalent(expected):
+    for callee, expected in definition.linked():
+        if not callee.signature.equivalent(expected):
             yield StaleCall(choreography, callee, expected)
 
 

@@ -17,7 +17,7 @@ from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.core.events import Event, Exited, Failed, Message, Printed
 from klorpy.core.types import Agreement, Arrow, Role, Signature
 from klorpy.core.values import noop
-from klorpy.runtime.sessions import Record, in_order, site_keys
+from klorpy.runtime.sessions import Record, in_order, sites_by_key
 from klorpy.simulator import ChoreographyFailed, Simulation
 
 
@@ -105,7 +105,7 @@ def _cause(text: str) -> KlorError:
 
 def sites_of(chor: Choreography) -> dict[bytes, Site]:
     """The sites of a choreography by the keys that records have."""
-    return {key: site for site, key in site_keys(chor).items()}
+    return sites_by_key(chor)
 
 
 def run_of(

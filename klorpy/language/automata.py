@@ -152,10 +152,12 @@ class _Body:
                 return new(Hear(self._site(site), self.actual[source], after))
             case e.Verify():
                 return self._verify(statement, after)
-            case e.Invoke(site=site, callee=callee, index=index, roles=roles, args=args, tail=tail, scope=scope):
+            case e.Invoke(site=site, callee=callee, index=index, roles=roles, args=args, tail=tail, scope=scope, barrier=barrier):
                 for arg in args:
                     self.operand(arg)
                 _, entry = self.builder.invoked(self.definition, callee, index, self._cast(roles), site)
+                if barrier:
+                    after, tail = self._done(self._site(site), self._cast(scope), self.builder.end if tail else after), False
                 return self._entered(self._site(site), self._cast(scope), new(Call((entry,), None if tail else after)))
             case e.Apply(callee=operand, args=args, tail=tail):
                 for arg in (operand, *args):
@@ -201,6 +203,15 @@ class _Body:
             return self.builder.new(Hear(site, everyone[0], after))
         for role in reversed(everyone[1:]):
             after = self.builder.new(Say(site, role, after))
+        return after
+
+    def _done(self, site: Site, everyone: _Cast, after: int) -> int:
+        """The messages at a barrier."""
+        leader, *others = everyone
+        if self.builder.role != leader:
+            return self.builder.new(Say(site, leader, after))
+        for role in reversed(others):
+            after = self.builder.new(Hear(site, role, after))
         return after
 
     def _cast(self, roles: _Cast) -> _Cast:

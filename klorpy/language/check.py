@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import types
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -14,9 +15,13 @@ from klorpy.core.types import Signature
 from klorpy.language.evaluate import beside, new_module, python_code
 from klorpy.language.hy_adapter import (
     Compiler,
+    Form,
+    Sequence,
+    Symbol,
     compile_toplevel,
     head_name,
     hy_compiler,
+    mangle,
     new_reader,
     read_forms,
     span_of,
@@ -54,6 +59,7 @@ def _check(source: str, filename: str, module: types.ModuleType) -> Checked:
     errors: list[Diagnostic] = []
     found: list[Diagnostic] = []
     required = False
+    lost: set[str] = set()
     free: dict[str, Span] = {}
 
     def note(_: str, emitted: Emitted) -> None:
@@ -71,6 +77,8 @@ def _check(source: str, filename: str, module: types.ModuleType) -> Checked:
                 if head_name(form) in ("defchor", "update") and not required:
                     found.append(missing_require(span_of(form[0]), text))
                     required = True  # once is enough
+                if head_name(form) == "update" and not lost.isdisjoint(mangle(str(part)) for part in form[1:2]):
+                    continue  # of a scope whose definition is wrong
                 try:
                     body, value = compile_toplevel(form, module, text, reader, compiler)
                     python_code(body, value, form, text)
@@ -78,6 +86,7 @@ def _check(source: str, filename: str, module: types.ModuleType) -> Checked:
                     errors.extend(error.diagnostics)
                     if head_name(form) == "defchor":
                         note_signature(Compiler(compiler), form)
+                        lost.update(_scopes_in(form))
         except KlorError as error:
             errors.extend(error.diagnostics)
     seen = Compiler(compiler)
@@ -87,6 +96,17 @@ def _check(source: str, filename: str, module: types.ModuleType) -> Checked:
         in_order = sorted(free.items(), key=lambda item: item[1])
         found += [unknown_name(name, span, known, text) for name, span in in_order if name not in known]
     return Checked(dict(seen.compiled), tuple(errors), tuple(found))
+
+
+def _scopes_in(form: Form) -> Iterator[str]:
+    """The (mangled) names of the scopes with a body in a form, however deep."""
+    todo = [form]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, Sequence):
+            if head_name(current) == "scope":
+                yield from (mangle(str(part)) for part in current[1:3] if isinstance(part, Symbol))
+            todo.extend(current)
 
 
 def unknown_name(name: str, span: Span, known: set[str], source: Source) -> Diagnostic:

@@ -6,6 +6,7 @@ A program whose choreographies come from bytecode never compiles any, and starts
 from __future__ import annotations
 
 import importlib
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from klorpy.core.choreography import Definition
@@ -27,6 +28,17 @@ def compile_defchor(compiler: Compiler, form: Form) -> Any:
 def compile_update(compiler: Compiler, form: Form) -> Any:
     """See `klorpy.language.pipeline.compile_update`."""
     return _pipeline().compile_update(compiler, form)
+
+
+def compile_scope(compiler: Compiler, form: Form) -> Any:
+    """See `klorpy.language.pipeline.compile_scope`."""
+    return _pipeline().compile_scope(compiler, form)
+
+
+def again(definition: Definition) -> AbstractContextManager[None]:
+    """See `klorpy.language.pipeline.again`."""
+    context: AbstractContextManager[None] = _pipeline().again(definition)
+    return context
 
 
 def recompile(definition: Definition) -> Emitted:

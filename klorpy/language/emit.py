@@ -292,7 +292,8 @@ class _Function:
         parts = [self._callee(s.callee), ast.Constant(s.index), args, self.site(s.site)]
         if s.scope:
             everyone = ast.Tuple([self.peer(role) for role in s.scope], ast.Load())
-            entry = ast.Tuple([self.peer(self.role), everyone, *parts[:3], _load(self.emitter.audit), parts[3]], ast.Load())
+            flags = [_load(self.emitter.audit), ast.Constant(s.barrier)]
+            entry = ast.Tuple([self.peer(self.role), everyone, *parts[:3], *flags, parts[3]], ast.Load())
             scoped = [_load(self.kit["enter"]), entry, self.site(s.site)]
             return self._tail("TAIL_APPLY", *scoped) if s.tail else self._command(s.binding, "APPLY", *scoped)
         return self._tail("TAIL_CALL", *parts) if s.tail else self._command(s.binding, "CALL", *parts)

@@ -364,6 +364,7 @@ def too_deep(source: Source, span: Span | None = None) -> KlorSyntaxError:
 
 #: Choreographies that a compiler has seen defined but that are not executed yet: name -> what the caller stores.
 _COMPILED: WeakKeyDictionary[HyASTCompiler, dict[str, Any]] = WeakKeyDictionary()
+_INLINE: WeakKeyDictionary[HyASTCompiler, dict[str, Any]] = WeakKeyDictionary()
 _IMPORTS: WeakKeyDictionary[HyASTCompiler, dict[str, tuple[str, str | None]]] = WeakKeyDictionary()
 
 
@@ -380,6 +381,11 @@ class Compiler:
     def compiled(self) -> dict[str, Any]:
         """What `defchor` noted in this compilation, by mangled name."""
         return _COMPILED.setdefault(self._hy, {})
+
+    @property
+    def inline(self) -> dict[str, Any]:
+        """The scopes with a body of their own that were compiled in this compilation, by mangled name."""
+        return _INLINE.setdefault(self._hy, {})
 
     def define(self, name: str) -> None:
         """Tell Hy's scope that `name` (mangled) is defined here."""

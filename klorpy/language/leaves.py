@@ -82,6 +82,12 @@ class Leaves:
         self._names: dict[object, Binding] = {}
         self._by_python: dict[str, Binding] = {}
 
+    def another(self) -> Leaves:
+        """Those of a definition inside of this one, with the same locals."""
+        made = Leaves(self.unit, self.order)
+        made.types = self.types
+        return made
+
     def of(self, node: Typed) -> Unit:
         """The unit of a leaf, or of a choice that can run as host code whole (see `is_pure`)."""
         unit = self._units.get(node)

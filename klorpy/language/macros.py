@@ -14,7 +14,7 @@ from hy.macros import macro
 
 from klorpy.core.diagnostics import Diagnostic, KlorError
 from klorpy.language import options
-from klorpy.language.compiler import compile_defchor, compile_update
+from klorpy.language.compiler import compile_defchor, compile_scope, compile_update
 from klorpy.language.hy_adapter import (
     Compiler,
     Dict,
@@ -40,7 +40,8 @@ def defchor(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
 
 @macro("update")
 def update(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
-    """Give a choreography that is there a new body, `(update name [R+] T [param*] body*)`, which scopes take at their next entry."""
+    """Give a choreography that is there a new body, `(update name [R+] T [param*] body*)`, which scopes take at their next entry;
+    for a scope that stands inside of a definition `(update name body*)` will do."""
     return _compiled(Compiler(_hy_compiler), compile_update)
 
 
@@ -155,13 +156,15 @@ FORMS: Final = {
     "inst": "(inst name [Role …])",
     "loop": "(loop [name expr …] body …)",
     "recur": "(recur expr …)",
-    "scope": "(scope (name [Role …] expr …))",
+    "scope": "(scope name [Role …] body …) or (scope (name [Role …] expr …))",
 }
 
 
 def _outside(name: str, usage: str) -> None:
     def form(_hy_compiler: HyASTCompiler, *forms: Form) -> Any:
         compiler = Compiler(_hy_compiler)
+        if name == "scope" and (found := _compiled(compiler, compile_scope)) is not None:
+            return found
         raise _error(compiler, compiler.this, "unsupported-form", f"`{name}` means something in a choreography only",
                      f"write {usage} inside a defchor")  # fmt: skip
 

@@ -95,6 +95,21 @@ def update_differs(span: Span, what: str, name: str, present: Signature) -> Diag
     )  # fmt: skip
 
 
+def update_needs_all(span: Span, name: str) -> Diagnostic:
+    return Diagnostic(
+        "bad-update", f"{name} is no scope inside of a definition, so the update has to say its roles and its type", span,
+        help=f"write (update {name} [Role …] (-> T …) [param …] body …)",
+    )  # fmt: skip
+
+
+def update_result(span: Span, name: str, expected: str, given: Given, roles: Sequence[str]) -> Diagnostic:
+    mended = given.at(roles)
+    return Diagnostic(
+        "bad-update", f"the scope {name} gives {expected}, and this body {given.type}", span, label=f"this is {given.type}",
+        help=f"write {mended}" if mended else "let the new body give what the old one gave",
+    )  # fmt: skip
+
+
 def update_without_body(span: Span, name: str) -> Diagnostic:
     return Diagnostic(
         "bad-update", f"the update of {name} has no body", span, help=f"write (update {name} [Role …] (-> T …) [param …] body …)"
@@ -130,6 +145,30 @@ def reserved_name(span: Span, name: str) -> Diagnostic:
         span,
         help="choose another name",
     )
+
+
+def bad_scope(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "bad-scope", "a scope is a call of a choreography by its name, or it gives its body a name", span,
+        help="write (scope name body …), with a new name; or define the choreography and write (scope (name [Role …] expr …))",
+    )  # fmt: skip
+
+
+def scope_name_taken(span: Span, name: str) -> Diagnostic:
+    return Diagnostic(
+        "dup-name", f"{name} means something else already, and the scope would take its name", span,
+        help="give the scope a name of its own",
+    )  # fmt: skip
+
+
+def outside_scope(span: Span, roles: Iterable[str], name: str, declared: Iterable[str], update: bool) -> Diagnostic:
+    names = list(roles)
+    verb = "has" if len(names) == 1 else "have"
+    mend = f"write (scope {name} [{' '.join([*declared, *names])}] …)"
+    return Diagnostic(
+        "roles-outside-scope", f"{listed(names)} {verb} a part here, but the scope {name} is of {listed(list(declared))}", span,
+        help=f"leave {listed(names)} out: an update is for the roles of its scope" if update else mend,
+    )  # fmt: skip
 
 
 def lone_arrow(span: Span, arrow: str) -> Diagnostic:
@@ -620,7 +659,12 @@ def recur_arg_type(span: Span, expected: str, found: str) -> Diagnostic:
     )
 
 
-def recur_not_tail(span: Span, inside: bool) -> Diagnostic:
+def recur_not_tail(span: Span, inside: bool, region: str = "") -> Diagnostic:
+    if region and not inside:
+        return Diagnostic(
+            "recur-not-tail", f"recur would leave the scope {region}", span,
+            help="let the scope give what it has computed, and put recur around it: (recur (scope …))",
+        )  # fmt: skip
     if not inside:
         return Diagnostic(
             "recur-not-tail",

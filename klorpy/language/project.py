@@ -482,7 +482,7 @@ class Projector:
             index = callee.roles.index(self.role)
             scope = tuple(role for role in callee.roles if role in node.arrow.roles) if node.updatable else ()
             out.append(e.Invoke(
-                site, callee.callee, index, callee.roles, args, binding, tail=tail, scope=scope, span=node.span
+                site, callee.callee, index, callee.roles, args, binding, tail=tail, scope=scope, barrier=node.barrier, span=node.span
             ))  # fmt: skip
         else:
             out.append(e.Apply(site, first, args, binding, tail=tail, span=node.span))

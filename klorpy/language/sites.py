@@ -48,8 +48,8 @@ class Sites:
         return self._loops[body]
 
     def number(self, definition: typed.Definition, texts: tuple[str, ...], spans: tuple[Span, ...]) -> None:
-        params = zip(definition.params, definition.arrow.params, texts, spans, strict=True)
-        for binder, type_, text, span in params:
+        """`texts` and `spans` are those of the parameters. A scope in place has none: what it gets is agreed on around it."""
+        for binder, type_, text, span in zip(definition.params, definition.arrow.params, texts, spans, strict=bool(texts)):
             # What a caller gives as an agreement of several roles is checked where it comes in.
             if isinstance(binder, Binding) and _is_shared(type_):
                 self._params[binder] = self._site("parameter", span, text, type_)

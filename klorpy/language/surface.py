@@ -1,7 +1,7 @@
 """The surface tree: what the user wrote, names resolved and macros expanded, not yet typed.
 
     e ::= Host | Local | Lifting | Copy | Narrow | Pack | Unpack | Agree | Chor | Inst | Apply
-        | Updatable | Do | Let | If | Junction | Case | Match | Loop | Recur | Await | Opaque | Bad
+        | Updatable | Region | Do | Let | If | Junction | Case | Match | Loop | Recur | Await | Opaque | Bad
 
 Every node has the span and the text of its form. `Host` is any form that an agreement operator can run: its
 children are evaluated first, then `rebuild` makes the Hy form in which they stand. An `Opaque` form (a function,
@@ -166,9 +166,28 @@ class Apply(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Updatable(Node):
-    """`(scope call)`: the callee may be replaced while runs are under way."""
+    """`(scope call)`: the callee may be replaced while runs are under way.
+
+    With `barrier`, the leader goes on when all others have said that they are done.
+    """
 
     call: Apply
+    barrier: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region(Node):
+    """`(scope name [R+] body*)`: a body that becomes a choreography of its own, and is called here as by Updatable.
+
+    `roles` is None where the vector was left out. `locals` are those in reach, as they are called around the body and in it.
+    """
+
+    name: str
+    name_span: Span
+    roles: tuple[Role, ...] | None
+    locals: tuple[tuple[Binding, Binding], ...]
+    body: Surface
+    barrier: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -249,7 +268,7 @@ class Await(Node):
 
 Surface: TypeAlias = (
     Bad | Host | Opaque | Local | Lifting | Copy | Narrow | Pack | Unpack | Agree | Chor | Inst | Apply
-    | Updatable | Do | Let | If | Junction | Case | Loop | Recur | Await
+    | Updatable | Region | Do | Let | If | Junction | Case | Loop | Recur | Await
 )  # fmt: skip
 
 

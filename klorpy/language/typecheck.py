@@ -25,7 +25,8 @@ from klorpy.language import surface as s
 from klorpy.language.hy_adapter import FString, head_name, show_form
 from klorpy.language.leaves import Leaves
 from klorpy.language.report import Report
-from klorpy.language.sites import children
+from klorpy.language.scopes import Lifted, entry, lift, reached
+from klorpy.language.sites import children, walk
 from klorpy.language.surface import Binder, HostPattern
 from klorpy.language.typed import Typed
 
@@ -62,7 +63,10 @@ class _Block:
 
 
 class Checker:
-    """Judges one definition. `order` is the role vector, for messages."""
+    """Judges one definition. `order` is the role vector, for messages.
+
+    `lifted` are the bodies of the scopes in it, inner ones first.
+    """
 
     def __init__(self, report: Report, order: tuple[Role, ...], leaves: Leaves) -> None:
         self.report = report
@@ -70,6 +74,7 @@ class Checker:
         self.leaves = leaves
         self.types: dict[Binding, Type | None] = leaves.types
         self.blocks: list[_Block] = []
+        self.lifted: list[Lifted] = []
 
     def show(self, type_: Type) -> str:
         return render(type_, self.order)
@@ -101,6 +106,55 @@ class Checker:
             in_types = bool(set(unused) & union([*(p.roles for p in arrow.params), arrow.result.roles]))
             self.report.warn(messages.unused_role(header.roles_span, unused, in_types))
         return typed.Definition(arrow, header.params, names, body, repeats)
+
+    # --- Scopes ---
+
+    def _region(self, node: s.Region, mask: Roles) -> Typed | None:
+        """See `klorpy.language.scopes`. Without a vector, the roles of a scope are those of the mask that it stands under."""
+        roles = node.roles or tuple(in_order(mask, self.order))
+        self.types.update((inside, self.types.get(around)) for around, inside in node.locals)
+        locals_ = list(reached(node, self.types, frozenset(roles)))
+        self.types.update((local.inside, local.kept) for local in locals_)
+        outside, self.leaves = self.leaves, self.leaves.another()
+        body = self._inside(node.name, roles, node.body, update=False)
+        leaves, self.leaves = self.leaves, outside
+        if body is None:
+            return None
+        made = lift(node, roles, locals_, body, leaves)
+        self.lifted.append(made)
+        return entry(node, made, locals_)
+
+    def _inside(self, name: str, roles: tuple[Role, ...], written: s.Surface, update: bool) -> Typed | None:
+        """The body of a scope under the mask of its roles: nobody else takes part."""
+        body = self.check(written, frozenset(roles))
+        if body is None:
+            return None
+        missing = in_order(body.mentions - frozenset(roles), self.order)
+        if missing:
+            place = _first_with(body, missing[0]).span
+            self.report.error(messages.outside_scope(place, missing, name, roles, update))
+            return None
+        for node in walk(body):
+            # A role vector may name who takes no part in what is called; here it would name nobody.
+            if isinstance(node, typed.Inst) and not set(node.roles) <= set(roles):
+                others = in_order(frozenset(node.roles) - frozenset(roles), self.order)
+                self.report.error(messages.outside_scope(node.span, others, name, roles, update))
+                return None
+        return body
+
+    def update(self, header: s.Defchor) -> typed.Definition | None:
+        """Judge a new body of a scope, which has the parameters and the result of the old one. None after reporting."""
+        assert header.body is not None
+        names = self._bind_params(header.params, header.type.params, header.param_spans)
+        body = self._inside(header.name, header.roles, header.body, update=True)
+        if body is None or names is None:
+            return None
+        if not self._same(body, header.type.result):
+            last = _last(header.body)
+            given, roles = self._given(body, last), self._roles(header.type.result)
+            self.report.error(messages.update_result(last.span, header.name, self.show(header.type.result), given, roles))
+            return None
+        return typed.Definition(header.type.arrow(), header.params, names, body, False)
 
     # --- Blocks ---
 
@@ -198,11 +252,13 @@ class Checker:
                 return typed.Inst(arrow, arrow.roles, callee, roles, span=node.span, form=node.form)
             case s.Apply():
                 return self._apply(node, mask)
-            case s.Updatable(call):
+            case s.Updatable(call, barrier):
                 found = self.check(call, mask)
                 if isinstance(found, typed.Call):
-                    return replace(found, updatable=True, span=node.span)
+                    return replace(found, updatable=True, barrier=barrier, span=node.span)
                 return found
+            case s.Region():
+                return self._region(node, mask)
             case s.Do(items):
                 parts = self._all(items, mask)
                 return None if parts is None else typed.Do(

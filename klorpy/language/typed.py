@@ -113,6 +113,8 @@ class Call(Node):
     args: tuple[Typed, ...]
     #: The entry of a scope: the callee, an instance, is looked up anew.
     updatable: bool = False
+    #: … and its leader goes on when all others are done.
+    barrier: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

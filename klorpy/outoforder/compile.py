@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from klorpy.core import endpoint as e
 from klorpy.core.choreography import Definition, Site
+from klorpy.core.diagnostics import KlorError
 from klorpy.core.endpoint import Binding
 from klorpy.core.types import Role
 from klorpy.language.compiler import recompile
@@ -184,6 +185,11 @@ class _Lowering:
                 out.append(f.Send(self.site(site), self.places[target], self.operand(operand, s, out), span=span))
             case e.Receive(site, source, binding):
                 out.append(f.Receive(self.site(site), self.places[source], binding, span=span))
+            case e.Invoke(scope=scope, site=site) if scope:
+                raise KlorError(self.site(site).diagnostic(
+                    "scope-order", "a scope is entered in the order of the program, and this run has keys for another order",
+                    "leave the order out, of the run and of all definitions; or call the choreography without a scope",
+                ))  # fmt: skip
             case e.Invoke(site, callee, index, roles, args, binding, tail):
                 given = tuple(self.operand(arg, s, out) for arg in args)
                 uniform = self.tails[site.index] == {True}

@@ -11,9 +11,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
-from klorpy.core.choreography import FORMAT, Choreography, Definition, Projection, Site
+from klorpy.core.choreography import FORMAT, Choreography, Definition, Inline, Projection, Site
 from klorpy.core.diagnostics import Diagnostic, KlorError, KlorWarning
 from klorpy.core.spans import Source, Span
 from klorpy.core.types import Signature, parse_signature
@@ -62,35 +63,82 @@ def define(
     source: str,
     span: tuple[int, int, int, int],
     sites: tuple[tuple[Any, ...], ...],
-    callees: tuple[tuple[Callable[[], Any], str], ...],
+    callees: tuple[tuple[Callable[[], Any], str, bool], ...],
     options: dict[str, Any],
     doc: str | None,
     conforms: Callable[[Definition], None] | None = None,
     update: Callable[[], Any] | None = None,
+    inline: tuple[str, tuple[str, ...], tuple[str, ...]] | None = None,
+    scopes: tuple[tuple[Choreography, Definition], ...] = (),
+    keep: bool = False,
 ) -> Callable[[Callable[..., tuple[Projection, ...]]], Choreography]:
     """A decorator that makes a builder, which the compiler emitted, into a choreography.
 
     `namespace` is that of the module; in `scope`, the locals where the definition stands, `python_name` is bound to
     what is defined anew. The decorator raises KlorError `stale-bytecode`, and what `conforms` raises of the definition; then
     the name keeps what it was bound to. What `update` gives is a choreography, perhaps one of another module, and has
-    this very signature; else the decorator raises `bad-update`.
+    this very signature; else the decorator raises `bad-update`. `scopes` are those inside of the definition with their
+    bodies, which they get with it or not at all; to `keep` them is to let each have the body that it has, where that fits.
     """
 
     def decorator(build: Callable[..., tuple[Projection, ...]]) -> Choreography:
-        made = _definition(name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc)
-        if conforms is not None:
-            conforms(made)
-        if update is not None:
-            return _take(_updated(made, update), made)
+        before = [(choreography, choreography.definition, choreography.signature) for choreography, _ in scopes]
+        try:
+            together = {name, *(choreography.name for choreography, _ in scopes)}
+            for choreography, body in scopes:
+                _check_callees(body, namespace, together)
+                if not (keep and _fits(choreography.definition, body)):
+                    _take(choreography, body)
+            made = _definition(
+                name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc, inline
+            )
+            _check_callees(made, namespace, {name})
+            if conforms is not None:
+                conforms(made)
+            if update is not None:
+                found = _updated(made, update)
+                assert found.definition is not None
+                return _take(found, replace(made, inline=made.inline or found.definition.inline))
+        except BaseException:
+            for choreography, old, type_ in before:
+                _hold(choreography, old, type_)
+                if old is None:  # its name is free again
+                    for key in [key for key, value in namespace.items() if value is choreography]:
+                        del namespace[key]
+            raise
         return _take(_bound(name, scope, python_name, made.signature, str(namespace.get("__name__", "__main__"))), made)
 
     return decorator
 
 
+def _fits(present: Definition | None, body: Definition) -> bool:
+    """Whether a scope may go on with what it has."""
+    if present is None or present.signature != body.signature:
+        return False
+    return all(callee.signature.equivalent(expected) for callee, expected in present.linked())
+
+
+def place(name: str, namespace: dict[str, Any], scope: dict[str, Any], python_name: str, signature: str) -> Choreography:
+    """The choreography of a scope inside of a definition, which gets its body with that definition."""
+    return _bound(name, scope, python_name, parse_signature(signature), str(namespace.get("__name__", "__main__")))
+
+
+def draft(
+    choreography: Choreography, build: Callable[..., tuple[Projection, ...]], namespace: dict[str, Any], signature: str, *,
+    format: int, source: str, span: tuple[int, int, int, int], sites: tuple[tuple[Any, ...], ...],
+    callees: tuple[tuple[Callable[[], Any], str, bool], ...], options: dict[str, Any], doc: str | None,
+    inline: tuple[str, tuple[str, ...], tuple[str, ...]],
+) -> tuple[Choreography, Definition]:  # fmt: skip
+    """The body of a scope, for the definition around it."""
+    return choreography, _definition(
+        choreography.name, signature, format, build, source, Span(*span), sites, callees, options, namespace, doc, inline
+    )
+
+
 def _definition(
     name: str, signature: str, format: int, build: Callable[..., tuple[Projection, ...]], source: str, span: Span,
-    sites: tuple[tuple[Any, ...], ...], callees: tuple[tuple[Callable[[], Any], str], ...], options: dict[str, Any],
-    namespace: dict[str, Any], doc: str | None,
+    sites: tuple[tuple[Any, ...], ...], callees: tuple[tuple[Callable[[], Any], str, bool], ...], options: dict[str, Any],
+    namespace: dict[str, Any], doc: str | None, inline: tuple[str, tuple[str, ...], tuple[str, ...]] | None,
 ) -> Definition:  # fmt: skip
     if format != FORMAT:
         raise _stale_bytecode(name, "another version of klorpy", build.__code__.co_filename)
@@ -103,17 +151,16 @@ def _definition(
         )
         for index, (kind, place, text, callee, places) in enumerate(sites)
     )  # fmt: skip
-    links = tuple((find, parse_signature(text)) for find, text in callees)
+    links = tuple((find, parse_signature(text), scoped) for find, text, scoped in callees)
 
     def projections(audit: bool, keyed: bool) -> tuple[Projection, ...]:
         return build(audit, keyed, made, *_KIT)
 
-    definition = Definition(
+    return Definition(
         name, parse_signature(signature), Source(filename, source), span, made, projections, build.__code__, links,
         options, namespace, doc, dict(zip(build.__code__.co_freevars, build.__closure__ or (), strict=True)),
+        None if inline is None else Inline(*inline),
     )  # fmt: skip
-    _check_callees(definition, namespace)
-    return definition
 
 
 def placed(filename: str, source: str, span: Span) -> Source:
@@ -150,17 +197,22 @@ def _take(choreography: Choreography, definition: Definition) -> Choreography:
     if choreography.definition is not None:
         # Others may still be told to run the old one.
         noted(choreography)
-        for callee in choreography.definition.called():
-            callee.callers.discard(choreography)
-    choreography.definition = definition
-    choreography.signature = type_
-    choreography.__doc__ = definition.doc
-    for callee in definition.called():
-        if callee is not choreography:
-            callee.callers.add(choreography)
+    _hold(choreography, definition, type_)
     if not old.equivalent(type_):
         _warn_changed(choreography, old)
     return choreography
+
+
+def _hold(choreography: Choreography, definition: Definition | None, signature: Signature) -> None:
+    """Give a choreography a definition, and those that are called know by whom."""
+    for callee in choreography.definition.called() if choreography.definition else ():
+        callee.callers.discard(choreography)
+    choreography.definition = definition
+    choreography.signature = signature
+    choreography.__doc__ = definition.doc if definition else None
+    for callee in definition.called() if definition else ():
+        if callee is not choreography:
+            callee.callers.add(choreography)
 
 
 def _bound(
@@ -173,15 +225,12 @@ def _bound(
     return Choreography(name, module, signature)
 
 
-def _check_callees(definition: Definition, namespace: dict[str, Any]) -> None:
+def _check_callees(definition: Definition, namespace: dict[str, Any], together: set[str]) -> None:
+    """Refuse a definition that was compiled against other signatures than there are; those of `together` are made with it."""
     module = namespace.get("__name__", "__main__")
-    for find, expected in definition.callees:
-        try:
-            found = find()
-        except (NameError, AttributeError):  # bound later, in a function or by host code
-            continue
-        itself = isinstance(found, Choreography) and (found.name, found.module) == (definition.name, module)
-        if isinstance(found, Choreography) and not itself and not found.signature.equivalent(expected):
+    for found, expected in definition.linked():
+        made_with = found.name in together and found.module == module
+        if not made_with and not found.signature.equivalent(expected):
             raise _stale_bytecode(
                 definition.name, f"{found.name} as {expected}, which is now {found.signature}", definition.source.filename
             )

@@ -28,6 +28,7 @@ from klorpy.runtime.erasure import check_count, check_erased, check_playable, re
 from klorpy.runtime.instrumented import InstrumentedMachine
 from klorpy.runtime.machine import DONE, Machine, first_cause
 from klorpy.runtime.places import find_place
+from klorpy.runtime.scopes import texts
 
 #: Commands without a wait after which the player lets other tasks of its loop run.
 BREATH = 1000
@@ -140,7 +141,7 @@ class _Play:
                 failure = _failure(error, self.role)
                 # The others must not wait for a role that will never answer.
                 if session is not None:
-                    span, source = find_place(failure, self.pinned.values())
+                    span, source = find_place(failure, texts(self.pinned))
                     session.fail(first_cause(failure), f"{source.filename}:{span}" if source and span else "")
                 with anyio.CancelScope(shield=True):
                     await self.transport.close()

@@ -4,10 +4,12 @@
 
 A run pins the definitions that it can reach; a scope is the one exception. When a scope is entered, its leader, the first role
 of the callee, takes the newest definition and sends its key to the other roles that take part, an ordinary message to each.
-What has begun is never changed: the body runs with the definitions that could be reached when the leader picked it.
+What has begun is never changed: the body runs with the definitions that could be reached when the leader picked it. With a
+*barrier*, every other role tells the leader when it is done, before the leader goes on.
 
-A *version* is a definition with all that it can reach, and its key a digest of their texts: the same text has the same key
-in every process. Code is never sent. A role that does not have the version that it is told of raises `update-missing`.
+A *version* is a definition with all that it is bound to, and its key a digest of their texts: the same text has the same key
+in every process. What scopes in it call is no part of it, since that is agreed on when these are entered. Code is never sent.
+A role that does not have the version that it is told of raises `update-missing`.
 
 Source: Dalla Preda, Gabbrielli, Giallorenzo, Lanese, Mauro, "Dynamic choreographies" (2017), for scopes with a leader.
 """
@@ -15,8 +17,7 @@ Source: Dalla Preda, Gabbrielli, Giallorenzo, Lanese, Mauro, "Dynamic choreograp
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,16 +35,18 @@ from klorpy.runtime.commands import (
     Instance,
     Program,
 )
+from klorpy.runtime.digest import digest
+
+#: What is said at a barrier.
+DONE: Final = "done"
 
 #: Versions that are kept: others may be told of an older one while a newer one is there.
 _KEPT: Final = 16
-#: A text is the same whether `defchor` or `update` brings it.
-_HEAD: Final = re.compile(r"\A\(\s*[^\s()\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A definition, and what it reached when it was entered."""
+    """A definition, and what it reached when it was entered, but for what scopes in it reach: those are entered anew."""
 
     key: str
     definitions: Mapping[Choreography, Definition]
@@ -73,9 +76,10 @@ class Bound:
 
 
 def enter(
-    me: Role, everyone: tuple[Role, ...], choreography: Choreography, index: int, args: tuple[Any, ...], audit: bool, site: Site
-) -> Program:
-    """The entry of a scope at role `me`; the first of `everyone` is the leader."""
+    me: Role, everyone: tuple[Role, ...], choreography: Choreography, index: int, args: tuple[Any, ...], audit: bool, barrier: bool,
+    site: Site,
+) -> Program:  # fmt: skip
+    """A scope at role `me`; the first of `everyone` is the leader. With `barrier`, the others tell it when they are done."""
     leader, *others = everyone
     if me == leader:
         version = newest(choreography, site)
@@ -84,7 +88,23 @@ def enter(
     else:
         key = yield (RECEIVE, leader, site)
         version = known(choreography, key, leader, site)
-    yield (TAIL_APPLY, version.run(choreography, index, audit), args, site)
+    if not barrier:
+        yield (TAIL_APPLY, version.run(choreography, index, audit), args, site)
+    result = yield (APPLY, version.run(choreography, index, audit), args, site)
+    if me != leader:
+        yield (SEND, leader, DONE, site)
+    else:
+        for role in others:
+            yield (RECEIVE, role, site)
+    return result
+
+
+def texts(pinned: Mapping[Choreography, Definition]) -> Iterator[Definition]:
+    """The definitions that a run began with, and what its scopes have run since."""
+    yield from pinned.values()
+    for choreography in pinned:
+        for version in choreography.versions.values():
+            yield from version.definitions.values()
 
 
 def newest(choreography: Choreography, site: Site) -> Version:
@@ -105,7 +125,7 @@ def newest(choreography: Choreography, site: Site) -> Version:
 def noted(choreography: Choreography) -> Version:
     """The version that is there now, which is kept."""
     choreography.defined()
-    definitions = reachable(choreography)
+    definitions = reachable(choreography, scopes=False)
     versions: dict[str, Version] = choreography.versions
     for known_ in reversed(versions.values()):
         if known_.definitions == definitions:
@@ -139,9 +159,8 @@ def _fits(version: Version, choreography: Choreography, site: Site) -> bool:
 
 def _key(definitions: Mapping[Choreography, Definition]) -> str:
     made = hashlib.blake2b(digest_size=8)
-    for name, signature, text in sorted((d.name, d.signature.text, _HEAD.sub("", d.source.text)) for d in definitions.values()):
-        for part in (name, signature, text):
-            made.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    for name, text in sorted((d.name, digest(d)) for d in definitions.values()):
+        made.update(name.encode("utf-8", "surrogatepass") + b"\0" + text)
     return made.hexdigest()
 
 

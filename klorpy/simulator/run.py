@@ -17,6 +17,7 @@ from klorpy.core.types import Arrow, Role
 from klorpy.core.values import NotCopyable, isolate, same_value
 from klorpy.runtime.commands import AWAIT, Closure
 from klorpy.runtime.erasure import check_count, check_playable, result_at
+from klorpy.runtime.scopes import texts
 from klorpy.simulator.arguments import distribute
 from klorpy.simulator.audit import Audit
 from klorpy.simulator.functions import Meeting
@@ -195,7 +196,7 @@ def conclude(
     ]
     failed = scheduler.first_failure
     first, trail = (failed.role, failed.trail) if failed else (None, ())
-    simulation.verdict = judge(simulation, first, trail, scheduler.timed_out, scheduler.pinned.values())
+    simulation.verdict = judge(simulation, first, trail, scheduler.timed_out, texts(scheduler.pinned))
     return simulation
 
 

@@ -203,6 +203,8 @@ class _Run:
                 return callee(self.say(roles, frame), self.eval(arg, env, frame))
             case t.Lift(roles, body):
                 return self.eval(body, env, frame.under(roles))
+            case t.Region(_, roles, body):
+                return self.eval(body, env, frame.under(frozenset(roles)))
             case t.Await(body) | t.Narrow(_, body):
                 return self.eval(body, env, frame)
             case t.Copy() | t.Move() | t.Bcast() | t.Scatter() | t.ScatterSeq() | t.Gather():

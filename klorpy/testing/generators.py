@@ -85,10 +85,13 @@ class Scope:
         return replace(self, allowed=self.allowed & roles, block=block)
 
 
-def generate(source: random.Random, size: int | None = None) -> Program:
-    """A program; mostly a small one, now and then a large one, unless `size` says how large (10 is small, 80 large)."""
+def generate(source: random.Random, size: int | None = None, scopes: bool = False) -> Program:
+    """A program; mostly a small one, now and then a large one, unless `size` says how large (10 is small, 80 large).
+
+    Only with `scopes` there are some in it.
+    """
     while True:
-        generator = Generator(source)
+        generator = Generator(source, scopes=scopes)
         program = generator.program(size)
         try:
             evaluate(program)
@@ -97,13 +100,13 @@ def generate(source: random.Random, size: int | None = None) -> Program:
         return program
 
 
-def program_of(seed: int, size: int | None = None) -> Program:
+def program_of(seed: int, size: int | None = None, scopes: bool = False) -> Program:
     """The program that a seed means.
 
     >>> program_of(3).text == program_of(3).text
     True
     """
-    return generate(random.Random(seed), size)
+    return generate(random.Random(seed), size, scopes)
 
 
 @dataclass
@@ -111,6 +114,9 @@ class Generator:
     source: random.Random
     counters: int = 0
     rules: dict[str, int] = field(default_factory=dict)
+    #: Whether to make scopes, and how many there are.
+    scopes: bool = False
+    regions: int = 0
 
     # --- Choices ---
 
@@ -321,6 +327,8 @@ class Generator:
             (9, self.do), (9, self.let), (4, self.unpack), (5, self.if_), (2, self.cond), (2, self.case), (3, self.match),
             (3, self.lift), (3, self.loop), (3, self.call_chor), (4, self.call_local),
         ]  # fmt: skip
+        if self.scopes:
+            rules.append((12, self.region))
         if s.defs:
             rules.append((20, self.call))
         if s.selves:
@@ -866,6 +874,22 @@ class Generator:
     def lift(self, type_: Ty, s: Scope, size: int) -> Term:
         mask = self.some(frozenset(s.order))
         return t.Lift(mask, self.term(type_, s.under(mask), size), self.chance(70))
+
+    def region(self, type_: Ty, s: Scope, size: int) -> Term:
+        """A scope, in which only its roles take part and agreements are among them."""
+        roles = self.above(type_.roles, s.allowed)
+        env: dict[str, Ty] = {}
+        for name, have in s.env.items():
+            if isinstance(have, Agr) and have.roles & roles:
+                env[name] = Agr(have.roles & roles, have.kind)
+            elif have.roles <= roles:
+                env[name] = have
+        selves = tuple(one for one in s.selves if one.counter in env and (isinstance(one.callee, Def) or one.callee in env))
+        self.regions += 1
+        name, vector, barrier = f"region-{self.regions}", tuple(self.shuffled(roles)), self.chance(20)
+        order = tuple(role for role in s.order if role in roles)
+        inner = replace(s.inner(), mask=roles, allowed=roles, order=order, env=env, selves=selves)
+        return t.Region(name, vector, self.term(type_, inner, size), barrier)
 
     # Repetition.
 

@@ -14,7 +14,7 @@ import random
 import traceback
 import types
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,9 +24,10 @@ import hy
 
 import klorpy
 from klorpy.core import types as k
+from klorpy.language.compiler import recompile
 from klorpy.testing.central import Outcome, canonical, erased, evaluate
 from klorpy.testing.kinds import HOST
-from klorpy.testing.terms import Agr, Arr, Program, Role, Tup, Ty
+from klorpy.testing.terms import Agr, Arr, Program, Region, Role, Tup, Ty, show
 
 #: The file name under which generated texts are compiled.
 FILENAME: Final = "<generated>"
@@ -71,14 +72,53 @@ def agrees(program: Program, seeds: tuple[int, ...] = (0, 1)) -> None:
     want = evaluate(program)
     for seed in seeds:
         simulation = simulated(module, program, seed)
-        _compare(program, want, simulation.results, channels_of(simulation), f"under seed {seed}")
+        _compare(program, want, simulation.results, channels_of(simulation.messages), f"under seed {seed}")
         outputs = {role: text.splitlines() for role, text in simulation.outputs.items()}
         _same(outputs, want.outputs, f"outputs under seed {seed}")
 
 
-def channels_of(simulation: klorpy.Simulation) -> dict[tuple[Role, Role], list[Any]]:
+def inlines(program: Program, seeds: tuple[int, ...] = (0, 1)) -> None:
+    """A scope that nobody updates does what its body does in its place, and each entry tells all others of one version."""
+    module = compiled(program)
+    want = evaluate(program)
+    for seed in seeds:
+        simulation = simulated(module, program, seed)
+        entries = list(filter(_of_a_scope, simulation.messages))
+        channels = channels_of(message for message in simulation.messages if not _of_a_scope(message))
+        _compare(program, want, simulation.results, channels, f"under seed {seed}")
+        _same({role: text.splitlines() for role, text in simulation.outputs.items()}, want.outputs, f"outputs under seed {seed}")
+        told: dict[str, set[Any]] = {}
+        for message in entries:
+            told.setdefault(str(message.site), set()).add(message.value)
+        _same({text: len(values - {"done"}) for text, values in told.items()}, dict.fromkeys(told, 1), "versions of each scope")
+
+
+def stands_alone(program: Program) -> None:
+    """The text of a scope means the same by itself, and as an update of the scope."""
+    module = compiled(program)
+    for name, roles, body in [(t.name, t.roles, show(t.body)) for t in program.terms() if isinstance(t, Region)]:
+        chor = getattr(module, hy.mangle(name))
+        before = chor.definition
+        sites = [(site.kind, site.text, site.places) for site in recompile(before).sites]
+        _same(sites, [(site.kind, site.text, site.places) for site in before.sites], f"the places of {name}")
+        for role in roles:
+            compile(klorpy.project(chor, role), name, "exec")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", klorpy.KlorWarning)
+            klorpy.evaluate(f"(update {name} {body})", module=module, filename=FILENAME)
+        now = chor.definition
+        _same(now.signature, before.signature, f"the signature of an update of {name}")
+        _same([site.kind for site in now.sites], [site.kind for site in before.sites], f"the places of an update of {name}")
+
+
+def _of_a_scope(message: klorpy.Message) -> bool:
+    """Whether it is said at the entry or the exit of a scope; a call has no other messages."""
+    return message.site is not None and message.site.kind == "call"
+
+
+def channels_of(messages: Iterable[klorpy.Message]) -> dict[tuple[Role, Role], list[Any]]:
     channels: dict[tuple[Role, Role], list[Any]] = {}
-    for message in simulation.messages:
+    for message in messages:
         channels.setdefault((message.source, message.target), []).append(canonical(message.value))
     return channels
 
@@ -142,7 +182,7 @@ def verified(program: Program, source: random.Random) -> None:
         want = evaluate(variant)
         added = sum(2 * (n - 1) if one else n * (n - 1) for n, one in want.checks)
         simulation = simulated(compiled_, variant, 0)
-        _compare(variant, want, simulation.results, channels_of(simulation), f"with verification {dict(variant.verify)}")
+        _compare(variant, want, simulation.results, channels_of(simulation.messages), f"with verification {dict(variant.verify)}")
         _same(canonical(want.value), canonical(bare.value), "the value with verification")
         _same(len(simulation.messages), bare.messages + added, "the number of messages")
 

@@ -238,6 +238,16 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A scope with its body."""
+
+    name: str
+    roles: tuple[Role, ...]
+    body: Term
+    barrier: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Do:
     items: tuple[Term, ...]
 
@@ -319,7 +329,8 @@ class Recur:
 
 Term: TypeAlias = (
     Lit | Name | Op | FString | CallFn | Await | Lift | Copy | Move | Narrow | Bcast | Scatter | ScatterSeq | Gather
-    | Pack | Unpack | Agree | Chor | Inst | Apply | Do | Let | If | When | Cond | Case | Match | Junction | Loop | Recur
+    | Pack | Unpack | Agree | Chor | Inst | Apply | Region | Do | Let | If | When | Cond | Case | Match | Junction | Loop
+    | Recur
 )  # fmt: skip
 
 
@@ -373,6 +384,8 @@ def show(term: Term) -> str:
             return f"({' '.join((name, f'[{chr(32).join(roles)}]', *map(show, args)))})"
         case Apply(callee, args):
             return f"({' '.join(map(show, (callee, *args)))})"
+        case Region(name, roles, body, barrier):
+            return f"(scope {':barrier ' if barrier else ''}{name} [{' '.join(roles)}] {_body(body)})"
         case Do():
             return f"(do {_body(term)})"
         case Let(bindings, body):

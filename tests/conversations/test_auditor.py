@@ -198,15 +198,18 @@ def test_calls_return_to_where_they_were(depth: int) -> None:
     assert audit(STRAIGHT.deep, [*said, said[-1]]).role == "B"
 
 
+@pytest.mark.parametrize("barrier", ["", ":barrier "])
 @pytest.mark.parametrize("tail", [False, True])
-def test_the_messages_at_the_entry_of_a_scope_are_followed(tail: bool) -> None:
-    call = "(scope (step [B A C] x))"
+def test_the_messages_at_the_entry_and_the_exit_of_a_scope_are_followed(tail: bool, barrier: str) -> None:
+    call = f"(scope {barrier}(step [B A C] x))"
     chor = klorpy.evaluate(
         "(defchor step [Y X Z] (-> Y X | Z) [x] (do (Y->Z (Y 1)) (Y->X x)))"
         f"(defchor main [A B C] (-> B A | C) [x] {call if tail else f'(A (+ 1 {call}))'})"
     ).main
     said = messages_of(chor, (1,))
-    assert [(source, target) for source, target, _ in said] == [("B", "A"), ("B", "C"), ("B", "C"), ("B", "A")]
+    ends = [(source, target) for source, target, _ in said]
+    assert ends[:4] == [("B", "A"), ("B", "C"), ("B", "C"), ("B", "A")]
+    assert sorted(ends[4:]) == ([("A", "B"), ("C", "B")] if barrier else [])
     assert audit(chor, said) is None
     for left_out in range(len(said)):
         assert audit(chor, said[:left_out] + said[left_out + 1 :]) is not None

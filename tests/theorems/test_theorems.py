@@ -23,6 +23,7 @@ from klorpy.simulator import scheduler
 from klorpy.testing import FORMS, Program, evaluate, forms_of, generate, laws, mutate, program_of
 from klorpy.testing.generators import Generator
 from klorpy.testing.strategies import programs
+from klorpy.testing.terms import Region
 
 #: Programs that are judged together: enough to be quick, few enough to see progress.
 CHUNK = 50
@@ -122,6 +123,35 @@ def test_equal_seeds_give_equal_traces_when_host_code_awaits() -> None:
     for seed in range(3):
         traces = [list(map(str, klorpy.simulate_chor(module.main, 1, 2, seed=seed).events)) for _ in range(40)]
         assert all(trace == traces[0] for trace in traces)
+
+
+@pytest.mark.parametrize("seeds", chunks(70_000, 150), ids=str)
+def test_scopes_that_nobody_updates_do_what_their_bodies_do_in_their_place(seeds: range) -> None:
+    """Results, outputs and the messages of each channel are those of the program without its scopes, but for what is said at
+    their entries and barriers; and all entries of a scope are into one version.
+    """
+    scopes = 0
+    for seed in seeds:
+        program = program_of(seed, scopes=True)
+        scopes += sum(isinstance(term, Region) for term in program.terms())
+        try:
+            laws.inlines(program, (0, seed + 1))
+        except AssertionError as error:
+            error.add_note(note(seed, program))
+            raise
+    assert scopes > 50
+
+
+@pytest.mark.parametrize("seeds", chunks(80_000, 50), ids=str)
+def test_the_text_of_a_scope_is_a_definition_like_others(seeds: range) -> None:
+    """Compiled by itself, the text of a scope gives what it gave in its place, and an update by it is the same version."""
+    for seed in seeds:
+        program = program_of(seed, 8, scopes=True)
+        try:
+            laws.stands_alone(program)
+        except AssertionError as error:
+            error.add_note(note(seed, program))
+            raise
 
 
 @pytest.mark.parametrize("seeds", chunks(50_000, 50), ids=str)

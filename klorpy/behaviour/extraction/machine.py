@@ -318,6 +318,8 @@ class Machine:
                 if (following := here.parts((callee_, *args))) is not None:
                     return following
                 here.entry(node)
+                if node.barrier:
+                    return here.guarded(node)
                 return self.applied(node, done[0], done[1 : len(args) + 1], context)
             case typed.Do(items=items):
                 return here.do(node)

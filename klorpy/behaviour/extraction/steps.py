@@ -45,7 +45,7 @@ from klorpy.behaviour.extraction.values import (
     shape,
 )
 from klorpy.core.endpoint import Binding
-from klorpy.core.types import Agreement
+from klorpy.core.types import Agreement, Role
 from klorpy.language import typed
 from klorpy.language.hy_adapter import Expression, Keyword, head_name, show_form, symbol_name
 from klorpy.language.surface import HostPattern
@@ -259,13 +259,37 @@ class Here:
         callee, told = node.callee, len(self.done) - len(node.args) - 1
         if not node.updatable or not isinstance(callee, typed.Inst):
             return
-        leader, *others = [self.context.role(role) for role in callee.roles if role in node.arrow.roles]
-        if told == len(others):
-            return
+        leader, *others = self.scope(node)
+        if told < len(others):
+            raise self.said(node, leader, others[told], "version")
+
+    def guarded(self, node: typed.Call) -> Eval | Give:
+        """A scope with a barrier, after its entry: its body, and then each other role tells the leader that it is done."""
+        leader, *others = self.scope(node)
+        start = 1 + len(node.args) + len(others)
+        told = len(self.done) - start - 1
+        if told < 0:
+            self.wait(node)
+            return self.machine.applied(node, self.done[0], self.done[1 : len(node.args) + 1], self.context)
+        if told < len(others):
+            raise self.said(node, others[told], leader, "done")
+        return Give(self.done[start])
+
+    def scope(self, node: typed.Call) -> list[Role]:
+        """The roles of a scope, the leader first."""
+        assert isinstance(node.callee, typed.Inst)
+        return [self.context.role(role) for role in node.callee.roles if role in node.arrow.roles]
+
+    def said(self, node: typed.Call, sender: Role, receiver: Role, what: str) -> Pause:
+        self.wait(node)
+        told = self.machine.now(Give(Const(what, what, None)))
+        return Pause(Message(node, self.context, sender, receiver, (((), told),)))
+
+    def wait(self, node: Typed) -> None:
+        """Let the node go on with what comes next."""
         machine = self.machine
         frame = Frame(node, self.done, machine.frozen(self.env, machine.locals.free(node)), self.block, self.context)
         machine.frames.append(frame)
-        raise Pause(Message(node, self.context, leader, others[told], (((), machine.now(Give(Const("version", "version", None)))),)))
 
     def copy(self, node: typed.Copy) -> Eval | Give:
         machine, value = self.machine, self.done[0]

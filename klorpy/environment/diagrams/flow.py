@@ -197,11 +197,13 @@ class _Reader:
                 if self_name is not None:
                     self.closures[self_name] = statement
                 return {"next": before}
-            case e.Invoke(callee=callee, index=index, roles=roles, site=site, tail=tail, scope=scope):
+            case e.Invoke(callee=callee, index=index, roles=roles, site=site, tail=tail, scope=scope, barrier=barrier):
                 sends = self._invoked(callee, index, roles, site)
                 if scope and scope[0] == self.definition.roles[self.key[1]]:
                     # The leader of a scope tells the others which version it is.
                     sends = _both({self.places[role]: (1, 1) for role in scope[1:]}, sends)
+                elif barrier:
+                    sends = _both(sends, {self.places[scope[0]]: (1, 1)})
                 return {"return" if tail else "next": _both(before, sends)}
             case e.Apply(callee=callee, site=site, tail=tail):
                 return {"return" if tail else "next": _both(before, self._applied(callee, site))}

@@ -19,7 +19,7 @@ from klorpy.environment.repl.lexer import Part, parts, role_index
 BODY_FORMS: Final = frozenset((
     "agree!", "alter-opts!", "case", "chor", "cond", "copy", "do", "do-mac", "else", "eval-and-compile",
     "eval-when-compile", "except", "except*", "finally", "fn", "for", "if", "let", "lifting", "loop", "match",
-    "narrow", "try", "unpack", "update", "when", "while", "with", "with-opts",
+    "narrow", "scope", "try", "unpack", "update", "when", "while", "with", "with-opts",
 ))  # fmt: skip
 _PAIRS: Final = {"(": ")", "[": "]", "{": "}", "#(": ")", "#{": "}"}
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from klorpy.core.diagnostics import Diagnostic
 from klorpy.core.endpoint import Binding
 from klorpy.core.spans import Span
 from klorpy.language import messages
 from klorpy.language.analyzer.context import Context, expression
-from klorpy.language.analyzer.dispatch import analyze, body, reads, usage
+from klorpy.language.analyzer.dispatch import analyze, body, is_reserved, reads, usage
 from klorpy.language.analyzer.signature import read_chor_type
 from klorpy.language.hy_adapter import (
     Dict,
     Form,
+    Keyword,
     List,
     Symbol,
     Tuple,
@@ -33,6 +33,7 @@ from klorpy.language.surface import (
     Let,
     Loop,
     Recur,
+    Region,
     Surface,
     Unpack,
     Updatable,
@@ -253,22 +254,55 @@ def _loop(ctx: Context, form: Form) -> Surface:
 
 @reads("scope")
 def _scope(ctx: Context, form: Form) -> Surface:
-    if len(form) != 2:
-        return usage(ctx, form, "(scope (name [Role …] expr …))")
-    call = analyze(ctx, form[1])
+    barrier, parts = scope_parts(form)
+    if parts and isinstance(parts[0], Symbol):
+        return _region(ctx, form, parts[0], parts[1:], barrier)
+    if len(parts) != 1:
+        return usage(ctx, form, "(scope name [Role …] body …) or (scope (name [Role …] expr …))")
+    call = analyze(ctx, parts[0])
     if isinstance(call, Apply) and isinstance(call.head, Inst):
-        return Updatable(call, span=ctx.span(form), form=form)
+        return Updatable(call, barrier, span=ctx.span(form), form=form)
     if not isinstance(call, Bad):
-        ctx.report.error(Diagnostic(
-            "bad-scope", "a scope is a call of a choreography by its name", ctx.span(form[1]),
-            help="define what is to be replaced as a choreography, and call it: (scope (name [Role …] expr …))",
-        ))  # fmt: skip
+        ctx.report.error(messages.bad_scope(ctx.span(parts[0])))
     return ctx.bad(form)
+
+
+def scope_parts(form: Form) -> tuple[bool, list[Form]]:
+    """Whether a scope has a barrier at its end, and what it consists of otherwise."""
+    parts = list(form[1:])
+    barrier = bool(parts) and isinstance(parts[0], Keyword) and parts[0].name == "barrier"
+    return barrier, parts[barrier:]
+
+
+def is_vector(ctx: Context, form: Form) -> bool:
+    """Whether the form behind a scope's name says its roles."""
+    return isinstance(form, List) and any(ctx.is_role(symbol_name(item)) for item in form)
+
+
+def _region(ctx: Context, form: Form, name_form: Form, forms: list[Form], barrier: bool) -> Surface:
+    """A scope with its body. Only the locals are known as they are around it: `recur` stays inside."""
+    name = str(name_form)
+    if "." in name or name in ("None", "True", "False") or is_reserved(name, ctx.roles):
+        ctx.report.error(messages.reserved_name(ctx.span(name_form), name))
+        return ctx.bad(form)
+    other = ctx.unit.regions.get(mangle(name))
+    if other is not None:
+        ctx.report.error(messages.dup_name(ctx.span(name_form), name, other, "a second scope"))
+        return ctx.bad(form)
+    ctx.unit.regions[mangle(name)] = name
+    roles = None
+    if forms and is_vector(ctx, forms[0]):
+        roles = ctx.check_roles(forms.pop(0), "the roles of the scope")
+        if roles is None:
+            return ctx.bad(form)
+    names = tuple((around, ctx.unit.binding(around.name)) for around in ctx.scope.values())
+    inner = replace(ctx, scope={}, tail=False, block=False, region=name).bind(inside for _, inside in names)
+    return Region(name, ctx.span(name_form), roles, names, body(inner, forms, form), barrier, span=ctx.span(form), form=form)
 
 
 @reads("recur")
 def _recur(ctx: Context, form: Form) -> Surface:
     if not (ctx.tail and ctx.block):
-        ctx.report.error(messages.recur_not_tail(ctx.span(form), ctx.block))
+        ctx.report.error(messages.recur_not_tail(ctx.span(form), ctx.block, ctx.region))
         return ctx.bad(form)
     return Recur(tuple(analyze(ctx.nontail(), arg) for arg in form[1:]), span=ctx.span(form), form=form)

@@ -46,6 +46,8 @@ class Unit:
         self.compiler = compiler
         self.report = report
         self.name = name
+        #: The scopes with a body of their own, by their mangled names.
+        self.regions: dict[str, str] = {}
         self._numbers: Iterator[int] = itertools.count()
         self._expanding = 0
 
@@ -86,6 +88,8 @@ class Context:
     tail: bool = False
     #: There is a recur block around.
     block: bool = False
+    #: The scope whose body this is, while no recur block in it is around.
+    region: str = ""
 
     @property
     def report(self) -> Report:

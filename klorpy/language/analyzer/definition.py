@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from klorpy.core.choreography import Inline
+from klorpy.core.endpoint import Binding
+from klorpy.core.types import Signature
 from klorpy.language import messages
 from klorpy.language.analyzer import binding, choice, places
-from klorpy.language.analyzer.binding import read_params
-from klorpy.language.analyzer.context import Context, Unit, arrow_roles
-from klorpy.language.analyzer.dispatch import FORMS, body
+from klorpy.language.analyzer.binding import is_vector, read_params, scope_parts
+from klorpy.language.analyzer.context import Context, Unit
+from klorpy.language.analyzer.dispatch import body, is_reserved
 from klorpy.language.analyzer.signature import read_chor_type, read_role_vector
 from klorpy.language.hy_adapter import Compiler, Form, List, String, Symbol, head_name, show_form
 from klorpy.language.report import Report
-from klorpy.language.surface import Defchor
+from klorpy.language.surface import ChorType, Defchor
 
 #: Importing them registers their forms with the dispatcher.
 FAMILIES = (binding, choice, places)
 
-#: Heads of forms that are no choreographies, so that one of such a name could never be called.
-_TAKEN = frozenset(("when", "cond", "defchor", "update", "with-opts", "alter-opts!", "fn", "try", "setv", "quote", "move"))
 _USAGE = "(defchor name [Role …] (-> T …) [param …] body …)"
 
 
@@ -41,7 +42,7 @@ def read_header(compiler: Compiler, report: Report, form: Form) -> tuple[Context
     roles = read_role_vector(ctx, roles_form)
     if roles is None:
         return None
-    if name in FORMS or name in roles or arrow_roles(name) is not None or name in _TAKEN:
+    if is_reserved(name, roles):
         report.error(messages.reserved_name(ctx.span(name_form), name))
         return None
     unit.name = name
@@ -53,6 +54,34 @@ def read_header(compiler: Compiler, report: Report, form: Form) -> tuple[Context
         name, roles, type_, (), (), (), None, ctx.span(form), ctx.span(type_form), ctx.span(roles_form), None, form
     )
     return ctx, header
+
+
+def read_inline(
+    compiler: Compiler, report: Report, form: Form, signature: Signature, inline: Inline
+) -> tuple[Context, Defchor]:
+    """The header of a body that stands in a scope of `inline.owner`, which says what the form does not: it is either the scope,
+    `(scope name [R+] body*)`, or an update of it, `(update name body*)`."""
+    unit = Unit(compiler, report, "")
+    ctx = Context(unit, inline.roles, {})
+    name_form = scope_parts(form)[1][0]
+    unit.name = str(name_form)
+    arrow, span = signature.arrow, ctx.span(name_form)
+    names = tuple(map(unit.binding, inline.params))
+    header = Defchor(
+        unit.name, signature.roles, ChorType(arrow.params, arrow.result, arrow.aux), names, tuple(span for _ in names), inline.params,
+        None, ctx.span(form), span, span, None, form,
+    )  # fmt: skip
+    return ctx, header
+
+
+def analyze_inline(ctx: Context, header: Defchor) -> Defchor:
+    """The body of what `read_inline` has read."""
+    forms = scope_parts(header.form)[1][1:]
+    if head_name(header.form) == "scope" and forms and is_vector(ctx, forms[0]):
+        del forms[0]
+    names = [binder for binder in header.params if isinstance(binder, Binding)]
+    inner = replace(ctx.bind(names), region=header.name)
+    return replace(header, body=body(inner, forms, header.form))
 
 
 def analyze_defchor(ctx: Context, header: Defchor) -> Defchor | None:

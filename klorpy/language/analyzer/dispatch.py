@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from klorpy.core.diagnostics import KlorError
+from klorpy.core.types import Role
 from klorpy.language import messages
 from klorpy.language.analyzer import host
 from klorpy.language.analyzer.context import Context, arrow_roles
@@ -43,6 +44,14 @@ Analyzer: TypeAlias = Callable[[Context, Form], Surface]
 
 #: The forms of the language by their heads.
 FORMS: Final[dict[str, Analyzer]] = {}
+
+#: Heads of forms that are no choreographies, so that one of such a name could never be called.
+_TAKEN: Final = frozenset(("when", "cond", "defchor", "update", "with-opts", "alter-opts!", "fn", "try", "setv", "quote", "move"))
+
+
+def is_reserved(name: str, roles: tuple[Role, ...]) -> bool:
+    """Whether a choreography of this name could not be called, since the name means something else already."""
+    return name in FORMS or name in roles or arrow_roles(name) is not None or name in _TAKEN
 
 
 def reads(name: str) -> Callable[[Analyzer], Analyzer]:

@@ -4,28 +4,27 @@
     two roles'    ->  what differs           differences(marks)
     own, other    ->  where it begins to     departure(mine, theirs)
 
-The fingerprint has one digest for each definition that a run can reach: of its signature and of its form without
+The fingerprint has one digest for each definition that a run is bound to: of its signature and of its form without
 comments and layout. Behind it is a trail, by which each side finds the place in its own text from which on the other has
-another one: at most `_STEPS` short digests, however long the text is. The helper functions of the host language are not part of it: roles may well have their own.
+another one: at most `_STEPS` short digests, however long the text is. The helper functions of the host language are not part
+of it: roles may well have their own. Nor is what only scopes call: the roles agree on that at each entry.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from klorpy.core.choreography import Choreography, Definition, Site, reachable
 from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role
+from klorpy.runtime.digest import DIGEST, digest, words
 from klorpy.runtime.link import placed
 
-_TOKEN: Final = re.compile(r'''(?P<string>"(?:[^"\\]|\\.)*")|(?P<comment>;[^\n]*)|(?P<space>[\s,]+)|(?P<word>[()\[\]{}]|[^\s,"()\[\]{};]+)''', re.DOTALL)
-
-#: Bytes of a digest, and of one in a trail.
-_DIGEST: Final = 16
+#: Bytes of a digest in a trail.
 _STEP: Final = 2
 #: Steps of a trail, at most.
 _STEPS: Final = 64
@@ -33,7 +32,7 @@ _STEPS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The choreography's name and signature, and what identifies each definition that it reaches, itself among them.
+    """The choreography's name and signature, and what identifies each definition that a run is bound to, its own among them.
 
     `definitions` are those of this process, by the same names.
     """
@@ -53,8 +52,8 @@ def fingerprint(chor: Choreography) -> Fingerprint:
     >>> fingerprint(one) == fingerprint(two)
     True
     """
-    definitions = dict(_named(reachable(chor).values()))
-    parts = {name: _identify(definition) for name, definition in definitions.items()}
+    definitions = dict(_named(reachable(chor, scopes=False).values()))
+    parts = {name: digest(definition) + _trail(definition) for name, definition in definitions.items()}
     return Fingerprint(chor.name, str(chor.signature), parts, definitions)
 
 
@@ -80,7 +79,7 @@ def differences(marks: Mapping[Role, Fingerprint]) -> tuple[str, ...]:
         elif name not in one.parts:
             found.append(f"{name} is reached only by {b}")
         elif one.parts[name] != other.parts[name] and (name != one.name or one.signature == other.signature):
-            same_text = one.parts[name][_DIGEST:] == other.parts[name][_DIGEST:]
+            same_text = one.parts[name][DIGEST:] == other.parts[name][DIGEST:]
             found.append(f"what macros make of {name} differs" if same_text else f"the text of {name} differs")
     return tuple(sorted(found))
 
@@ -91,12 +90,12 @@ def departure(mine: Fingerprint, theirs: Fingerprint) -> tuple[Source, Span] | N
     In a text of more than 64 words it may be some words later that it does. None when all texts are alike.
     """
     for name, definition in mine.definitions.items():
-        ours, others = mine.parts[name][_DIGEST:], theirs.parts.get(name, b"")[_DIGEST:]
+        ours, others = mine.parts[name][DIGEST:], theirs.parts.get(name, b"")[DIGEST:]
         if others and ours != others:
-            words = list(_words(definition))
-            if words:
+            found = list(words(definition))
+            if found:
                 source = placed(definition.source.filename, definition.source.text, definition.span)
-                return source, _span(definition, words[min(_common(ours, others), len(words) - 1)])
+                return source, _span(definition, found[min(_common(ours, others), len(found) - 1)])
     return None
 
 
@@ -113,44 +112,73 @@ def _common(one: bytes, other: bytes) -> int:
     return common
 
 
-def _identify(definition: Definition) -> bytes:
-    """A definition's digest: of its signature, its form, and the sites that its macros made of it. Then its trail."""
-    made = hashlib.blake2b(digest_size=_DIGEST)
-    made.update(str(definition.signature).encode())
-    words = [word.group() for word in _words(definition)]
-    for text in words:
-        made.update(b"\0" + text.encode())
-    for site in definition.sites:
-        # Of what a macro made, the text is the macro's call; but it is known at which roles the value is.
-        made.update(f"\1{site.kind} {site.places} {site.callee}".encode())
-        for word in _matches(site.text):
-            made.update(b"\0" + word.group().encode())
-    return made.digest() + _trail(words)
-
-
-def _trail(words: Sequence[str]) -> bytes:
+def _trail(definition: Definition) -> bytes:
     """The binary logarithm of a stride, a short digest of all words up to each multiple of it, and one of all words.
 
     Strides are powers of two, so that of two trails one has the steps of the other.
     """
+    texts = [word.group() for word in words(definition)]
     power = 0
-    while len(words) > _STEPS << power:
+    while len(texts) > _STEPS << power:
         power += 1
     made, steps = hashlib.blake2b(digest_size=_STEP), bytearray((power,))
-    for number, word in enumerate(words, 1):
-        made.update(b"\0" + word.encode())
+    for number, word in enumerate(texts, 1):
+        made.update(b"\0" + word.encode("utf-8", "surrogatepass"))
         if number % (1 << power) == 0:
             steps += made.digest()
     return bytes(steps) + made.digest()
 
 
-def site_keys(chor: Choreography) -> dict[Site, bytes]:
-    """For each site that a run of `chor` can pass, the bytes that name it: the same in every process."""
-    keys = {}
-    for number, (_, definition) in enumerate(sorted(_named(reachable(chor).values()), key=lambda item: item[0])):
+class SiteKeys(dict[Site, bytes]):
+    """The bytes that name each site that a run of a choreography can pass: the same in every process.
+
+    What a run is bound to has numbers, since all roles agree on that when they join. What scopes run is agreed on when they
+    are entered: its sites are named by the digest of their definition, with the first bit set, and found when the first of
+    them is asked for.
+    """
+
+    def __init__(self, chor: Choreography) -> None:
+        self._chor = chor
+        self._numbers: dict[bytes, bytes] = {}
+        named = sorted(_named(reachable(chor, scopes=False).values()), key=lambda item: item[0])
+        for number, (_, definition) in enumerate(named):
+            prefix = number.to_bytes(2, "big")
+            self._numbers.setdefault(digest(definition), prefix)
+            self._add(definition, prefix)
+
+    def __missing__(self, site: Site) -> bytes:
+        self.find()
+        return self.setdefault(site, b"")
+
+    def find(self) -> Self:
+        """Name the sites of all that scopes may run now, and of what they ran."""
+        todo, seen = [self._chor], set[Choreography]()
+        while todo:
+            choreography = todo.pop()
+            if choreography in seen:
+                continue
+            seen.add(choreography)
+            found = [definition for version in choreography.versions.values() for definition in version.definitions.values()]
+            for definition in (*found, *([choreography.definition] if choreography.definition else ())):
+                todo.extend(definition.called())
+                if definition.carrier not in self:
+                    made = digest(definition)
+                    # The same text may have been evaluated again, here and not elsewhere.
+                    self._add(definition, self._numbers.get(made, bytes([made[0] | 0x80]) + made[1:8]))
+        return self
+
+    def site(self, key: bytes) -> Site | None:
+        """The site that a key names, if it does and the site is known."""
+        return next((site for site, found in self.items() if found == key), None) if key else None
+
+    def _add(self, definition: Definition, prefix: bytes) -> None:
         for site in (*definition.sites, definition.carrier):
-            keys[site] = number.to_bytes(2, "big") + site.index.to_bytes(2, "big")
-    return keys
+            self[site] = prefix + site.index.to_bytes(2, "big")
+
+
+def sites_by_key(chor: Choreography) -> dict[bytes, Site]:
+    """The sites that a run of `chor` can pass, as far as they are known here, by the keys that name them."""
+    return {key: site for site, key in SiteKeys(chor).find().items()}
 
 
 def _named(definitions: Iterable[Definition]) -> Iterator[tuple[str, Definition]]:
@@ -159,15 +187,6 @@ def _named(definitions: Iterable[Definition]) -> Iterator[tuple[str, Definition]
     for definition in definitions:
         seen[definition.name] = count = seen.get(definition.name, 0) + 1
         yield (definition.name if count == 1 else f"{definition.name}#{count}"), definition
-
-
-def _words(definition: Definition) -> Iterator[re.Match[str]]:
-    return _matches(definition.source.text)
-
-
-def _matches(text: str) -> Iterator[re.Match[str]]:
-    """The words, strings and brackets of a text."""
-    return (match for match in _TOKEN.finditer(text) if match.lastgroup in ("string", "word"))
 
 
 def _span(definition: Definition, word: re.Match[str]) -> Span:

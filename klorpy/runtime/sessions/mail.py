@@ -148,17 +148,22 @@ class Mail:
 
 def site_name(key: bytes) -> bytes:
     """The name of the site in the key of a frame."""
-    return key[:_NAME]
+    return key if _long(key) else key[:_NAME]
 
 
 def has_token(key: bytes) -> bool:
-    """Whether there is more in the key of a frame."""
-    return len(key) > _NAME
+    """Whether there is more in the key of a frame than the name of a site."""
+    return len(key) > _NAME and not _long(key)
 
 
 def is_control(key: bytes) -> bool:
     """Whether a frame has something that players tell each other, and no message of the choreography."""
-    return key[_NAME : _NAME + 1] == _CONTROL
+    return key[_NAME : _NAME + 1] == _CONTROL and not _long(key)
+
+
+def _long(key: bytes) -> bool:
+    """Whether a key is a name of a site that only scopes pass: longer than others, with the first bit set, without a token."""
+    return key[:1] >= b"\x80"
 
 
 def keys_differ(source: Role, role: Role, site: Site) -> KlorError:

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import anyio
 from anyio.abc import TaskGroup
 
-from klorpy.core.choreography import Choreography, Site, reachable
+from klorpy.core.choreography import Choreography, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import describe_error
 from klorpy.core.types import Role
@@ -28,7 +28,7 @@ from klorpy.runtime.erasure import check_playable
 from klorpy.runtime.limits import LIMITS, Limits
 from klorpy.runtime.sessions.arguments import check_order, check_role, check_seconds, check_session
 from klorpy.runtime.sessions.channel import Window
-from klorpy.runtime.sessions.fingerprint import Fingerprint, fingerprint, site_keys
+from klorpy.runtime.sessions.fingerprint import Fingerprint, SiteKeys, fingerprint
 from klorpy.runtime.sessions.seat import ChannelName, Peer, Record, Seat
 from klorpy.runtime.sessions.waiting import Waiter
 
@@ -116,7 +116,7 @@ class Node:
         #: While a carrier reads, whom it has to wake when it has read: at once, so that a message costs one turn of the loop.
         self.woken: list[Waiter] | None = None
         self._servers: dict[Role, _Service] = {}
-        self._known: WeakKeyDictionary[Choreography, tuple[Fingerprint, dict[Site, bytes]]] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[Choreography, tuple[Fingerprint, SiteKeys]] = WeakKeyDictionary()
         #: The latest sessions that were left here: what still comes for them is late, and not the beginning of a new one.
         self._ended: OrderedDict[tuple[str, Role], Verdict | None] = OrderedDict()
         #: The sessions that others began before anybody here joined: a server that comes later plays them, too.
@@ -217,12 +217,12 @@ class Node:
                 seat.refused(peer, *self.ended(name))
         return seat
 
-    def _identify(self, chor: Choreography) -> tuple[Fingerprint, dict[Site, bytes]]:
+    def _identify(self, chor: Choreography) -> tuple[Fingerprint, SiteKeys]:
         """The fingerprint and the names of sites; known as long as all definitions are what they were."""
         known = self._known.get(chor)
-        definitions = list(reachable(chor).values())
+        definitions = list(reachable(chor, scopes=False).values())
         if known is None or list(map(id, definitions)) != list(map(id, known[0].definitions.values())):
-            known = self._known[chor] = fingerprint(chor), site_keys(chor)
+            known = self._known[chor] = fingerprint(chor), SiteKeys(chor)
         return known
 
     async def serve(

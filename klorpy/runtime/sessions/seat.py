@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -30,7 +30,7 @@ from klorpy.core.values import show
 from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
 from klorpy.runtime.limits import LIMITS, Limits, WireError
 from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
-from klorpy.runtime.sessions.fingerprint import Fingerprint, departure, differences
+from klorpy.runtime.sessions.fingerprint import Fingerprint, SiteKeys, departure, differences
 from klorpy.runtime.sessions.mail import Mail, at_site, has_token, keys_differ
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.wire import decode, encode
@@ -173,7 +173,7 @@ class Seat:
     """
 
     def __init__(
-        self, session: str, role: Role, roles: Iterable[Role], mark: Fingerprint, keys: Mapping[Site, bytes], post: Post,
+        self, session: str, role: Role, roles: Iterable[Role], mark: Fingerprint, keys: SiteKeys, post: Post,
         window: Window | None = None, limits: Limits = LIMITS, order: str | None = None,
     ) -> None:  # fmt: skip
         self.session = session
@@ -266,9 +266,9 @@ class Seat:
             await self._room(peer, site)
         self.step += 1
         self.clock += 1
-        peer.post(peer.outgoing.push(DATA, self.clock, self._keys.get(site, b""), body))
+        peer.post(peer.outgoing.push(DATA, self.clock, self._keys[site], body))
         if self.observer is not None:
-            self.report("sent", peer, peer.outgoing.next - 1, self._keys.get(site, b""), value)
+            self.report("sent", peer, peer.outgoing.next - 1, self._keys[site], value)
 
     async def receive(self, source: Role, site: Site) -> Any:
         peer = self.peers.get(source) or self.stranger(source, site)
@@ -279,7 +279,7 @@ class Seat:
             self._post.confirm(peer)
         self.step += 1
         self.clock = max(self.clock, frame.stamp) + 1
-        if frame.key != self._keys.get(site, b""):
+        if frame.key != self._keys[site]:
             raise self._mismatch(frame, source, site)
         try:
             value = decode(frame.body, self.limits)
@@ -597,7 +597,7 @@ class Seat:
 
     def site(self, key: bytes) -> Site | None:
         """The site that a key names."""
-        return next((site for site, found in self._keys.items() if found == key), None)
+        return self._keys.site(key)
 
     def report(self, kind: str, peer: Peer, number: int, key: bytes, value: Any) -> None:
         """Tell the observer of a message."""
@@ -661,7 +661,7 @@ class Seat:
     def _mismatch(self, frame: Frame, source: Role, site: Site) -> KlorError:
         if has_token(frame.key):
             return keys_differ(source, self.role, site)
-        sent_at = next((str(other) for other, key in self._keys.items() if key == frame.key), "an unknown place")
+        sent_at = self.site(frame.key) or "an unknown place"
         return KlorError(
             site.diagnostic(
                 "protocol-mismatch",

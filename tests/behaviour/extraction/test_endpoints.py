@@ -128,6 +128,10 @@ SAME = {
     "one message for many": "(defchor main [A B C D] (-> A #{A B C D}) [x] (copy [C D] (bcast [A B C] x)))",
     "a scope": "(defchor step [S C D] (-> S C | D) [x] (do (S->D (S 1)) (S->C x)))"
     "(defchor main [C S D] (-> S C | D) [x] (do (scope (step [S C D] x)) (scope (step [S D C] x)) (S->C x)))",
+    "scopes in place": "(defchor main [C S D] (-> S C | D) [x] (loop [x x] (if (C=>D (S=>C (S (f x))))"
+    " (recur (scope step [S C D] (S->D (S 1)) (D->S (D 2)))) (scope end [C S] (S->C x)))))",
+    "barriers": "(defchor main [C S D] (-> S C | D) [x] (do (scope :barrier one [S C D] (S->D (S 1)) (scope :barrier two [D S] (D->S (D 2))))"
+    " (scope :barrier three [C S] (S->C x))))",
 }
 
 
@@ -163,7 +167,7 @@ def test_programs_do_all_that_their_protocol_has(seeds: range) -> None:
     is taken twice from one value may be taken in two ways."""
     found: Counter[str] = Counter()
     for seed in seeds:
-        program = program_of(seed)
+        program = program_of(seed, scopes=seed % 2 == 0)
         chor = compiled(program).main
         try:
             protocol = klorpy.protocol_of(chor)

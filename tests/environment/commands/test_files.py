@@ -223,6 +223,17 @@ def test_an_update_is_saved_behind_its_definition(session: Session) -> None:
     assert klorpy.simulate_chor(klorpy.load("mine.hy").main, 3)["B"] == 15
 
 
+def test_an_update_of_a_scope_is_saved_between_the_definitions_that_it_stands_in(session: Session) -> None:
+    around = "(defchor send [A B] (-> A B) [x] (scope say (A->B (A (* 2 x)))))"
+    shown(session, around)
+    shown(session, "(update say (A->B (A (* 3 x))))")
+    shown(session, ",save mine.hy")
+    assert klorpy.simulate_chor(klorpy.load("mine.hy").send, 1)["B"] == 3
+    shown(session, around.replace("2", "5"))
+    shown(session, ",save mine.hy")
+    assert klorpy.simulate_chor(klorpy.load("mine.hy").send, 1)["B"] == 5
+
+
 def test_a_version_that_uses_what_came_later_stays_behind_it(session: Session) -> None:
     for text in (LEAF, MAIN, "(defn twice [x] (* 2 x))", LEAF.replace("(A->B x)", "(A->B (A (twice x)))")):
         shown(session, text)

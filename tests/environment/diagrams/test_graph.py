@@ -56,6 +56,8 @@ HELPERS = """
         ("(let [g (chor (-> A B) [y] (A->B y))] (do (g x) (g x)))", {"AB": (2, 2)}),
         ("(let [g (inst there-and-back [A C])] (A->B (g x)))", {"AB": (1, 1), "AC": (1, 1), "CA": (1, 1)}),
         ("(do (C->B (C 1)) (B 5))", {"CB": (1, 1)}), ("(B 5)", {}),
+        ("(scope step [B A] (A->B x))", {"BA": (1, 1), "AB": (1, 1)}),
+        ("(scope :barrier step [B A] (A->B x))", {"BA": (1, 1), "AB": (2, 2)}),
     ],
 )  # fmt: skip
 def test_the_range_of_each_channel(body: str, expected: dict[str, tuple[float, float]]) -> None:

@@ -33,7 +33,7 @@ def test_the_examples_are_indented_as_the_prompt_would(path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "column"), [
     ("", 0), ("(f)\n", 0), ("(f x\n", 3), ("(f\n", 1), ("(f x y\n", 3), ("(\n", 1), ("((f x)\n", 1), ("[1\n", 1), ("#{1\n", 2),
-    ("#(1\n", 2), ("{:a 1\n", 1), ("(defn f [x]\n", 2), ("(defchor f [A]\n", 2), ("(update f [A]\n", 2), ("(with [f x]\n", 2), ("(let [x 1\n", 6),
+    ("#(1\n", 2), ("{:a 1\n", 1), ("(defn f [x]\n", 2), ("(defchor f [A]\n", 2), ("(update f [A]\n", 2), ("(scope s [A]\n", 2), ("(with [f x]\n", 2), ("(let [x 1\n", 6),
     ("(if x\n", 2), ("(chor (-> A B) [x]\n", 2), ("(foo (bar x\n", 10), ("(foo (bar x)\n", 5), ("(f 'x\n", 3), ("(f x ; (\n", 3),
     ('(f "(" x\n', 3), ("(f #_(a) x\n", 9), ("(f (g x\n      y)\n", 3), ("  (f x\n", 5), ('"(f x\n', 0), ("(lfor x y\n", 6),
     ("(defchor f [A B] (-> A B) [x]\n  (A\n", 4), ("(defchor f [A B] (-> A B) [x]\n  (A->B x\n", 4),

@@ -423,6 +423,8 @@ def test_names_with_signatures_and_documentation(session: Session) -> None:
         ("(defchor f [Ana Bob] (-> An", "Ana"),
         ("(defchor f [Ana Bob] (-> Ana Bob) [catalogue] (Ana->Bob cat", "catalogue"),
         ("(defchor f [A B] (-> A B) [x] (let [price 3] (A->B pri", "price"),
+        ("(update say (Ana-", "Ana->Bob"),
+        ("(update say (Ana cou", "count"),
         (",type [A B] (A-", "A->B"),
         (",pro", ",project"),
         (",sim te", "tell"),
@@ -435,7 +437,7 @@ def test_names_with_signatures_and_documentation(session: Session) -> None:
     ],
 )
 def test_completions(session: Session, text: str, expected: str) -> None:
-    all_of(session, TELL + "(import os)")
+    all_of(session, TELL + "(import os) (defchor send [Ana Bob] (-> Ana Bob) [count] (scope say (Ana->Bob count)))")
     found = session.complete(text, len(text))
     assert expected in [c.text for c in found]
     for completion in found:

@@ -155,6 +155,34 @@ def test_every_example_does_over_nats_what_it_does_when_simulated(server: NatsSe
     run(main)
 
 
+@needs_server
+def test_an_update_is_taken_while_a_session_is_under_way(server: NatsServer) -> None:
+    """Each role has a module of its own. The client has the update from the beginning, the leader since the third round."""
+    text = """
+    (defchor serve [C S] (-> #{C S} #{C S}) [n]
+      (loop [n n i 0]
+        (if (< i 4)
+          (do (S (at-server i)) (recur (scope :barrier step [S C] (S=>C (S (+ 1 (C->S (C (+ n 0))))))) (+ i 1)))
+          n)))"""
+    update = "(update step (S=>C (S (+ 100 (C->S (C (* n 1)))))))"
+    client, leader = klorpy.evaluate(text), klorpy.evaluate(text)
+    klorpy.evaluate(update, module=client)
+    vars(leader)["at_server"] = lambda i: klorpy.evaluate(update, module=leader) if i == 2 else None
+    results: dict[str, Any] = {}
+
+    async def play(role: str, chor: klorpy.Choreography) -> None:
+        async with klorpy.connect(chor, role, session="update", nats=server.url, app="scopes") as seat:
+            results[role] = await klorpy.play_role({"role": role, "transport": seat}, chor, 0)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(play, "C", client.serve)
+            group.start_soon(play, "S", leader.serve)
+
+    run(main)
+    assert results == {"C": 202, "S": 202}
+
+
 # --- Coming and going -------------------------------------------------------------------------------------------------
 
 

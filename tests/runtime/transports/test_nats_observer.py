@@ -19,7 +19,7 @@ import pytest
 import klorpy
 from klorpy.core.values import show
 from klorpy.examples.references import Example
-from klorpy.runtime.sessions import Record, in_order, site_keys
+from klorpy.runtime.sessions import Record, in_order, sites_by_key
 from klorpy.runtime.sessions.channel import DATA, JOIN, Frame
 from klorpy.runtime.transports import nats_observer
 from klorpy.runtime.transports.nats_names import Names
@@ -226,7 +226,7 @@ def test_roles_out_of_order_are_seen_without_what_players_tell_each_other(server
             await until_attached(observation)
             records = await until(observation, have_left(*chor.roles))
         assert {pair: sorted(texts) for pair, texts in sent(records).items()} == expected
-        sites = set(site_keys(chor).values())
+        sites = set(sites_by_key(chor))
         assert {record.key for record in records if record.kind == "sent"} <= sites
 
     run(main)

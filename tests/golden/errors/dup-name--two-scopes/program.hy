@@ -1,0 +1,3 @@
+(defchor serve [C S] (-> C S) [x]
+  (scope step (C->S x))
+  (scope step (C->S x)))

@@ -1,0 +1,4 @@
+(import klorpy [simulate-chor])
+(defchor serve [C S] (-> C S) [x]
+  (scope step (C->S x)))
+(simulate-chor serve 5 :order "dataflow")
