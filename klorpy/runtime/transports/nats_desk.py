@@ -207,7 +207,8 @@ class Desk:
         except TimeoutError:
             if end is not None:
                 log.info("session %s was never ended; what it left is removed", seat.session)
-                await self._erase(end)
+                # Consumers may be those of roles that have begun the session anew before us.
+                await self._purge(self._names.session(seat.session), end)
         finally:
             await link.deaf(listening)
 
@@ -387,10 +388,11 @@ class Desk:
 
     async def _erase(self, end: int) -> None:
         """Remove what the server has of the session, but messages from number `end` on."""
-        await self._purge(self._names.session(self.seat.session), end)
+        # The casts go last: as long as they are there, nobody begins the session anew.
         for role in self._roles:
             if role != self.seat.role:
                 await self._delete_consumer(self._consumer(role))
+        await self._purge(self._names.session(self.seat.session), end)
 
     async def _purge(self, subject: str, end: int) -> None:
         try:

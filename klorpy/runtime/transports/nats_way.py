@@ -186,12 +186,16 @@ class Way:
 
     def listen(self, period: float, limit: float) -> None:
         """Look, every `period` seconds, whether the other side is there; it is lost when nothing came for `limit`."""
-        self.silence = 0.0 if self.heard or not self.peer.joined else self.silence + period
+        joined = self.peer.joined
+        self.silence = 0.0 if self.heard else self.silence + period
         self.heard = False
         if self.silence >= limit:
-            self.peer.seat.lost(self.peer, f"nothing was heard of it for {limit:g} s")
-            return
-        if self.silence == period:
+            self.silence = 0.0
+            if joined:
+                self.peer.seat.lost(self.peer, f"nothing was heard of it for {limit:g} s")
+                return
+            self._doubt()
+        elif self.silence == period and joined:
             self._doubt()
         self.tell()
 

@@ -31,7 +31,15 @@ from klorpy.runtime.sessions.channel import Frame, ProtocolError
 from klorpy.runtime.transports.nats import prepare
 from klorpy.runtime.transports.nats_names import OBSERVER, SETUP, Names, name_of, token
 from klorpy.runtime.transports.nats_observer import observe_server
-from klorpy.runtime.transports.nats_packets import Unpacker, pack, pack_parts, unpack_cast, unpack_state
+from klorpy.runtime.transports.nats_packets import (
+    Cast,
+    Unpacker,
+    pack,
+    pack_cast,
+    pack_parts,
+    unpack_cast,
+    unpack_state,
+)
 from klorpy.runtime.transports.observer import Attached, Seen
 from tests.examples.test_examples import RUNS, Recorded, channels, choreography_of
 from tests.runtime.transports.nats_server import MISSING, PROGRAM, NatsServer, left_behind, shared_server
@@ -647,6 +655,44 @@ def test_a_process_that_is_killed_is_lost_and_its_session_can_be_begun_anew(serv
         results = await everyone(chor, {"Buyer": ("LiSP",)}, server.url, "s", app="killed", grace=0.5)
         assert results["Seller"] == "LiSP"
         assert await left_behind(server.url, "killed") == ({}, [])
+
+    run(main)
+
+
+@needs_server
+@pytest.mark.parametrize("late", ["Buyer", "Seller"])
+def test_a_session_that_was_never_ended_is_begun_anew_by_one_after_the_other(server: NatsServer, late: str) -> None:
+    """Whoever comes later finds the name of the role still taken, too, but leaves alone what is there of the new session."""
+    chor = klorpy.evaluate("(defchor shop [Buyer Seller] (-> Buyer Seller) [title] (Buyer->Seller title))").shop
+    names = Names("anew")
+
+    async def main() -> None:
+        results: dict[str, Any] = {}
+        begun = anyio.Event()
+
+        async def play(role: str, *args: Any) -> None:
+            async with klorpy.host(nats=server.url, app="anew", grace=1 if role == late else 0.2) as node:
+                if role == late:
+                    await begun.wait()
+                async with node.join(chor, role, "s") as seat:
+                    results[role] = await klorpy.play_role({"role": role, "transport": seat}, chor, *args)
+
+        async with await nats.connect(server.url) as client:
+
+            async def looked(message: Any) -> None:
+                if b"latest==" in message.data:
+                    begun.set()
+
+            await client.subscribe(f"$JS.EVENT.ADVISORY.CONSUMER.CREATED.{names.stream}.>", cb=looked)
+            async with klorpy.host(nats=server.url, app="anew"):
+                for role in chor.roles:
+                    gone = Cast(False, bytes(8), list(chor.roles))
+                    await client.jetstream().publish(names.cast("s", role), pack_cast(gone))
+            async with anyio.create_task_group() as group:
+                group.start_soon(play, "Buyer", "LiSP")
+                group.start_soon(play, "Seller")
+        assert results == {"Buyer": klorpy.noop, "Seller": "LiSP"}
+        assert await left_behind(server.url, "anew") == ({}, [])
 
     run(main)
 
