@@ -140,8 +140,10 @@ def _deterministic(nodes: Sequence[_Draft], start: int) -> tuple[list[bool], lis
 
     number([start])
     steps: list[dict[Action, int]] = []
+    size = 0
     for place in places:
-        require_size(len(places))
+        size += len(place)
+        require_size(size)
         targets: dict[Action, set[int]] = {}
         for at in place:
             action = nodes[at].action

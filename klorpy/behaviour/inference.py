@@ -153,8 +153,10 @@ class _Extraction:
 
         number(starts)
         nodes: list[Node] = []
+        size = 0
         for place, passed in places:
-            require_size(len(places))
+            size += len(place)
+            require_size(size)
             branches = self.agreed(place, passed)
             if branches is None:
                 nodes.append(End())
