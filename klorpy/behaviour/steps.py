@@ -119,6 +119,11 @@ class Terms:
             return flat.pop() if flat else ZERO
         return self._node((_ALT, *sorted(flat)), any(self.ok[item] for item in flat))
 
+    def summands(self, term: int) -> frozenset[int]:
+        """The terms that a term is a choice of."""
+        kind, *below = self.nodes[term]
+        return frozenset(below if kind == _ALT else () if kind == _ZERO else (term,))
+
     def par(self, items: list[int]) -> int:
         flat: list[int] = []
         for item in items:

@@ -100,16 +100,16 @@ def _answer(type_: GlobalType, roles: Sequence[str]) -> Answer:
 
 
 def _distributed(type_: GlobalType, roles: Sequence[str]) -> Answer:
-    for violation in violations(type_, roles):
-        # What is wrong is wrong in the branches, too; and is told when there are too many of these.
-        if violation.rule == "non-tail-recursion":
-            return {"verdict": "unsupported", "reason": "non_tail_recursion"}
-        return _rejected(violation, roles)
     try:
         return _answer(distribute(type_), roles)
     except KlorError as error:
+        if error.slug == "non-tail-recursion":
+            return {"verdict": "unsupported", "reason": "non_tail_recursion"}
         if error.slug not in ("too-large", "too-deep"):
             raise
+        for violation in violations(type_, roles):
+            # It is found in each of too many branches, and found here.
+            return _rejected(violation, roles)
         # Plain merging looks at every way through choices one after the other, and these are exponentially many.
         return {"verdict": "unsupported", "reason": error.slug.replace("-", "_"), "why": error.message}
 
