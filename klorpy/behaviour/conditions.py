@@ -21,6 +21,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Final, assert_never
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.branches import Branches, Part, Starts, outputs_of, starts_behind, starts_of
 from klorpy.behaviour.composition import BUFFERS, one_of
 from klorpy.behaviour.edges import (
@@ -103,6 +104,7 @@ class Violation:
         return f"{self.code}: {self.message}" + (f" ({self.suggestion})" if self.suggestion else "")
 
 
+@checked
 def well_formed(chor: Chor, criterion: str = "sync", buffer: str = "pair") -> tuple[Violation, ...]:
     """The conditions that a choreography violates, none if it is well-formed.
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.globaltype import Choice, Content, Continue, Do, GlobalType, Item, Message, Protocol, Rec
 from klorpy.behaviour.sexpr import Atom, Form, Group, Quoted, read, read_one, wrong
 from klorpy.behaviour.wellformed import check
@@ -55,6 +56,7 @@ def parse_protocol(text: str, filename: str = "<text>", library: Mapping[str, Pr
     return protocol
 
 
+@checked
 def protocol(
     text: str, filename: str = "<text>", line: int = 1, column: int = 1, scope: Mapping[str, object] | None = None
 ) -> Protocol:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal, TypeAlias
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.expansion import distribute
 from klorpy.behaviour.globaltype import (
     Choice,
@@ -56,6 +57,7 @@ from klorpy.core.types import Role
 Merging: TypeAlias = Literal["full", "plain"]
 
 
+@checked
 def local_type(protocol: Protocol, role: Role, *, merging: Merging = "full") -> LocalType:
     """The part of `role`. Raises KlorError `unmergeable`, and `unbound-role` when the protocol has no such role.
 
@@ -79,6 +81,7 @@ def _check_merging(merging: str) -> None:
         raise KlorError(f"merging is {merging!r}", slug="bad-argument", help="it is one of full, plain")
 
 
+@checked
 def local_types(protocol: Protocol, *, merging: Merging = "full") -> dict[Role, LocalType]:
     """The parts of all roles. Raises KlorError with every role that has none."""
     parts: dict[Role, LocalType] = {}

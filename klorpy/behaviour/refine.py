@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.lts import (
     LIMIT,
     TAU,
@@ -74,6 +75,7 @@ class Refinement:
                 return f"{self.new} is not known to be a subcontract of {self.old}: there is no proof, and no small partner can tell"
 
 
+@checked
 def subcontract(
     new: Contract, old: Contract, *, strict: bool = False, size: int = 5, location: str = "", limit: int = POSITIONS
 ) -> Refinement:
@@ -93,6 +95,7 @@ def subcontract(
     return Refinement(new, old, "unknown" if partner is None else "refuted", strict, partner)
 
 
+@checked
 def proves(
     new: Contract, old: Contract, *, strict: bool = False, closer: bool = False, limit: int = POSITIONS
 ) -> bool:

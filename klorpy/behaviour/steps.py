@@ -18,6 +18,7 @@ from __future__ import annotations
 from bisect import insort
 from typing import Final, TypeAlias, assert_never
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.lts import FAN, LIMIT, TAU, Edge, Labels, Lts, bisimilar, too_many
 from klorpy.behaviour.terms import Alt, Com, One, Par, Recv, Scope, Send, Seq, Star, Tau, Term, Zero
 from klorpy.core.diagnostics import KlorError
@@ -264,6 +265,7 @@ def lts_of(
     return terms.explore(terms.number(term), limit, what)[0]
 
 
+@checked
 def same_behaviour(left: Term, right: Term, *, limit: int = LIMIT) -> bool:
     """Whether two terms are strongly bisimilar, outputs being patient.
 
