@@ -16,6 +16,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.globaltype import Content
 from klorpy.behaviour.localtype import LocalChoice, LocalContinue, LocalRec, LocalType, Receive, Send
 from klorpy.behaviour.regular import refine, require_size
@@ -86,6 +87,7 @@ class Automaton:
         return "\n".join([f"{count}, start 0, final {final}", *map(str, self.transitions)])
 
 
+@checked
 def automaton(type_: LocalType) -> Automaton:
     """The minimal deterministic automaton of a local type whose variables are bound."""
     nodes, start = _drafts(type_)
@@ -140,8 +142,10 @@ def _deterministic(nodes: Sequence[_Draft], start: int) -> tuple[list[bool], lis
 
     number([start])
     steps: list[dict[Action, int]] = []
+    size = 0
     for place in places:
-        require_size(len(places))
+        size += len(place)
+        require_size(size)
         targets: dict[Action, set[int]] = {}
         for at in place:
             action = nodes[at].action

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.terms import (
     ONE,
     ZERO,
@@ -39,6 +40,7 @@ from klorpy.behaviour.terms import (
 )
 
 
+@checked
 def project_role(chor: Chor, role: str) -> Contract:
     """The contract of one role.
 
@@ -46,32 +48,37 @@ def project_role(chor: Chor, role: str) -> Contract:
     >>> str(project_role(buy, "bank"))
     '(alt 1 (recv no))'
     """
+    return _part(chor, role)
+
+
+def _part(chor: Chor, role: str) -> Contract:
     match chor:
         case Com(sender, receiver, operation):
             return Send(receiver, operation) if role == sender else Recv(operation) if role == receiver else ONE
         case Seq(items):
-            parts = [part for item in items if (part := project_role(item, role)) != ONE]
+            parts = [part for item in items if (part := _part(item, role)) != ONE]
             return ZERO if parts and parts[0] == ZERO else seq(*parts)
         case Alt(items):
-            branches = [project_role(item, role) for item in items]
+            branches = [_part(item, role) for item in items]
             return ONE if branches and all(branch == ONE for branch in branches) else alt(*branches)
         case Par(items):
-            return par(*(part for item in items if (part := project_role(item, role)) != ONE))
+            return par(*(part for item in items if (part := _part(item, role)) != ONE))
         case Star(body):
-            part = project_role(body, role)
+            part = _part(body, role)
             return ONE if part == ONE else Star(part)
         case Scope(_, _, body):
-            return project_role(body, role)
+            return _part(body, role)
         case One() | Zero() | Send() | Recv() | Tau():
             return chor
         case _:
             assert_never(chor)
 
 
+@checked
 def project(chor: Chor) -> System:
     """The system of all projections, the roles in the order in which they appear.
 
     >>> print(project(seq(Com("r", "s", "a"), Com("s", "t", "b"))))
     (sys (r (send s a)) (s (seq (recv a) (send t b))) (t (recv b)))
     """
-    return System(tuple((role, project_role(chor, role)) for role in roles_of(chor)))
+    return System(tuple((role, _part(chor, role)) for role in roles_of(chor)))

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, TypeAlias
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.composition import Buffer, Composition, Mode, Received, Row, Sent
 from klorpy.behaviour.equivalence import Subsets
 from klorpy.behaviour.lts import LIMIT, TAU, Edge, Labels, Lts, reaching, too_many
@@ -96,6 +97,7 @@ class Compliance:
         return f"compliant ({how}{bound}): {self.states} states"
 
 
+@checked
 def compliant(
     system: System, mode: Mode = "committed", *, buffer: Buffer = "pair", bound: int = 2, limit: int = LIMIT,
     open: bool = False,
@@ -388,6 +390,7 @@ class Conformance:
         return f"implements the choreography; {self.compliance}"
 
 
+@checked
 def implements(
     system: System, chor: Chor, mode: Mode = "committed", *, buffer: Buffer = "pair", bound: int = 2, limit: int = LIMIT,
     open: bool = False,

@@ -17,9 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import Final, assert_never
 
-from klorpy.behaviour.canonical import project_role
+from klorpy.behaviour.arguments import checked
+from klorpy.behaviour.branches import Branches, Part, Starts, outputs_of, starts_behind, starts_of
 from klorpy.behaviour.composition import BUFFERS, one_of
 from klorpy.behaviour.edges import (
     Continuation,
@@ -39,6 +42,7 @@ from klorpy.behaviour.notation import interaction
 from klorpy.behaviour.runs import Steps, TooManyRuns, occurrences, order_of, ordered, runs, unordered
 from klorpy.behaviour.steps import Terms
 from klorpy.behaviour.terms import (
+    ONE,
     Alt,
     Chor,
     Com,
@@ -56,6 +60,7 @@ from klorpy.behaviour.terms import (
     roles_of,
     seq,
 )
+from klorpy.core.diagnostics import KlorError
 
 #: What each code says in general.
 CODES: Final = {
@@ -82,6 +87,10 @@ CODES: Final = {
 }
 
 
+#: Violations that are collected: every pair of branches may break a condition for every role.
+MOST: Final = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A condition that does not hold: its code, the interactions that cause it, and how to mend it."""
@@ -95,6 +104,7 @@ class Violation:
         return f"{self.code}: {self.message}" + (f" ({self.suggestion})" if self.suggestion else "")
 
 
+@checked
 def well_formed(chor: Chor, criterion: str = "sync", buffer: str = "pair") -> tuple[Violation, ...]:
     """The conditions that a choreography violates, none if it is well-formed.
 
@@ -128,8 +138,6 @@ class Checker:
         self.buffer = "pair" if self.sync else buffer
         self.found: list[Violation] = []
         self.terms = Terms(Labels())
-        self._normal: dict[tuple[int, str], int] = {}
-        self._kept: list[Chor] = []
 
     def check(self, after: Continuation = None) -> None:
         self.walk(self.chor, after)
@@ -138,6 +146,9 @@ class Checker:
             self.bag()
 
     def report(self, code: str, message: str, causes: Iterable[Com] = (), suggestion: str = "") -> None:
+        if len(self.found) == MOST:
+            raise KlorError(f"the choreography violates conditions at more than {MOST:,} places", slug="too-large",
+                            help="look at a part of it, mend that first, and go on")  # fmt: skip
         self.found.append(Violation(code, message, tuple(causes), suggestion))
 
     # --- The walk ---
@@ -150,9 +161,10 @@ class Checker:
                     self.walk(item, after)
                     after = (item, after)
             case Alt(items):
+                branches, following = Branches(items, self.terms), Part(seq(*terms_of(after)))
                 for at, item in enumerate(items):
                     if at + 1 < len(items):
-                        self.choice(item, items[at + 1] if at + 2 == len(items) else Alt(items[at + 1 :]), after)
+                        self.choice(branches, at, following)
                     self.walk(item, after)
             case Par(items):
                 self.parallel(items)
@@ -197,7 +209,7 @@ class Checker:
         for item in items:
             own = {com.roles: com for com in interactions(item)}
             for channel, com in own.items():
-                if channel in used and not self.strong():
+                if channel in used and not self.strong:
                     self.report(
                         "parallel-shared-channel",
                         f"{interaction(used[channel])} and {interaction(com)} are in parallel on one ordered channel",
@@ -205,6 +217,7 @@ class Checker:
                     )  # fmt: skip
             used.update(own)
 
+    @cached_property
     def strong(self) -> bool:
         """Whether the conditions for `sr` hold, which need no more."""
         stronger = Checker(self.chor, "sr", "pair")
@@ -213,87 +226,108 @@ class Checker:
 
     # --- Choices ---
 
-    def choice(self, left: Chor, right: Chor, after: Continuation) -> None:
-        first = {**first_of(left), **first_of(right)}
-        senders = list(dict.fromkeys(com.sender for com in first))
-        chooser = senders[0] if len(senders) == 1 else None
+    def choice(self, branches: Branches, at: int, following: Part) -> None:
+        """A branch and the choice of those behind it."""
+        first, heads = branches.first[at], branches.heads[at]
+        senders = {com.sender for com in (*first, *heads)}
+        chooser = next(iter(senders)) if len(senders) == 1 else None
         if len(senders) > 1:
-            e, f = next(com for com in first), next(com for com in first if com.sender != senders[0])
+            e, *rest = (*first, *heads)
+            f = next(com for com in rest if com.sender != e.sender)
             self.report(
                 "choice-sender", f"{e.sender} would choose by {interaction(e)}, and {f.sender} by {interaction(f)}", (e, f),
                 "let one role begin every branch",
             )  # fmt: skip
-        self.dead_end(left, right)
-        roles = roles_of(Alt((left, right)))
-        self.same_roles(left, right, chooser)
-        if roles and (nullable(left) or nullable(right)):
+        self.dead_ends(branches, at)
+        roles = branches.roles_from(at)
+        self.same_roles(branches, at, roles, chooser)
+        if roles and branches.nullable_from(at):
             self.report(
-                "choice-empty-branch", "one branch of a choice can be done without any interaction", tuple(first)[:1],
+                "choice-empty-branch", "one branch of a choice can be done without any interaction", (*first, *heads)[:1],
                 "let the chooser announce that branch by an interaction of its own",
             )  # fmt: skip
         for role in roles:
             if role != chooser:
-                self.branches(role, left, right, after, chooser)
+                self.branches(role, branches, at, following, chooser)
 
-    def same_roles(self, left: Chor, right: Chor, chooser: str | None) -> None:
-        mine, other = roles_of(left), roles_of(right)
-        for these, those, where in ((mine, other, left), (other, mine, right)):
-            for role in these:
-                if role not in those:
-                    com = next(com for com in interactions(where) if role in com.roles)
-                    e = next(iter(first_of(right if where is left else left)), None)
-                    self.report(
-                        "choice-roles", f"{role} takes part in {interaction(com)}, and not in the other branch",
-                        (com,) if e is None else (e, com), f"let {chooser or 'the chooser'} tell {role} in the other branch, too",
-                    )  # fmt: skip
-
-    def branches(self, role: str, left: Chor, right: Chor, after: Continuation, chooser: str | None) -> None:
-        """What a role other than the chooser has to know of a choice."""
-        one, two = firsts(left, role), firsts(right, role)
-        if self.normal(left, role) != self.normal(right, role):
-            for label in one.keys() & two.keys():
-                self.report(
-                    "choice-ambiguous", f"{role} begins both branches with {interaction(one[label])}",
-                    (one[label], two[label]), "use different operations",
-                )  # fmt: skip
-            self.names(left, after, right, role)
-            self.names(right, after, left, role)
-        outputs = [*(com for label, com in one.items() if label[0] == "!"), *(com for label, com in two.items() if label[0] == "!")]
-        if outputs and self.criterion in ("receiver", "sr"):
-            causes = outputs[:1] + [com for com in {**first_of(left), **first_of(right)} if com not in outputs][:1]
+    def same_roles(self, branches: Branches, at: int, roles: list[str], chooser: str | None) -> None:
+        mine = branches.roles[at]
+        for role in (*mine, *(role for role in roles if role not in mine)):
+            there = branches.takes_part_behind(role, at)
+            if there is not None and role in mine:
+                continue
+            com = there or next(com for com in branches.parts[at].coms if role in com.roles)
+            other = branches.heads[at] if there is None else branches.first[at]
             self.report(
-                "choice-unaware", f"{role} may do {interaction(outputs[0])} before it learns of the choice", causes,
-                f"let {chooser or 'the chooser'} tell {role} first, in each branch",
+                "choice-roles", f"{role} takes part in {interaction(com)}, and not in the other branch", (*other[:1], com),
+                f"let {chooser or 'the chooser'} tell {role} in the other branch, too",
             )  # fmt: skip
-        if self.sync:
-            for com in dict.fromkeys(outputs):
-                uses = [other for other in interactions(self.chor) if (other.operation, other.receiver) == (com.operation, com.receiver)]
-                if len(uses) != 1:
-                    other = next((use for use in uses if use != com), com)
-                    self.report(
-                        "unaware-name-reuse",
-                        f"{role} may offer {interaction(com)} in any branch, and {com.operation} at {com.receiver} has another use",
-                        (com, other), "use another operation",
-                    )  # fmt: skip
 
-    def normal(self, chor: Chor, role: str) -> int:
-        """The number of a projection in normal form."""
-        key = (id(chor), role)
-        if key not in self._normal:
-            self._kept.append(chor)  # so that nothing else gets its id
-            self._normal[key] = self.terms.number(project_role(chor, role))
-        return self._normal[key]
+    def branches(self, role: str, branches: Branches, at: int, following: Part, chooser: str | None) -> None:
+        """What a role other than the chooser has to know of a choice."""
+        one = branches.firsts(at, role)
+        if not branches.alike(at, role):
+            for label, com in one.items():
+                other = branches.first_behind(at, role, label)
+                if other is not None:
+                    self.report(
+                        "choice-ambiguous", f"{role} begins both branches with {interaction(com)}", (com, other),
+                        "use different operations",
+                    )  # fmt: skip
+            self.names(branches.parts[at], following, starts_behind(branches, at, role), role)
+            self.names(branches.behind(at), following, starts_of(one), role)
+        own = outputs_of(one)
+        outputs = chain(own, branches.outputs_behind(at, role))
+        if self.criterion in ("receiver", "sr"):
+            output = next(outputs, None)
+            if output is not None:
+                others = [com for com in (*branches.first[at], *branches.heads[at]) if com.sender != role]
+                self.report(
+                    "choice-unaware", f"{role} may do {interaction(output)} before it learns of the choice",
+                    (output, *others[:1]), f"let {chooser or 'the chooser'} tell {role} first, in each branch",
+                )  # fmt: skip
+        if self.sync:
+            # What is behind the first branch is looked at with that one, once for all.
+            for com in dict.fromkeys(own if at else outputs):
+                self.reused(role, com)
+
+    def reused(self, role: str, com: Com) -> None:
+        """What a role may offer before it knows the branch is used at one place only."""
+        uses = self.uses[com.receiver, com.operation]
+        if len(uses) != 1:
+            other = next((use for use in uses if use != com), com)
+            self.report(
+                "unaware-name-reuse",
+                f"{role} may offer {interaction(com)} in any branch, and {com.operation} at {com.receiver} has another use",
+                (com, other), "use another operation",
+            )  # fmt: skip
+
+    @cached_property
+    def uses(self) -> dict[tuple[str, str], list[Com]]:
+        """The interactions by their receivers and operations."""
+        found: dict[tuple[str, str], list[Com]] = {}
+        for com in interactions(self.chor):
+            found.setdefault((com.receiver, com.operation), []).append(com)
+        return found
+
+    def dead_ends(self, branches: Branches, at: int) -> None:
+        """The branch and what is behind it, looked at for dead ends."""
+        self.dead_end(branches.items[at])
+        if self.criterion in ("receiver", "sr") and branches.dead_end_behind(at):
+            self.report_dead_end(next(iter(branches.heads[at]), None) or branches.behind(at).some()[0])
 
     def dead_end(self, *parts: Chor) -> None:
         """No part of a choice or a loop ends in 0: whoever sees receives only would not see that it was chosen."""
         if self.criterion in ("receiver", "sr"):
             for part in parts:
                 if interactions(part) and has_dead_end(part):
-                    com = next(iter(first_of(part)), interactions(part)[0])
-                    self.report(
-                        "dead-end", f"the branch that begins with {interaction(com)} can end in 0, and others need not", (com,),
-                        "let every branch be able to succeed",
-                    )  # fmt: skip
+                    self.report_dead_end(next(iter(first_of(part)), interactions(part)[0]))
+
+    def report_dead_end(self, com: Com) -> None:
+        self.report(
+            "dead-end", f"the branch that begins with {interaction(com)} can end in 0, and others need not", (com,),
+            "let every branch be able to succeed",
+        )  # fmt: skip
 
     # --- Loops ---
 
@@ -349,32 +383,29 @@ class Checker:
                     "loop-unaware", f"{role} may do {interaction(com)} before it learns whether the loop goes on",
                     (other, com), f"let {other.sender} tell {role} first",
                 )  # fmt: skip
-        rest = seq(*terms_of(after))
-        self.names(body, (star, after), rest, role)
-        self.names(rest, None, body, role)
+        rest, again = Part(seq(*terms_of(after))), Part(seq(star, *terms_of(after)))
+        self.names(Part(body), again, starts_of(two), role)
+        self.names(rest, Part(ONE), starts_of(one), role)
 
     # --- Names ---
 
-    def names(self, branch: Chor, after: Continuation, other: Chor, role: str) -> None:
-        """While `branch` and what follows it run, `role` takes no message for the beginning of `other`."""
-        starts = {label[1]: com for label, com in firsts(other, role).items() if label[0] == "?"}
-        following = seq(*terms_of(after))
-        wanted = {(role, operation) for operation in starts}
-        if not any((com.receiver, com.operation) in wanted for com in (*interactions(branch), *interactions(following))):
+    def names(self, branch: Part, following: Part, starts: Starts, role: str) -> None:
+        """While `branch` and what follows it run, `role` takes no message for one that another branch starts with."""
+        if not branch.meets(starts, role) and not following.meets(starts, role):
             return
         try:
-            begins, ends = runs(branch, 1), runs(following, 2)
+            begins, ends = branch.runs(1), following.runs(2)
         except TooManyRuns:
             self.too_big(branch)
             return
         for begin in begins:
             for end in ends:
                 run = Steps((begin, end))
-                if not any((com.receiver, com.operation) in wanted for com in occurrences(run)):
+                if not any(com.receiver == role and com.operation in starts for com in occurrences(run)):
                     continue
                 order = order_of(run, sync=self.sync, marked=(), watched=role)
                 for at, com in enumerate(order.coms):
-                    if (com.receiver, com.operation) not in wanted or at in order.first:
+                    if com.receiver != role or com.operation not in starts or at in order.first:
                         continue
                     if not any(ordered(order, f, at, sync=self.sync, buffer=self.buffer) for f in order.first):
                         self.report(
@@ -386,15 +417,12 @@ class Checker:
 
     def causality(self) -> None:
         """In every run, two messages of one name to one role come one after the other."""
-        uses: dict[tuple[str, str], int] = {}
-        for com in interactions(self.chor):
-            uses[com.receiver, com.operation] = uses.get((com.receiver, com.operation), 0) + 1
-        if all(count == 1 for count in uses.values()) and not has_loop(self.chor):
+        if all(len(coms) == 1 for coms in self.uses.values()) and not has_loop(self.chor):
             return
         try:
             found = [unordered(run, sync=self.sync, buffer=self.buffer) for run in runs(self.chor, 2)]
         except TooManyRuns:
-            self.too_big(self.chor)
+            self.too_big(Part(self.chor))
             return
         for pair in dict.fromkeys(found):
             if pair is not None:
@@ -404,9 +432,9 @@ class Checker:
                     "use different operations, or let one wait for the other",
                 )  # fmt: skip
 
-    def too_big(self, chor: Chor) -> None:
+    def too_big(self, part: Part) -> None:
         self.report(
-            "too-big", "choices and loops have too many runs to look at all", tuple(interactions(chor)[:2]),
+            "too-big", "choices and loops have too many runs to look at all", part.some(),
             "give messages to a role different names, so that runs need no look; or ask for the exact verdict",
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.behaviours import (
     Accept,
     Again,
@@ -92,6 +93,7 @@ class Enactment:
                 f"selections, {self.messages} messages in all; critical path {self.time:g}")  # fmt: skip
 
 
+@checked
 def enact(
     chor: Chor | Mapping[Thread, Behaviour],
     functions: Mapping[str, Callable[..., Any]] | None = None,

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.behaviours import (
     Accept,
     Again,
@@ -81,6 +82,7 @@ class _NotTold(Exception):
         self.unaware = unaware
 
 
+@checked
 def endpoint(chor: Chor, thread: Thread) -> Behaviour:
     """What `thread` does. Raises KlorError `unmergeable`.
 
@@ -96,6 +98,7 @@ def endpoint(chor: Chor, thread: Thread) -> Behaviour:
         raise KlorError(failure.unaware.diagnostic(chor)) from None
 
 
+@checked
 def endpoints(chor: Chor) -> dict[Thread, Behaviour]:
     """What every thread does. Raises KlorError with all that are not told of a choice."""
     missing = unaware(chor)

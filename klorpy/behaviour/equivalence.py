@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.canonical import project
 from klorpy.behaviour.composition import BUFFERS, Buffer, Composition, View, one_of
 from klorpy.behaviour.conditions import Violation, well_formed
@@ -115,6 +116,7 @@ class Equivalence:
         return f"not equivalent ({how}){seen}: {self.witness}"
 
 
+@checked
 def equivalent(
     chor: Chor, criterion: Criterion = "sync", *, buffer: Buffer = "pair", bound: int = 2,
     mode: Literal["exact", "static"] = "exact", limit: int = LIMIT,
@@ -254,6 +256,7 @@ def compare(left: Lts, right: Lts, labels: Labels) -> Distinction | None:
 # --- Conversations ----------------------------------------------------------------------------------------------------
 
 
+@checked
 def completed_traces(chor: Chor, length: int | None = None, limit: int = 10_000) -> list[tuple[Com, ...]]:
     """The completed conversations of a choreography, sorted by their operations; up to a length, if one is given.
 

@@ -226,7 +226,7 @@ def unbound(item: Continue, source: Source | None) -> KlorError:
 
 def too_large(source: Source | None) -> KlorError:
     """The error that a type is too large, to be raised."""
-    return _error("too-large", f"this protocol has more than {MAX_ITEMS} steps when it is written out", None, source,
+    return _error("too-large", f"this protocol has more than {MAX_ITEMS:,} steps when it is written out", None, source,
                   "let branches that go on alike share what follows, or split the protocol")  # fmt: skip
 
 

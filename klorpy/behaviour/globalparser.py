@@ -11,9 +11,11 @@ declared anywhere. Raises KlorError with the guilty form underlined: `read-error
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.globaltype import Choice, Content, Continue, Do, GlobalType, Item, Message, Protocol, Rec
 from klorpy.behaviour.sexpr import Atom, Form, Group, Quoted, read, read_one, wrong
 from klorpy.behaviour.wellformed import check
@@ -26,6 +28,8 @@ _USAGE: Final = {
     "mu": "write (mu t what-happens …), with t where it starts again",
     "do": "write (do Protocol role …)",
 }
+#: How a number begins.
+_VALUE: Final = re.compile(r"[+-]?\.?[0-9]")
 #: Words that cannot be names, since they mean something.
 _RESERVED: Final = frozenset((*_USAGE, "end", "0", "_", "defprotocol"))
 
@@ -52,6 +56,7 @@ def parse_protocol(text: str, filename: str = "<text>", library: Mapping[str, Pr
     return protocol
 
 
+@checked
 def protocol(
     text: str, filename: str = "<text>", line: int = 1, column: int = 1, scope: Mapping[str, object] | None = None
 ) -> Protocol:
@@ -179,11 +184,11 @@ _READERS: Final[dict[str, Callable[[Group, tuple[Form, ...]], tuple[Item, ...]]]
 
 def _content(form: Form) -> Content:
     if not isinstance(form, Group):
-        return Content(None, (_text(form, "a sort"),))
+        return Content(None, (_sort(form),))
     if not form.items:
         raise _bad(form, "a message needs a label", "write (label sort …), or just a sort")
     label, *sorts = form.items
-    payload = tuple(_text(sort, "a sort") for sort in sorts)
+    payload = tuple(map(_sort, sorts))
     return Content(None if isinstance(label, Atom) and label.text == "_" else _text(label, "a label"), payload)
 
 
@@ -194,6 +199,13 @@ def _text(form: Form, what: str) -> str:
         case Quoted(value) if value:
             return value
     raise _bad(form, f"{what} is expected here, not {_what(form)}", f"{what} is a word")
+
+
+def _sort(form: Form) -> str:
+    """A sort is a word and no value: numbers and strings are refused."""
+    if isinstance(form, Atom) and not _VALUE.match(form.text):
+        return form.text
+    raise _bad(form, f"a sort is expected here, not {_what(form)}", "a sort is a word that says what kind of value is sent, such as int or str")
 
 
 def _name(form: Form, what: str) -> str:

@@ -38,8 +38,8 @@ Label: TypeAlias = str
 
 #: How deep choices and recursions may nest: what works on types recurses over them.
 MAX_DEPTH: Final = 100
-#: How many items a type may have once the protocols that it uses are written out.
-MAX_ITEMS: Final = 20_000
+#: How many items a type may have once the protocols that it uses are written out, and what follows a choice, too.
+MAX_ITEMS: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.globalcalculus import (
     Call,
     Chor,
@@ -43,6 +44,7 @@ from klorpy.core.spans import Source
 UNKNOWN_SORT: Final = "any"
 
 
+@checked
 def extract(chor: Chor, session: str) -> GlobalType:
     """The type of a session that is open when `chor` begins. Raises KlorError `unannounced-choice`.
 
@@ -62,6 +64,7 @@ def extract_tree(chor: Chor, session: str) -> Tree:
     return _Extraction(flow.points, chor.source).tree([(session, start)])
 
 
+@checked
 def infer(chor: Chor) -> dict[str, GlobalType]:
     """For each public channel the type that its sessions use, all starts taken together.
 
@@ -153,8 +156,10 @@ class _Extraction:
 
         number(starts)
         nodes: list[Node] = []
+        size = 0
         for place, passed in places:
-            require_size(len(places))
+            size += len(place)
+            require_size(size)
             branches = self.agreed(place, passed)
             if branches is None:
                 nodes.append(End())

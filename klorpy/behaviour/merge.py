@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.calculusparser import check_recursion
 from klorpy.behaviour.composition import one_of
 from klorpy.behaviour.endpoint import Unaware, unaware
@@ -133,6 +134,7 @@ class Merged:
         return "\n".join(lines)
 
 
+@checked
 def merge(
     chor: Chor,
     channels: Mapping[str, Protocol],

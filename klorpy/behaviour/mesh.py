@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.globaltype import GlobalType, Protocol
 from klorpy.behaviour.regular import Action, Communication, End, Tree, tree
 from klorpy.behaviour.wellformed import tree_of
@@ -62,6 +63,7 @@ class _Copy:
 _Way: TypeAlias = tuple[_Copy, ...]
 
 
+@checked
 def member(
     type_: GlobalType | Tree | Protocol,
     of: Sequence[GlobalType | Tree | Protocol],

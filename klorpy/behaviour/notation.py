@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Final, TypeVar, assert_never
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.sexpr import Atom, Form, Group, Quoted, read_one, wrong
 from klorpy.behaviour.terms import (
     ONE,
@@ -197,6 +198,7 @@ def _short(form: Form) -> str:
 _ALT, _PAR, _SEQ, _STAR = range(4)
 
 
+@checked
 def infix(term: Term) -> str:
     """The term with the papers' operators: `;` binds tighter than `|`, and `|` tighter than `+`.
 

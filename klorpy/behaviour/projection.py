@@ -19,10 +19,12 @@ for full merging.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal, TypeAlias
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.expansion import distribute
 from klorpy.behaviour.globaltype import (
     Choice,
@@ -55,6 +57,7 @@ from klorpy.core.types import Role
 Merging: TypeAlias = Literal["full", "plain"]
 
 
+@checked
 def local_type(protocol: Protocol, role: Role, *, merging: Merging = "full") -> LocalType:
     """The part of `role`. Raises KlorError `unmergeable`, and `unbound-role` when the protocol has no such role.
 
@@ -78,6 +81,7 @@ def _check_merging(merging: str) -> None:
         raise KlorError(f"merging is {merging!r}", slug="bad-argument", help="it is one of full, plain")
 
 
+@checked
 def local_types(protocol: Protocol, *, merging: Merging = "full") -> dict[Role, LocalType]:
     """The parts of all roles. Raises KlorError with every role that has none."""
     parts: dict[Role, LocalType] = {}
@@ -149,14 +153,11 @@ class _Plain:
         parts = [self.body(branch) for branch in choice.branches]
         if self.role in (choice.role, self.receivers[id(choice)]):
             return parts[0] if len(parts) == 1 else LocalType((LocalChoice(choice.role, tuple(parts)),))
-        merged = parts[0]
-        for part in parts[1:]:
-            try:
-                merged = merge_plain(merged, part, self.role)
-            except _Unmergeable as reason:
-                first, second = reason.args
-                raise _refused(self.role, choice.role, first, second, choice, self.source) from None
-        return merged
+        try:
+            return merge_plain(parts, self.role)
+        except _Unmergeable as reason:
+            first, second = reason.args
+            raise _refused(self.role, choice.role, first, second, choice, self.source) from None
 
 
 def _loop(variable: str, body: LocalType) -> LocalType:
@@ -180,30 +181,35 @@ def _refused(
     ))  # fmt: skip
 
 
-def merge_plain(first: LocalType, second: LocalType, role: Role) -> LocalType:
-    """One part for both branches; raises _Unmergeable."""
-    if first == second:
-        return first
-    one_offer, other_offer = _offers(first, role), _offers(second, role)
-    if one_offer is not None and other_offer is not None and one_offer[0] == other_offer[0]:
-        peer, mine = one_offer
-        return _offer(peer, _union(mine, other_offer[1], peer, role))
-    match first.actions, second.actions:
-        case (Send() as one, *rest), (Send() as two, *rest_) if one == two:
-            following = merge_plain(LocalType(tuple(rest)), LocalType(tuple(rest_)), role)
-            return LocalType((one, *following.actions))
-    raise _Unmergeable(says(first, role), says(second, role))
+def merge_plain(parts: Sequence[LocalType], role: Role) -> LocalType:
+    """One part for all branches; raises _Unmergeable."""
+    different = list(dict.fromkeys(parts))
+    if len(different) == 1:
+        return different[0]
+    begin = _common(different)
+    different = [LocalType(part.actions[len(begin) :]) for part in different]
+    first, *others = different
+    offers = [_offers(part, role) for part in different]
+    if offers[0] is None:
+        raise _Unmergeable(says(first, role), says(others[0], role))
+    return LocalType((*begin, *_union(first, others, offers, role).actions))
+
+
+def _common(parts: Sequence[LocalType]) -> tuple[Action, ...]:
+    """The messages with which all parts begin."""
+    together = zip(*(part.actions for part in parts), strict=False)
+    return tuple(row[0] for row in takewhile(lambda row: isinstance(row[0], (Send, Receive)) and len(set(row)) == 1, together))
 
 
 #: What is offered to one role: for each label, in the order of the text, the payload and what follows.
-_Offers: TypeAlias = "dict[str | None, tuple[Content, LocalType]]"
+_Offers: TypeAlias = "dict[str | None, tuple[Content, list[LocalType]]]"
 
 
 def _offers(type_: LocalType, role: Role) -> tuple[Role, _Offers] | None:
     """What a type that starts with receiving from one role can receive; None for another type."""
     match type_.actions:
         case (Receive(peer) as receive, *rest):
-            return peer, {receive.label: (receive.content, LocalType(tuple(rest)))}
+            return peer, {receive.label: (receive.content, [LocalType(tuple(rest))])}
         case (LocalChoice(chooser, branches),) if chooser != role:
             found: _Offers = {}
             for branch in branches:
@@ -215,23 +221,21 @@ def _offers(type_: LocalType, role: Role) -> tuple[Role, _Offers] | None:
     return None
 
 
-def _union(mine: _Offers, theirs: _Offers, peer: Role, role: Role) -> _Offers:
-    merged = dict(mine)
-    for label, (content, following) in theirs.items():
-        if label not in mine:
-            merged[label] = (content, following)
-            continue
-        other, part = mine[label]
-        if other != content:
-            raise _Unmergeable(f"receive {other} from {peer}", f"receive {content} from {peer}")
-        merged[label] = (content, merge_plain(part, following, role))
-    return merged
-
-
-def _offer(peer: Role, offers: _Offers) -> LocalType:
+def _union(first: LocalType, others: Sequence[LocalType], offers: Sequence[tuple[Role, _Offers] | None], role: Role) -> LocalType:
+    """One offer of all that is offered; what is behind a label that several have is merged."""
+    assert offers[0] is not None
+    peer, merged = offers[0]
+    for part, offered in zip(others, offers[1:], strict=True):
+        if offered is None or offered[0] != peer:
+            raise _Unmergeable(says(first, role), says(part, role))
+        for label, (content, following) in offered[1].items():
+            other, behind = merged.setdefault(label, (content, []))
+            if other != content:
+                raise _Unmergeable(f"receive {other} from {peer}", f"receive {content} from {peer}")
+            behind += following
     branches = tuple(
-        LocalType((Receive(peer, content.label, content.payload), *following.actions))
-        for content, following in offers.values()
+        LocalType((Receive(peer, content.label, content.payload), *merge_plain(following, role).actions))
+        for content, following in merged.values()
     )
     return branches[0] if len(branches) == 1 else LocalType((LocalChoice(peer, branches),))
 
@@ -297,8 +301,10 @@ class _Full:
 
         number([self.root.root])
         nodes: list[Node] = []
+        size = 0
         for place in places:
-            require_size(len(places))
+            size += len(place)
+            require_size(size)
             steps = self.agreed(place)
             if steps is None:
                 nodes.append(End())

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.canonical import project_role
 from klorpy.behaviour.lts import Labels, Lts
 from klorpy.behaviour.refine import POSITIONS, Check, contract_lts
@@ -53,11 +54,13 @@ class Registry:
     s may be played by polite
     """
 
+    @checked
     def __init__(self, contracts: Mapping[str, Contract] | None = None) -> None:
         self._entries: dict[str, _Entry] = {}
         for name, contract in (contracts or {}).items():
             self.add(name, contract)
 
+    @checked
     def add(self, name: str, contract: Contract) -> None:
         """Register a contract. Raises KlorError `dup-name` when the name is taken."""
         if name in self._entries:
@@ -81,6 +84,7 @@ class Registry:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @checked
     def find(
         self, chor: Chor, role: str, *, strict: bool = False, size: int = 4, limit: int = POSITIONS
     ) -> Discovery:
@@ -96,6 +100,7 @@ class Registry:
             )  # fmt: skip
         return self.refining(project_role(chor, role), role, strict=strict, size=size, limit=limit)
 
+    @checked
     def refining(
         self, contract: Contract, role: str = "r", *, strict: bool = False, size: int = 4, limit: int = POSITIONS
     ) -> Discovery:

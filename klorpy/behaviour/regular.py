@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from klorpy.behaviour.globaltype import MAX_DEPTH, MAX_ITEMS, Choice, Content, Continue, GlobalType, Item, Message, Rec
 from klorpy.core.diagnostics import KlorError
@@ -37,6 +37,9 @@ class Communication:
     receiver: Role
     branches: tuple[tuple[Content, int], ...]
 
+
+#: The size of the sets of places, together, that are made: some hundred megabytes.
+MAX_PLACES: Final = 1_000_000
 
 Node: TypeAlias = End | Communication
 Step = TypeVar("Step", bound=Hashable)
@@ -132,10 +135,14 @@ def refine(shape: Sequence[Hashable], following: Sequence[Mapping[Step, int]]) -
             for group, part in touched.items():
                 if len(part) == len(members[group]):
                     continue
-                # The smaller part becomes the new class, which keeps the number of moves at n log n.
-                rest = members[group] - part
-                small, large = (part, rest) if len(part) <= len(rest) else (rest, part)
-                members[group] = large
+                # The smaller part becomes the new class, which keeps the number of moves at n log n; and nothing as
+                # large as the larger part is copied, unless as much has been looked at already.
+                if 2 * len(part) <= len(members[group]):
+                    small = part
+                    members[group] -= part
+                else:
+                    small = members[group] - part
+                    members[group] = part
                 new = len(members)
                 members.append(small)
                 for state in small:
@@ -146,10 +153,10 @@ def refine(shape: Sequence[Hashable], following: Sequence[Mapping[Step, int]]) -
     return [first.setdefault(group, len(first)) for group in classes]
 
 
-def require_size(count: int) -> None:
-    """Raise KlorError `too-large` when there are more than `MAX_ITEMS` states."""
-    if count > MAX_ITEMS:
-        raise KlorError(f"there are more than {MAX_ITEMS} states", slug="too-large",
+def require_size(places: int) -> None:
+    """Raise KlorError `too-large` when states that are sets of places have more than `MAX_PLACES` together."""
+    if places > MAX_PLACES:
+        raise KlorError(f"the states are sets of more than {MAX_PLACES:,} places together", slug="too-large",
                         help="split the protocol, or tell roles of choices earlier")  # fmt: skip
 
 
@@ -301,7 +308,7 @@ class _Reading:
                 return [*out, Continue(frame.bound[at])]
             self.items += 1
             if self.items > MAX_ITEMS:
-                raise KlorError(f"this type has more than {MAX_ITEMS} steps when it is written out", slug="too-large",
+                raise KlorError(f"this type has more than {MAX_ITEMS:,} steps when it is written out", slug="too-large",
                                 help="let branches that go on alike share what follows")  # fmt: skip
             if at in self.returns:
                 name = self.variable(len(frame.bound))

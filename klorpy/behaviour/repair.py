@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import assert_never
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.conditions import Violation, connected, well_formed
 from klorpy.behaviour.edges import first_of, firsts, last_of
 from klorpy.behaviour.notation import infix, interaction
@@ -58,6 +59,7 @@ class Repair:
         return f"{infix(self.chor)}, with {', '.join(map(interaction, self.added))} added"
 
 
+@checked
 def repair(chor: Chor, criterion: str = "sync", buffer: str = "pair") -> Repair:
     """The choreography with interactions added until it is well-formed, as far as that helps.
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.enactment import Enactment, Synchronisation, enact
 from klorpy.behaviour.merge import Merged
 
@@ -52,6 +53,7 @@ class Savings:
         return "\n".join(f"{name:16} {old:g} -> {new:g}" for name, old, new in rows)
 
 
+@checked
 def savings(
     merged: Merged,
     functions: Callable[[], Mapping[str, Callable[..., Any]]] | Mapping[str, Callable[..., Any]],

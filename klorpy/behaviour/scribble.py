@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.globaltype import Choice, Content, Continue, Do, GlobalType, Message, Protocol, Rec, items_of
 from klorpy.behaviour.localtype import Action, LocalChoice, LocalContinue, LocalRec, LocalType, Receive, Send
 from klorpy.behaviour.projection import Merging, local_type
@@ -24,6 +25,7 @@ from klorpy.core.types import Role
 _VALUE: Final = "value"
 
 
+@checked
 def scribble(protocol: Protocol) -> str:
     """The protocol and those that it uses, as the text of a Scribble module.
 
@@ -51,6 +53,7 @@ def scribble(protocol: Protocol) -> str:
     return "\n\n".join(parts)
 
 
+@checked
 def scribble_local(protocol: Protocol, role: Role, *, merging: Merging = "full") -> str:
     """The part of a role. Raises KlorError `unmergeable`, as `local_type`.
 

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.globalcalculus import (
     Apply,
     Call,
@@ -82,6 +83,7 @@ _Sessions: TypeAlias = Mapping[str, Session]
 _Variables: TypeAlias = Mapping[tuple[Thread, str], "Sort | None"]
 
 
+@checked
 def typecheck(
     chor: Chor,
     channels: Mapping[str, Protocol],

@@ -18,6 +18,7 @@ from __future__ import annotations
 from bisect import insort
 from typing import Final, TypeAlias, assert_never
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.lts import FAN, LIMIT, TAU, Edge, Labels, Lts, bisimilar, too_many
 from klorpy.behaviour.terms import Alt, Com, One, Par, Recv, Scope, Send, Seq, Star, Tau, Term, Zero
 from klorpy.core.diagnostics import KlorError
@@ -118,6 +119,11 @@ class Terms:
         if len(flat) < 2:
             return flat.pop() if flat else ZERO
         return self._node((_ALT, *sorted(flat)), any(self.ok[item] for item in flat))
+
+    def summands(self, term: int) -> frozenset[int]:
+        """The terms that a term is a choice of."""
+        kind, *below = self.nodes[term]
+        return frozenset(below if kind == _ALT else () if kind == _ZERO else (term,))
 
     def par(self, items: list[int]) -> int:
         flat: list[int] = []
@@ -259,6 +265,7 @@ def lts_of(
     return terms.explore(terms.number(term), limit, what)[0]
 
 
+@checked
 def same_behaviour(left: Term, right: Term, *, limit: int = LIMIT) -> bool:
     """Whether two terms are strongly bisimilar, outputs being patient.
 

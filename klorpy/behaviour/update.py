@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
+from klorpy.behaviour.arguments import checked
 from klorpy.behaviour.canonical import project_role
 from klorpy.behaviour.conditions import Violation, checker_for, well_formed
 from klorpy.behaviour.notation import interaction
@@ -75,6 +76,7 @@ class UpdateVerdict:
                 return f"the update of {self.scope} needs no coordination: all its roles may change alone"
 
 
+@checked
 def judge_update(
     chor: Chor, scope: str, body: Chor, criterion: str = "sync", *, buffer: str = "pair", barrier: bool = False,
     limit: int = POSITIONS,
@@ -160,6 +162,7 @@ def parallel_to(chor: Chor, scope: str) -> list[Com]:
             assert_never(chor)
 
 
+@checked
 def scopes(chor: Chor) -> Iterator[Scope]:
     """The scopes of a choreography, outer ones first."""
     match chor:
@@ -190,11 +193,13 @@ def find_scope(chor: Chor, name: str) -> Scope:
     )  # fmt: skip
 
 
+@checked
 def updated(chor: Chor, name: str, body: Chor) -> Chor:
     """The choreography with another body in a scope, which stays a scope."""
     return _replace(chor, lambda region: Scope(region.name, region.roles, body) if region.name == name else None)
 
 
+@checked
 def compiled(chor: Chor, versions: Mapping[str, tuple[Chor, ...]] | None = None, *, barrier: bool = False) -> Chor:
     """The choreography without scopes: each is a choice of its leader between its versions.
 

@@ -36,6 +36,7 @@ from klorpy.behaviour.globaltype import (
     Protocol,
     Rec,
     depth_of,
+    items_of,
 )
 from klorpy.behaviour.regular import Draft, Tree, drafts, heads, tree
 from klorpy.core.diagnostics import Diagnostic, KlorError
@@ -74,7 +75,8 @@ def written(protocol: Protocol) -> GlobalType:
     if depth_of(protocol.type) > MAX_DEPTH:
         raise too_deep(protocol.span, protocol.source)
     # What is written is looked at first, so that errors in it are found even when it cannot be written out.
-    _refuse(list(scoping(protocol.type, protocol.roles)), protocol.type)
+    for part in (protocol, *uses(protocol)):
+        _refuse(list(scoping(part.type, part.roles)), part.type)
     type_ = expand(protocol)
     if depth_of(type_) > MAX_DEPTH:
         raise too_deep(protocol.span, protocol.source)
@@ -82,12 +84,29 @@ def written(protocol: Protocol) -> GlobalType:
     return type_
 
 
+def uses(protocol: Protocol) -> list[Protocol]:
+    """The protocols that a protocol uses by `do`, those included that these use; not those that nobody knows."""
+    found: dict[str, Protocol] = {protocol.name: protocol}
+    order = [protocol]
+    for part in order:
+        for item in items_of(part.type):
+            if isinstance(item, Do) and item.protocol not in found and item.protocol in protocol.library:
+                found[item.protocol] = protocol.library[item.protocol]
+                order.append(found[item.protocol])
+    return order[1:]
+
+
 #: The rules of single items in the order in which they are reported; all others come after them.
 _FIRST = ("unbound-role", "self-message")
 
 
+def rank(violation: Violation) -> int:
+    """A number by which violations are in the order in which they are reported."""
+    return _FIRST.index(violation.rule) if violation.rule in _FIRST else len(_FIRST)
+
+
 def _refuse(found: list[Violation], type_: GlobalType) -> None:
-    found.sort(key=lambda violation: _FIRST.index(violation.rule) if violation.rule in _FIRST else len(_FIRST))
+    found.sort(key=rank)
     if found:
         raise KlorError(*(violation.diagnostic(type_) for violation in found))
 

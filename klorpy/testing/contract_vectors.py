@@ -3,12 +3,14 @@
     answer_contract(vector)     a question about choreographies and contracts, as in `tests/vectors/contracts.json`
 
 A vector is a mapping with `kind`, `input` and `question`; the answer has the form of its `expected`. The options of a
-question are words `name=value`: `criterion`, `buffer`, `mode`, `bound`, `barrier`.
+question are words `name=value`: `criterion`, `buffer`, `mode`, `bound`, `barrier`; `length` for traces. What is no question is
+refused: KlorError `bad-argument`, and the errors of the notations.
 """
 
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -41,24 +43,83 @@ def explain_contract(vector: Vector) -> dict[str, Any]:
 
 
 def _kind(vector: Vector) -> Callable[[Vector], dict[str, Any]]:
-    kind = vector.get("kind")
-    if kind not in _KINDS:
-        raise KlorError(f"{kind!r} is no kind of vector", slug="bad-argument", help=f"it is one of {', '.join(_KINDS)}")
+    kind = _mapping(vector, "a vector").get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise _wrong(f"{kind!r} is no kind of vector", f"it is one of {', '.join(_KINDS)}")
     return _KINDS[kind]
 
 
+# --- What a vector gives ----------------------------------------------------------------------------------------------
+
+
+def _wrong(message: str, help: str = "") -> KlorError:
+    return KlorError(message, slug="bad-argument", help=help)
+
+
+def _mapping(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _wrong(f"{what} is a mapping, not {reprlib.repr(value)}")
+    return value
+
+
+def _question(vector: Vector) -> str:
+    question = vector.get("question", "")
+    if not isinstance(question, str):
+        raise _wrong(f"the question is a text, not {reprlib.repr(question)}")
+    return question
+
+
+def _whole(vector: Vector) -> Any:
+    """The input, which the notations refuse when it is no text."""
+    return vector.get("input")
+
+
+def _given(vector: Vector, name: str) -> Any:
+    """A part of the input."""
+    given = _mapping(_whole(vector), f"the input of a question of kind {vector['kind']}")
+    if name not in given:
+        raise _wrong(f"the input has no {name}", f"it has {', '.join(map(str, given)) or 'nothing'}")
+    return given[name]
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise _wrong(f"{what} is a name, not {reprlib.repr(value)}")
+    return value
+
+
 def _option(vector: Vector, name: str, default: str) -> Any:
-    found = re.search(rf"\b{name}\s*=\s*([\w-]+)", vector.get("question", ""))
+    found = re.search(rf"\b{name}\s*=\s*([\w-]+)", _question(vector))
     return found[1] if found else str(vector.get(name, default))
 
 
+def _number(vector: Vector, name: str, default: str) -> int:
+    value = _option(vector, name, default)
+    if not value.isdecimal():
+        raise _wrong(f"{name} is {value}", "it is a number")
+    return int(value)
+
+
 def _bound(vector: Vector) -> int:
-    return int(_option(vector, "bound", "2"))
+    return _number(vector, "bound", "2")
+
+
+def _barrier(vector: Vector) -> bool:
+    value = _option(vector, "barrier", "no")
+    if value.lower() not in ("yes", "no", "true", "false"):
+        raise _wrong(f"barrier is {value}", "it is yes or no")
+    return value.lower() in ("yes", "true")
+
+
+# --- Kinds ------------------------------------------------------------------------------------------------------------
 
 
 def _project(vector: Vector) -> dict[str, Any]:
-    chor = parse_choreography(vector["input"])
-    contract = behaviour.project_role(chor, vector["question"].split()[-1])
+    chor = parse_choreography(_whole(vector))
+    words = _question(vector).split()
+    if not words:
+        raise _wrong("the question names no role", "write: project ROLE")
+    contract = behaviour.project_role(chor, words[-1])
     expected = vector.get("expected")
     # Contracts are compared up to strong bisimilarity, so one is given as the vector writes it.
     if isinstance(expected, str) and behaviour.same_behaviour(contract, parse_contract(expected)):
@@ -67,14 +128,15 @@ def _project(vector: Vector) -> dict[str, Any]:
 
 
 def _traces(vector: Vector) -> dict[str, Any]:
-    found = re.search(r"(?:length|most|to|<=|≤|max\w*)\D{0,12}(\d+)", vector.get("question", ""))
-    traces = behaviour.completed_traces(parse_choreography(vector["input"]), int(found[1]) if found else None)
+    numbers = re.findall(r"\d+", _question(vector)) or ([str(vector["length"])] if "length" in vector else [])
+    # "up to length 3", "at most 3 interactions", "0 to 3": the last number is the largest length.
+    traces = behaviour.completed_traces(parse_choreography(_whole(vector)), int(numbers[-1]) if numbers else None)
     return {"expected": sorted({" ".join(com.operation for com in trace) for trace in traces})}
 
 
 def _equiv(vector: Vector) -> dict[str, Any]:
     verdict = behaviour.equivalent(
-        parse_choreography(vector["input"]), _option(vector, "criterion", "sync"),
+        parse_choreography(_whole(vector)), _option(vector, "criterion", "sync"),
         buffer=_option(vector, "buffer", "pair"), bound=_bound(vector),
     )  # fmt: skip
     answer: dict[str, Any] = {"expected": verdict.holds, "bisimilar": verdict.bisimilar}
@@ -86,7 +148,7 @@ def _equiv(vector: Vector) -> dict[str, Any]:
 
 def _wf(vector: Vector) -> dict[str, Any]:
     violations = behaviour.well_formed(
-        parse_choreography(vector["input"]), _option(vector, "criterion", "sync"), _option(vector, "buffer", "pair")
+        parse_choreography(_whole(vector)), _option(vector, "criterion", "sync"), _option(vector, "buffer", "pair")
     )
     return {"expected": _published(violation.code for violation in violations)}
 
@@ -97,7 +159,7 @@ def _published(codes: Iterable[str]) -> list[str]:
 
 
 def _compliant(vector: Vector) -> dict[str, Any]:
-    return {"expected": _is_compliant(parse_system(vector["input"]), vector)}
+    return {"expected": _is_compliant(parse_system(_whole(vector)), vector)}
 
 
 def _is_compliant(system: behaviour.System, vector: Vector) -> bool:
@@ -106,39 +168,43 @@ def _is_compliant(system: behaviour.System, vector: Vector) -> bool:
 
 
 def _implements(vector: Vector) -> dict[str, Any]:
-    chor = parse_choreography(vector["input"]["choreography"])
-    system = parse_system(vector["input"]["system"])
+    chor, system = parse_choreography(_given(vector, "choreography")), parse_system(_given(vector, "system"))
     mode, buffer = _option(vector, "mode", "committed"), _option(vector, "buffer", "pair")
     return {"expected": bool(behaviour.implements(system, chor, mode, buffer=buffer, bound=_bound(vector), open=True))}
 
 
 def _refines(vector: Vector) -> dict[str, Any]:
-    new, old = parse_contract(vector["input"]["new"]), parse_contract(vector["input"]["old"])
-    verdict = behaviour.subcontract(new, old, location=vector["input"].get("location", ""))
-    answer: dict[str, Any] = {"expected": bool(verdict), "check": "proof" if verdict else "no-proof"}
+    new, old = parse_contract(_given(vector, "new")), parse_contract(_given(vector, "old"))
+    verdict = behaviour.subcontract(new, old, location=_given(vector, "location") if "location" in vector["input"] else "")
+    check = bool(verdict) and behaviour.proves(new, old)
+    answer: dict[str, Any] = {"expected": bool(verdict), "check": "proof" if check else "no-proof"}
     if verdict.partner is not None:
         answer["partner"] = str(verdict.partner)
     return answer
 
 
 def _independent(vector: Vector) -> dict[str, Any]:
-    old, new = parse_system(vector["input"]["old"]), parse_system(vector["input"]["new"])
+    old, new = parse_system(_given(vector, "old")), parse_system(_given(vector, "new"))
     alone = {role: _is_compliant(old.replaced(role, new[role]), vector) for role in old.roles}
     return {"expected": _is_compliant(new, vector), "one_at_a_time": alone}
 
 
 def _discover(vector: Vector) -> dict[str, Any]:
-    given = vector["input"]
-    registry = behaviour.Registry({name: parse_contract(text) for name, text in given["registry"].items()})
-    return {"expected": list(registry.find(parse_choreography(given["choreography"]), given["role"]))}
+    entries = _mapping(_given(vector, "registry"), "a registry")
+    registry = behaviour.Registry({_text(name, "what is registered"): parse_contract(text) for name, text in entries.items()})
+    chor, role = parse_choreography(_given(vector, "choreography")), _text(_given(vector, "role"), "the role")
+    found = registry.find(chor, role, strict=_option(vector, "strict", "no") == "yes")
+    return {"expected": list(found), "unknown": list(found.unknown)}
 
 
 def _update(vector: Vector) -> dict[str, Any]:
-    chor, body = parse_choreography(vector["input"]["choreography"]), parse_choreography(vector["input"]["update"])
-    name = vector["input"].get("scope") or next(behaviour.scopes(chor)).name
+    chor, body = parse_choreography(_given(vector, "choreography")), parse_choreography(_given(vector, "update"))
+    name = vector["input"].get("scope") or next((region.name for region in behaviour.scopes(chor)), None)
+    if name is None:
+        raise KlorError("the choreography has no scope", slug="unknown-scope", help="mark a region as (scope NAME (roles r s …) H)")
     verdict = behaviour.judge_update(
-        chor, name, body, _option(vector, "criterion", "sync"), buffer=_option(vector, "buffer", "pair"),
-        barrier=_option(vector, "barrier", "no") == "yes",
+        chor, _text(name, "the scope"), body, _option(vector, "criterion", "sync"), buffer=_option(vector, "buffer", "pair"),
+        barrier=_barrier(vector),
     )  # fmt: skip
     return {
         "expected": _published(reason.code for reason in verdict.reasons),

@@ -4,22 +4,44 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from klorpy.behaviour import (
+    Registry,
     automaton,
+    compiled,
+    completed_traces,
+    compliant,
     enact,
+    endpoint,
     endpoints,
+    equivalent,
     extract,
+    implements,
+    infix,
+    judge_update,
+    local_type,
     local_types,
+    member,
     merge,
+    parse_choreography,
+    parse_contract,
     parse_gc,
     parse_global,
     parse_protocol,
     parse_protocols,
+    project,
+    project_role,
+    proves,
+    repair,
+    same_behaviour,
+    scopes,
     scribble,
+    subcontract,
     typecheck,
+    well_formed,
 )
 from klorpy.behaviour.reduction import in_order, out_of_order
 from klorpy.behaviour.regular import tree, type_of
@@ -141,3 +163,39 @@ def test_a_long_choreography_is_no_problem() -> None:
     # The same in both branches of a conditional: they are merged step by step.
     both = parse_gc(f"(start a k (t A) (u B)) (if (f) t ({step * rounds} (sel k (t A) (u B) r)) ({step * 2} (sel k (t A) (u B) r)))")
     assert enact(both, {"f": lambda: False}).values == 2
+
+
+CHOR, CONTRACT = parse_choreography("(scope x (roles r s) (com r s a))"), parse_contract("(recv a)")
+SYSTEM, PROTOCOL = project(CHOR), parse_protocol("(defprotocol P [A B] (-> A B int))")
+CALCULUS = parse_gc("(start a k (t A) (u B)) (com k (t A) 1 (u B) x)")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (project, [CHOR]), (project_role, [CHOR, "r"]), (equivalent, [CHOR]), (completed_traces, [CHOR]), (well_formed, [CHOR, "sync"]),
+        (compliant, [SYSTEM]), (implements, [SYSTEM, CHOR]), (subcontract, [CONTRACT, CONTRACT]), (proves, [CONTRACT, CONTRACT]),
+        (Registry, [{"a": CONTRACT}]), (Registry({"a": CONTRACT}).find, [CHOR, "r"]), (judge_update, [CHOR, "x", CHOR]),
+        (compiled, [CHOR]), (scopes, [CHOR]), (repair, [CHOR]), (infix, [CHOR]), (same_behaviour, [CONTRACT, CONTRACT]),
+        (local_type, [PROTOCOL, "A"]), (local_types, [PROTOCOL]), (automaton, [local_type(PROTOCOL, "A")]), (scribble, [PROTOCOL]),
+        (merge, [CALCULUS, {"a": PROTOCOL}]), (typecheck, [CALCULUS, {"a": PROTOCOL}]), (member, [PROTOCOL.type, [PROTOCOL]]),
+        (extract, [CALCULUS, "k"]), (endpoint, [CALCULUS, "t"]), (endpoints, [CALCULUS]), (enact, [CALCULUS]),
+    ],
+)  # fmt: skip
+def test_an_argument_of_a_wrong_type_is_refused_by_its_name(function: Callable[..., object], arguments: list[object]) -> None:
+    function(*arguments)
+    for at in range(len(arguments)):
+        for wrong in (None, 5.5, ["(com r s a)"], {"x": 1}, *(["(com r s a)"] if not isinstance(arguments[at], str) else [])):
+            if wrong is None and function is Registry:
+                continue
+            with pytest.raises(KlorError) as caught:
+                function(*arguments[:at], wrong, *arguments[at + 1 :])
+            assert caught.value.slug == "bad-argument"
+
+
+@pytest.mark.parametrize("bound", ["2", 1.5, True, None, 0, -1])
+def test_a_bound_is_a_number(bound: Any) -> None:
+    for ask in (lambda: compliant(SYSTEM, "async", bound=bound), lambda: equivalent(CHOR, "sender", bound=bound)):
+        with pytest.raises(KlorError) as caught:
+            ask()
+        assert caught.value.slug == "bad-argument"

@@ -398,6 +398,29 @@ def test_a_flat_sequence_may_be_long() -> None:
     assert [violation.code for violation in well_formed(Seq((*same.items, Com("t", "s", "a"))))] == ["causality"]
 
 
+def relay(i: int) -> Seq:
+    return Seq((Com("r", "s", f"a{i}"), Com("s", "t", f"b{i}")))
+
+
+def test_a_choice_may_be_wide() -> None:
+    wide = Alt(tuple(map(relay, range(3_000))))
+    for criterion in ("sync", "sr"):
+        assert well_formed(wide, criterion) == ()
+    again = well_formed(Alt((*wide.items, Seq((Com("r", "s", "a7"), Com("s", "t", "b"))))))
+    assert {violation.code: violation.causes for violation in again}["choice-ambiguous"] == (Com("r", "s", "a7"),) * 2
+    assert {violation.code for violation in again} == {"choice-ambiguous", "too-big"}
+    side_by_side = Par(tuple(Com("r", "s", f"a{i}") for i in range(3_000)))
+    assert well_formed(side_by_side, "sr") == ()
+    assert {violation.code for violation in well_formed(side_by_side, "receiver")} <= {"parallel-shared-channel"}
+
+
+def test_more_violations_than_anybody_reads_are_an_error() -> None:
+    with pytest.raises(KlorError) as caught:
+        well_formed(Alt(tuple(Com("r", f"s{i}", "a") for i in range(1_000))))
+    assert caught.value.slug == "too-large"
+    assert caught.value.help
+
+
 @pytest.mark.parametrize(
     "ask",
     [

@@ -99,7 +99,81 @@ def test_barriers_and_names_of_scopes() -> None:
     assert explain_contract(vector)["per_role_independent"] == {"r": False, "s": False}
 
 
-def test_an_unknown_kind_is_refused() -> None:
+def refines(new: str, old: str) -> dict[str, Any]:
+    return explain_contract({"kind": "refines", "input": {"new": new, "old": old, "location": "r"}, "question": "is it?"})
+
+
+@pytest.mark.parametrize(
+    ("new", "old"),
+    [
+        # Nobody can be compliant: whether more is to come is decided, and not told.
+        ("1", "(seq (star (recv a)) (recv a))"),
+        ("(recv c)", "(alt (seq (recv a) (recv b)) (seq (recv a) (recv a)))"),
+        # What is received next to a decision for an output is never sent.
+        ("(alt (recv b) (send p y))", "(seq (star (recv b)) (send p y))"),
+        ("(alt (recv b) (star (recv a)))", "(alt (send p x) (seq (send p x) (recv a)))"),
+    ],
+)
+def test_the_truth_may_be_more_than_the_check_proves(new: str, old: str) -> None:
+    assert refines(new, old) == {"expected": True, "check": "no-proof"}
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "truth"),
+    [
+        ("(alt (recv a) (seq (recv c) 0))", "(recv a)", True),  # an input on a name that is new, whatever follows
+        ("(alt (recv a) (recv b))", "(alt (recv a) (seq (recv c) (recv b)))", False),
+        ("1", "(recv a)", False),
+        ("(star (send p x))", "(seq (star (send p x)) (send p y))", False),
+        ("(seq (send p x) (send p y))", "(par (send p x) (send p y))", False),  # an order of outputs, fixed
+        ("(par (send p x) (send p y))", "(seq (send p x) (send p y))", False),  # … and relaxed
+        ("(alt 1 (recv a))", "(star (recv a))", False),
+        ("(seq (recv a) (alt 1 (send p x)))", "(seq (recv a) (send p x))", True),
+        ("(alt 1 (send p x))", "(send p x)", True),  # success earlier
+        ("(recv a)", "(seq (recv b) 0)", True),
+        ("(send q y)", "(alt (send p x) (send q y))", True),
+    ],
+)
+def test_what_may_change(new: str, old: str, truth: bool) -> None:
+    """The table of changes, each row with terms of its own."""
+    answer = refines(new, old)
+    assert (answer["expected"], answer["check"]) == (truth, "proof" if truth else "no-proof")
+
+
+def test_discovery_tells_what_is_unknown_apart() -> None:
+    vector = {
+        "kind": "discover", "question": "which registered contracts may play s?",
+        "input": {
+            "choreography": "(seq (com r s a) (com r s b))", "role": "s",
+            "registry": {"z": "(seq (recv a) (recv b))", "par": "(par (recv a) (recv b))", "more": "(alt (recv c) (seq (recv a) (recv b)))"},
+        },
+    }  # fmt: skip
+    assert answer_contract(vector) == ["z", "more"]
+    assert set(explain_contract(vector)["unknown"]) <= {"par"}
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        None, {}, {"kind": []}, {"kind": "poem", "input": "1", "question": ""}, {"kind": "project", "input": "(com r s a)"},
+        {"kind": "project", "input": "(com r s a)", "question": None}, {"kind": "project", "question": "project r"},
+        {"kind": "compliant", "input": 5}, {"kind": "equiv", "input": "(com r s a)", "question": "criterion=sender bound=x"},
+        {"kind": "equiv", "input": "(com r s a)", "question": "criterion=sender bound=0"},
+        {"kind": "equiv", "input": "(com r s a)", "question": "criterion=seen"}, {"kind": "implements", "input": "(com r s a)"},
+        {"kind": "implements", "input": {}}, {"kind": "refines", "input": {"new": "1"}}, {"kind": "discover", "input": {}},
+        {"kind": "discover", "input": {"choreography": "(com r s a)", "role": "r", "registry": []}},
+        {"kind": "discover", "input": {"choreography": "(com r s a)", "role": 1, "registry": {}}},
+        {"kind": "update", "input": {"choreography": "(com r s a)"}},
+        {"kind": "update", "input": {"choreography": "(scope x (roles r s) 1)", "update": "1"}, "question": "barrier=perhaps"},
+    ],
+)  # fmt: skip
+def test_what_is_no_question_is_refused(vector: Any) -> None:
     with pytest.raises(KlorError) as caught:
-        answer_contract({"kind": "poem", "input": "1", "question": ""})
+        answer_contract(vector)
     assert caught.value.slug == "bad-argument"
+
+
+def test_an_update_needs_a_scope() -> None:
+    with pytest.raises(KlorError) as caught:
+        answer_contract({"kind": "update", "input": {"choreography": "(com r s a)", "update": "1"}, "question": ""})
+    assert caught.value.slug == "unknown-scope"

@@ -42,7 +42,7 @@ from klorpy.core.diagnostics import KlorError
         ("(branch A B (l) (r)) (-> B A int)", "A->B:{l: end, r: end}; B->A:<int>; end"),
         ("(mu t (branch A B (more t) (done))) (-> B A int)", "(mu t. A->B:{more: t, done: end}); B->A:<int>; end"),
         ("(do P A B)", "P(A, B); end"),
-        ('(-> A B ("two words" "a sort"))', "A->B:two words(a sort); end"),
+        ('(-> A B ("two words" sort))', "A->B:two words(sort); end"),
         ("(-> A B (_ int int))", "A->B:<int, int>; end"),
     ],
 )

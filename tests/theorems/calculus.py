@@ -100,6 +100,23 @@ def well_formed_is_right(source: random.Random) -> str:
     return "accepted" if accepted else "refused"
 
 
+def wide_is_nested(source: random.Random) -> str:
+    """A wide choice violates what the choice of its first branch and the choice of the others violates."""
+    items = [choreography_of(source, 3, loops=False) for _ in range(source.randint(3, 5))]
+    # Branches come again, so that some projections of some branches are equal.
+    branches = [source.choice(items) if source.random() < 0.2 else item for item in items]
+    after = choreography_of(source, 2, loops=False)
+    nested = branches[-1]
+    for branch in reversed(branches[:-1]):
+        nested = Alt((branch, nested))
+    codes: set[str] = set()
+    for criterion, buffer in source.sample(CLAIMS, 4):
+        wide = well_formed(Seq((Alt(tuple(branches)), after)), criterion, buffer)
+        assert {*map(str, wide)} == {*map(str, well_formed(Seq((nested, after)), criterion, buffer))}, f"{nested} by {criterion}, {buffer}"
+        codes |= {violation.code for violation in wide}
+    return "names" if codes & {"name-confusion", "choice-ambiguous"} else "others"
+
+
 def lattice(source: random.Random) -> str:
     """What projects correctly for `sr` does so for `sender` and `receiver`, and what does for one of these, for `sync`."""
     chor = choreography_of(source, 6)
@@ -182,13 +199,19 @@ def proofs_are_right(source: random.Random) -> str:
     """
     old, new = related(source)
     assert proves(old, old)
-    if not proves(new, old):
+    if not proved(new, old):
+        assert not proves(new, old)
         return "no proof"
     mode, buffer = source.choice((("committed", "pair"), ("committed", "pair"), ("async", "pair"), ("async", "bag"), ("async", "mailbox")))
     for partner in partners(4):
         if works(old, partner, mode, buffer):
             assert works(new, partner, mode, buffer), f"{new} for {old}, with {partner}, {mode}, {buffer}"
-    return "proof"
+    return "proof" if proves(new, old) else "closer proof"
+
+
+def proved(new: Contract, old: Contract, *, strict: bool = False) -> bool:
+    """Whether there is a proof at second sight, which finds all that there is at first sight."""
+    return proves(new, old, strict=strict, closer=True)
 
 
 def works(contract: Contract, partner: Contract, mode: Any = "committed", buffer: Any = "pair") -> bool:
@@ -247,8 +270,8 @@ def refinement_is_independent(source: random.Random) -> str:
         candidate = mutated(source, old[role])
         if any(isinstance(leaf, Send) and leaf.receiver not in old.roles for leaf in leaves(candidate)):
             continue
-        if not any(isinstance(leaf, Send) and leaf.receiver == role for leaf in leaves(candidate)) and proves(candidate, old[role]):
-            strict = strict and proves(candidate, old[role], strict=True)
+        if not any(isinstance(leaf, Send) and leaf.receiver == role for leaf in leaves(candidate)) and proved(candidate, old[role]):
+            strict = strict and proved(candidate, old[role], strict=True)
             new = new.replaced(role, candidate)
     if new == old:
         return "nothing proved"
@@ -323,7 +346,7 @@ def without_protocol(lts: Lts, labels: Labels) -> Lts:
 LAWS: Final[dict[str, Callable[[random.Random], str]]] = {
     law.__name__: law
     for law in (
-        reads_back, finite, well_formed_is_right, lattice, outputs_persist, well_formed_is_compliant,
+        reads_back, finite, well_formed_is_right, wide_is_nested, lattice, outputs_persist, well_formed_is_compliant,
         agrees_with_the_definitions, proofs_are_right, proofs_compose, refinement_is_independent, updates_are_right,
     )
 }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from klorpy.behaviour import conditions, refine
+from klorpy.behaviour.branches import Branches
 from klorpy.behaviour.conditions import Checker
 from tests.theorems.calculus import LAWS
 from tests.theorems.fuzz_contracts import main
@@ -21,11 +22,12 @@ SAMPLES = {
     "reads_back": (500, {"holds": 500}),
     "finite": (500, {"holds": 500}),
     "well_formed_is_right": (600, {"accepted": 250, "refused": 150}),
+    "wide_is_nested": (300, {"names": 150, "others": 20}),
     "lattice": (600, {"sr": 200, "less": 150}),
     "outputs_persist": (500, {"pending": 250}),
     "well_formed_is_compliant": (500, {"accepted": 200}),
     "agrees_with_the_definitions": (1000, {"compliant": 250, "not compliant": 250}),
-    "proofs_are_right": (500, {"proof": 100, "no proof": 100}),
+    "proofs_are_right": (500, {"proof": 100, "closer proof": 3, "no proof": 100}),
     "proofs_compose": (1000, {"proof": 80}),
     "refinement_is_independent": (400, {"strict": 150, "proved": 20}),
     "updates_are_right": (1500, {"accepted": 150, "accepted with a barrier": 50, "refused": 200}),
@@ -66,7 +68,7 @@ def ignore(*arguments: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["sequence", "choice", "loop", "branches", "rounds", "names", "causality", "dead_end", "same_roles"]
+    "part", ["sequence", "choice", "loop", "branches", "rounds", "names", "causality", "report_dead_end", "same_roles"]
 )
 def test_the_laws_notice_a_lost_condition(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without one family of conditions, some choreography that is accepted differs from its projection."""
@@ -84,6 +86,18 @@ def test_the_laws_notice_a_lost_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refine.Check, "distinguishes", lambda self, starts: False)
     assert broken("proofs_are_right", 500)
     assert broken("refinement_is_independent", 500)
+
+
+@pytest.mark.parametrize("part", ["sent", "reached"])
+def test_the_laws_notice_partners_that_are_thought_away(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If partners are taken to do less than they do, some proof is refuted by one of them."""
+    monkeypatch.setattr(refine.Check, part, lambda *arguments: False)
+    assert broken("proofs_are_right", 500)
+
+
+def test_the_laws_notice_a_branch_that_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Branches, "received_behind", ignore)
+    assert broken("wide_is_nested", 200)
 
 
 def test_the_script_counts_and_tells_failures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from klorpy.behaviour import merge, parse_gc, parse_protocols
-from klorpy.behaviour.globalcalculus import Rec, bodies, interactions
+from klorpy.behaviour import Chor, LocalType, merge, parse_gc, parse_protocols
+from klorpy.behaviour.behaviours import session_type
+from klorpy.behaviour.globalcalculus import Com, Rec, bodies, interactions
 from klorpy.behaviour.globaltype import GlobalType
+from klorpy.behaviour.inference import extract_tree
 from klorpy.behaviour.merge import merged_body
 from klorpy.behaviour.reduction import erase, out_of_order
 from klorpy.testing import session_laws as laws
@@ -210,3 +213,31 @@ def test_the_laws_notice_what_is_wrong() -> None:
             laws.preserved(program)
     finally:
         laws.merged = before
+
+
+def turned(chor: Chor, session: str) -> Chor:
+    """A wrong merge: the first message goes the other way."""
+    merged = merged_body(chor, session)
+    for at, step in enumerate(merged.steps):
+        if isinstance(step, Com):
+            back = replace(step, sender=step.receiver, receiver=step.sender)
+            return replace(merged, steps=(*merged.steps[:at], back, *merged.steps[at + 1 :]))
+    return merged
+
+
+@pytest.mark.parametrize(
+    ("law", "rule", "wrong"),
+    [
+        (laws.correct, "merged_body", turned),
+        (laws.complete_out_of_order, "merged_body", turned),
+        (laws.projections_agree, "session_type", lambda behaviour, session: LocalType(session_type(behaviour, session).actions[1:])),
+        (laws.extracts, "extract_tree", lambda chor, session: extract_tree(Chor(chor.steps[1:], chor.last), session)),
+    ],
+    ids=["correct", "complete", "projection", "extraction"],
+)  # fmt: skip
+def test_each_law_notices_a_rule_that_is_wrong(
+    law: Callable[[SessionProgram], object], rule: str, wrong: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(laws, rule, wrong)
+    with pytest.raises(AssertionError):
+        holds(law, range(100))

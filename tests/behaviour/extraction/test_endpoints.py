@@ -8,8 +8,10 @@ follows the control flow of what was projected and is run.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import TypeAlias
 
 import pytest
@@ -161,10 +163,89 @@ def test_a_program_of_another_choreography_is_told_apart() -> None:
     assert differences(parts["B"], programs["B"]) == ((("A", False),), (("A", False), ("A", True), ("A", False)))
 
 
+class Fresh:
+    """Generated programs in which every decision is taken once: from a value that is made for it and told to all.
+
+    Then which ways the decisions of a role go is what it is told, and nothing else is: the abstraction of values, which
+    forgets all but that, loses nothing, and the protocol has exactly the exchanges of the programs.
+    """
+
+    def __init__(self, source: random.Random) -> None:
+        self.source = source
+        self.roles = ["A", "B", "C"][: source.randint(2, 3)]
+        self.helpers = source.randint(0, 2)
+
+    def text(self) -> str:
+        again = f"(main [A {' '.join(self.some(self.roles[1:]))}])"
+        helpers = [self.definition(f"h{i}", self.body(3, i, "")) for i in range(self.helpers)]
+        return "\n".join([*helpers, self.definition("main", self.choice(6, self.helpers, again))])
+
+    def definition(self, name: str, body: str) -> str:
+        everybody = " ".join(f"({one}->{two} ({one} (new)))" for one, two in pairwise(self.roles))
+        return f"(defchor {name} [{' '.join(self.roles)}] (-> A | {' '.join(self.roles[1:])}) [] (do {everybody} {body}))"
+
+    def some(self, roles: list[str]) -> list[str]:
+        return self.source.sample(roles, len(roles))
+
+    def body(self, size: int, helpers: int, again: str) -> str:
+        """Something that ends with a value at A, or by what starts again."""
+        steps = [self.step(size - 1, helpers) for _ in range(self.source.randint(0, 2))]
+        kind = self.source.random()
+        if size > 1 and kind < 0.6:
+            last = self.choice(size - 1, helpers, again)
+        else:
+            last = again if again and kind < 0.85 else "(A 0)"
+        return f"(do {' '.join([*steps, last])})"
+
+    def choice(self, size: int, helpers: int, again: str) -> str:
+        """Of somebody who tells all others, in any order. The last branch does not start again."""
+        everybody = self.some(self.roles)
+        guard = f"(bcast [{' '.join(everybody)}] ({everybody[0]} (flip)))"
+        branches = [self.body(size // 2, helpers, again) for _ in range(self.source.randint(1, 2))]
+        last = self.body(size // 2, helpers, "")
+        if len(branches) == 1:
+            return f"(if {guard} {branches[0]} {last})"
+        return f"(case {guard} 0 {branches[0]} 1 {branches[1]} {last})"
+
+    def step(self, size: int, helpers: int) -> str:
+        kind = self.source.random()
+        if kind < 0.6 or size < 2:
+            sender, receiver = self.source.sample(self.roles, 2)
+            return f"({sender}->{receiver} ({sender} (new)))"
+        if kind < 0.75 and helpers:
+            return f"(h{self.source.randrange(helpers)} [{' '.join(self.some(self.roles))}])"
+        if kind < 0.9:
+            return f"(loop [n (A 0)] {self.choice(size, helpers, '(recur n)')})"
+        return self.body(size, helpers, "")
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + 40) for start in range(0, 80, 40)], ids=str)
+def test_programs_whose_decisions_are_taken_once_have_the_exchanges_of_their_protocol(seeds: range) -> None:
+    """Nothing more and nothing less, for every role."""
+    found: Counter[str] = Counter()
+    for seed in seeds:
+        text = Fresh(random.Random(seed)).text()
+        chor = klorpy.evaluate(text).main
+        try:
+            protocol = klorpy.protocol_of(chor)
+        except klorpy.KlorError as error:
+            if error.slug != "no-protocol":
+                raise
+            found["none"] += 1
+            continue
+        programs, parts = automata(chor), automata_of(protocol)
+        assert parts.keys() == programs.keys(), text
+        for role, part in parts.items():
+            assert differences(part, programs[role]) == (None, None), f"{role} of Fresh(random.Random({seed})):\n{text}"
+        choices = sum(len(steps) > 1 for part in parts.values() for steps in part.outgoing)
+        found["choices" if choices else "one way"] += 1
+    assert found["choices"] > len(seeds) / 2, found
+
+
 @pytest.mark.parametrize("seeds", [range(start, start + 25) for start in range(7000, 7100, 25)], ids=str)
 def test_programs_do_all_that_their_protocol_has(seeds: range) -> None:
-    """Of a generated program. It may have more: what is called as a value is any choreography that fits, and a decision that
-    is taken twice from one value may be taken in two ways."""
+    """Of any generated program. It may have more: what is called as a value is any choreography that fits, a decision that is
+    taken twice from one value may be taken in two ways, and one that is taken from a constant in any."""
     found: Counter[str] = Counter()
     for seed in seeds:
         program = program_of(seed, scopes=seed % 2 == 0)
