@@ -38,7 +38,8 @@ from klorpy.core.verdicts import SessionFailed, Verdict
 from klorpy.runtime.sessions.fingerprint import sites_by_key
 from klorpy.runtime.sessions.merging import Merge
 from klorpy.runtime.sessions.node import DEADLINE, Located, Node
-from klorpy.runtime.sessions.seat import Record, Seat
+from klorpy.runtime.sessions.peer import Record
+from klorpy.runtime.sessions.seat import Seat
 from klorpy.runtime.transports.observer import Detached, Observation, Place, Seen, Sight
 
 T = TypeVar("T")

@@ -96,12 +96,11 @@ class Envelopes:
     def gone(self, role: Role) -> bool:
         return role in self._gone
 
-    def unable(self, role: Role, site: Site) -> BaseException:
-        return self._gone[role]
-
     async def arrival(self, full: Iterable[Role], needed: tuple[Role, Site] | None) -> None:
-        """Send what was put, and wait until something has come or `wake` is called."""
+        """Send what was put, and wait until something has come or `wake` is called. Raises what a role left with."""
         await self.sent()
+        if needed is not None and needed[0] in self._gone:
+            raise self._gone[needed[0]]
         if not self._inbox:
             await self._event.wait()
         self._event = anyio.Event()

@@ -170,14 +170,10 @@ class _Player:
         return full
 
     def _needed(self) -> tuple[Role, Site] | None:
-        """What the role waits for first. Raises what a role left with that this one still waits for."""
-        waiting = self.walker.mailbox.waiting.values()
-        if any(map(self.mail.gone, self.others)):
-            for waiters in waiting:
-                for waiter in waiters:
-                    if self.mail.gone(waiter.source):
-                        raise self.mail.unable(waiter.source, waiter.site)
-        return next(((waiter.source, waiter.site) for waiters in waiting for waiter in waiters), None)
+        """What the role waits for first; if nothing more comes from some roles, first of those."""
+        waiting = ((waiter.source, waiter.site) for waiters in self.walker.mailbox.waiting.values() for waiter in waiters)
+        gone = set(filter(self.mail.gone, self.others))
+        return min(waiting, key=lambda found: found[0] not in gone, default=None) if gone else next(waiting, None)
 
     def _told(self, source: Role, control: Any) -> None:
         match control:

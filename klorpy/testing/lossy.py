@@ -25,7 +25,7 @@ from anyio.abc import TaskGroup
 from klorpy.core.types import Role
 from klorpy.runtime.sessions import Node, Seat, Window
 from klorpy.runtime.sessions.channel import Frame
-from klorpy.runtime.sessions.seat import ChannelName, Peer
+from klorpy.runtime.sessions.peer import ChannelName, Peer
 
 
 @dataclass(frozen=True, slots=True)

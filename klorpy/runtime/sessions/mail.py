@@ -24,7 +24,8 @@ from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.wire import decode, encode
 
 if TYPE_CHECKING:
-    from klorpy.runtime.sessions.seat import Peer, Post, Seat
+    from klorpy.runtime.sessions.peer import Peer, Post
+    from klorpy.runtime.sessions.seat import Seat
 
 #: Bytes of the name of a site, and what is behind it.
 _NAME: Final = 4
@@ -45,13 +46,16 @@ class Mail:
         self._waiter: Waiter | None = None
 
     def put(self, target: Role, value: Any, site: Site, token: Token) -> bool:
-        """Send a value now, if there is room for it. Raises as the seat's `send` does."""
+        """Send a value now, if there is room for it. Raises KlorError for a value that cannot be sent."""
         seat = self._seat
         peer = seat.peers.get(target) or seat.stranger(target, site)
         if seat.verdict is not None and not seat.decided:
             return False
         if seat.verdict is not None or seat.closed or peer.left:
-            raise seat.unable(peer, site)
+            error = seat.unable(peer, site)
+            if seat.verdict is None:
+                raise error
+            return False  # `arrival` says why the session has failed
         if peer.crowded is not None or not peer.outgoing.open:
             return False
         try:
@@ -70,14 +74,12 @@ class Mail:
         """Nothing need be said of a value that could not be computed: the session's verdict follows."""
 
     def taken(self) -> Iterator[tuple[Role, Any, Site, Token]]:
-        """What has arrived, in the order of each sender. Raises SessionFailed, and KlorError for what has no token."""
+        """What has arrived, in the order of each sender; nothing once the session has failed. Raises KlorError for what has no token."""
         seat = self._seat
         for peer in list(self._peers):
             while peer.messages and peer in self._peers:
                 if seat.verdict is not None:
-                    if seat.decided:
-                        raise seat.error()
-                    return  # `arrival` waits for the decision
+                    return
                 frame = peer.messages.popleft()
                 if peer.incoming.consume(len(frame.body)):
                     self._post.confirm(peer)
@@ -103,19 +105,18 @@ class Mail:
         peer = self._seat.peers[role]
         return peer.left and not peer.messages
 
-    def unable(self, role: Role, site: Site) -> KlorError:
-        """Why nothing more comes from a role that is needed at `site`: the session has failed then."""
-        return self._seat.unable(self._seat.peers[role], site)
-
     async def sent(self) -> None:
         """All that was put is with the seat, which sends it or has failed."""
 
     async def arrival(self, full: Iterable[Role], needed: tuple[Role, Site] | None) -> None:
         """Wait until something has come, there is room on the way to one of `full`, or `wake` is called.
 
-        `needed` is what the role waits for first, if anything. Raises SessionFailed.
+        `needed` is what the role waits for first, if anything; the session has failed when nothing more comes from there.
+        Raises SessionFailed.
         """
         seat = self._seat
+        if needed is not None and self.gone(needed[0]):
+            seat.unable(seat.peers[needed[0]], needed[1])
         waiter = self._waiter = Waiter(self._loop)
         for role in full:
             self._when_room(seat.peers[role], waiter)
@@ -130,7 +131,7 @@ class Mail:
                 peer.waiter = peer.room = None
         if seat.verdict is not None:
             await seat.heard()
-            raise self.unable(*needed) if needed is not None else seat.error()
+            raise seat.error() if needed is None else seat.unable(seat.peers[needed[0]], needed[1])
 
     def wake(self) -> None:
         """End an `arrival`."""

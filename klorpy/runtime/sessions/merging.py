@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from klorpy.core.types import Role
-from klorpy.runtime.sessions.seat import Record
+from klorpy.runtime.sessions.peer import Record
 
 
 class Merge:

@@ -29,7 +29,8 @@ from klorpy.runtime.limits import LIMITS, Limits
 from klorpy.runtime.sessions.arguments import check_order, check_role, check_seconds, check_session
 from klorpy.runtime.sessions.channel import Window
 from klorpy.runtime.sessions.fingerprint import Fingerprint, SiteKeys, fingerprint
-from klorpy.runtime.sessions.seat import ChannelName, Peer, Record, Seat
+from klorpy.runtime.sessions.peer import ChannelName, Peer, Record
+from klorpy.runtime.sessions.seat import Seat
 from klorpy.runtime.sessions.waiting import Waiter
 
 log: Final = logging.getLogger("klorpy.session")

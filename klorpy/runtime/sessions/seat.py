@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias
+from dataclasses import replace
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
@@ -29,16 +28,15 @@ from klorpy.core.types import Role
 from klorpy.core.values import show
 from klorpy.core.verdicts import RolesMissing, SessionFailed, Verdict, session_failed, transport_closed
 from klorpy.runtime.limits import LIMITS, Limits, WireError
-from klorpy.runtime.sessions.channel import CLOSED, DATA, JOIN, LEAVE, Frame, Incoming, Outgoing, ProtocolError, Window
+from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, ProtocolError, Window
 from klorpy.runtime.sessions.fingerprint import Fingerprint, SiteKeys, departure, differences
 from klorpy.runtime.sessions.mail import Mail, at_site, has_token, keys_differ
+from klorpy.runtime.sessions.peer import SHOWN, Peer, Post, Record, wake
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.wire import decode, encode
 
 log: Final = logging.getLogger("klorpy.session")
 
-#: Characters of a value that observers see.
-SHOWN: Final = 200
 #: Seconds that a role which has failed waits for what the others leave with. Only who computes without a pause takes long.
 _HEARING: Final = 0.25
 
@@ -48,121 +46,6 @@ _decode_join: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, bytes], 
 #: A verdict as it is sent.
 Told: TypeAlias = tuple[str, str, int | None, str, str, Annotated[int, msgspec.Meta(ge=0)]]
 _decode_leave: Final = msgspec.msgpack.Decoder(Told | None).decode
-
-
-class ChannelName(NamedTuple):
-    """A direction of two roles of a session."""
-
-    session: str
-    source: Role
-    target: Role
-
-    @property
-    def reverse(self) -> ChannelName:
-        return ChannelName(self.session, self.target, self.source)
-
-
-class Post(Protocol):
-    """What carries the frames of seats; the frames themselves go to `Peer.post`."""
-
-    @property
-    def meeting(self) -> str:
-        """What is to be seen to, that roles can meet."""
-
-    @property
-    def ending(self) -> bool:
-        """Whether the process leaves all its sessions."""
-
-    @property
-    def turned_away(self) -> tuple[str, ...]:
-        """Who was refused by this process, in sentences: one of them may be a role that is missing."""
-
-    def confirm(self, peer: Peer) -> None:
-        """Tell the peer how much of what it sent was consumed."""
-
-    def wake(self, waiter: Waiter) -> None:
-        """Wake the task of a role for which a message has arrived."""
-
-    def closed(self, seat: Seat) -> None:
-        """The seat has sent its last frame; or, again, it knows its verdict better."""
-
-    def came(self, seat: Seat, role: Role) -> None:
-        """The seat has learnt that `role`, perhaps its own, is played."""
-
-    def went(self, seat: Seat, role: Role, verdict: Verdict | None, lost: bool = False) -> None:
-        """The seat has learnt that `role` has left, with the verdict, or in good order; or that there is no way to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Something that happened at a role, for whoever observes the session.
-
-    `kind` says what `peer`, `number` and `text` are; `stamp` is the role's Lamport clock, `key` names the site.
-
-        joined      text: the choreography and its roles, as `ask [A B]`
-        present     to peer, the messages from the number on are reported: somebody began to observe later
-        sent        to peer, the message of that number of the direction; text: the value as it is shown
-        received    from peer, likewise
-        printed     text: a line that host code wrote
-        left        text: why the session failed, at the role peer; both "" in good order
-        missed      so many records are missing here, since the observer did not keep up
-    """
-
-    session: str
-    role: Role
-    stamp: int
-    kind: str
-    peer: Role = ""
-    number: int = 0
-    key: bytes = b""
-    text: str = ""
-
-
-class Peer:
-    """Another role, as a seat sees it."""
-
-    __slots__ = (
-        "crowded", "incoming", "joined", "keyed", "left", "messages", "name", "outgoing", "post", "role", "room", "route", "seat",
-        "waiter",
-    )  # fmt: skip
-
-    def __init__(self, seat: Seat, role: Role, window: Window) -> None:
-        self.seat = seat
-        self.role = role
-        #: The direction in which the seat sends.
-        self.name = ChannelName(seat.session, seat.role, role)
-        #: What arrived and was not received yet.
-        self.messages: deque[Frame] = deque()
-        self.joined = False
-        self.left = False
-        #: Whether it has said an order when it joined.
-        self.keyed = False
-        #: Who waits for a message, and who for room in the window.
-        self.waiter: Waiter | None = None
-        self.room: asyncio.Future[None] | Waiter | None = None
-        self.start_again(window)
-
-    def start_again(self, window: Window) -> None:
-        """Nothing has been sent, and there is no way to the peer."""
-        self.outgoing = Outgoing(CLOSED)
-        self.incoming = Incoming(window, self.seat.limits.frame)
-        #: The carrier's own: how to reach the peer; and what sends a frame there, at least once. While there is no way, the
-        #: frames are kept, and sent when there is one.
-        self.route: Any = None
-        self.post: Callable[[Frame], object] = keep
-        #: What senders wait for while too much is on its way to the peer's process.
-        self.crowded: asyncio.Future[None] | None = None
-
-    @property
-    def away(self) -> bool:
-        """Whether there is no way to the peer at the moment."""
-        return self.post is keep
-
-    def agree(self, window: Window) -> None:
-        """Use the window that both ends have agreed on."""
-        self.outgoing.window = window
-        self.incoming.agree(window)
-        _wake(self.room)
 
 
 class Seat:
@@ -423,7 +306,7 @@ class Seat:
             peer.outgoing.consumed(count)
         except ProtocolError as error:
             self._fail(Verdict(peer.role, str(error), slug="protocol-error"))
-        _wake(peer.room)
+        wake(peer.room)
 
     def lost(self, peer: Peer, reason: str, slug: str = "peer-lost", *, here: bool = False) -> None:
         """There is no way to the peer any more, and there will be none to the process that it was in.
@@ -497,7 +380,7 @@ class Seat:
             self._departure = departure(self.mark, theirs)
             self._fail(Verdict(first, cause, slug="different-choreography"))
         elif not self.missing:
-            _wake(self._assembled)
+            wake(self._assembled)
 
     def _left(self, peer: Peer, body: bytes) -> None:
         verdict = _verdict_in(body)
@@ -507,7 +390,7 @@ class Seat:
             self._fail(verdict)
         if peer.waiter is not None:
             peer.waiter.wake_soon()
-        _wake(peer.room)
+        wake(peer.room)
 
     # --- Leaving ------------------------------------------------------------------------------------------------------
 
@@ -562,12 +445,12 @@ class Seat:
 
     def _wake_all(self) -> bool:
         """Wake whoever waits in this seat; whether somebody did."""
-        woken = _wake(self._assembled)
+        woken = wake(self._assembled)
         for peer in self.peers.values():
             if peer.waiter is not None:
                 woken = True
                 peer.waiter.wake_soon()
-            woken = any((_wake(peer.room), woken))
+            woken = any((wake(peer.room), woken))
         return woken
 
     def _leave(self, verdict: Verdict | None) -> None:
@@ -680,14 +563,3 @@ def _verdict_in(body: bytes) -> Verdict | None:
     """What a LEAVE says. Raises msgspec's DecodeError."""
     verdict = _decode_leave(body)
     return None if verdict is None else Verdict(*verdict)
-
-
-def keep(frame: Frame) -> None:
-    """There is no way to the peer: what is kept goes out when there is one."""
-
-
-def _wake(waiter: asyncio.Future[None] | Waiter | None) -> bool:
-    if waiter is None or waiter.done():
-        return False
-    waiter.set_result(None)
-    return True

@@ -25,7 +25,8 @@ from anyio.abc import TaskGroup
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
 from klorpy.runtime.sessions.node import Node
-from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat
+from klorpy.runtime.sessions.peer import ChannelName, Peer
+from klorpy.runtime.sessions.seat import Seat
 from klorpy.runtime.transports.nats_desk import Desk
 from klorpy.runtime.transports.nats_link import Link, Unanswered, place
 from klorpy.runtime.transports.nats_names import Names, name_of

@@ -21,7 +21,7 @@ import anyio
 
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.types import Role
-from klorpy.runtime.sessions.seat import Record
+from klorpy.runtime.sessions.peer import Record
 from klorpy.runtime.transports.nats_link import Link, Unanswered, place
 from klorpy.runtime.transports.nats_names import Names
 from klorpy.runtime.transports.nats_outbox import MESSAGE_ID, PATIENCE, PAUSE, ServerError

@@ -22,7 +22,7 @@ from klorpy.core.values import show
 from klorpy.runtime.limits import WireError
 from klorpy.runtime.sessions.channel import DATA, Frame, ProtocolError
 from klorpy.runtime.sessions.mail import is_control, site_name
-from klorpy.runtime.sessions.seat import SHOWN, Record
+from klorpy.runtime.sessions.peer import SHOWN, Record
 from klorpy.runtime.transports.nats_names import ALL, name_of
 from klorpy.runtime.transports.nats_packets import Cast, Unpacker, unpack_cast
 from klorpy.runtime.wire import decode

@@ -12,7 +12,7 @@ from typing import Final
 
 from klorpy.core.diagnostics import KlorError
 from klorpy.runtime.sessions.channel import Frame
-from klorpy.runtime.sessions.seat import Peer
+from klorpy.runtime.sessions.peer import Peer
 from klorpy.runtime.transports.nats_link import Link
 from klorpy.runtime.transports.nats_names import NOW, Names
 from klorpy.runtime.transports.nats_outbox import PATIENCE, Letter

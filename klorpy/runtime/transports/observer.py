@@ -19,7 +19,7 @@ import msgspec
 
 from klorpy.core.diagnostics import KlorError
 from klorpy.runtime.sessions.channel import ProtocolError
-from klorpy.runtime.sessions.seat import Record
+from klorpy.runtime.sessions.peer import Record
 from klorpy.runtime.transports.address import Address
 from klorpy.runtime.transports.observing import OBSERVE, TRACE
 from klorpy.runtime.transports.tcp import TcpOptions

@@ -20,7 +20,7 @@ import msgspec
 
 from klorpy.core.types import Role
 from klorpy.runtime.sessions.node import Node
-from klorpy.runtime.sessions.seat import Record
+from klorpy.runtime.sessions.peer import Record
 
 OBSERVE: Final = 13
 TRACE: Final = 14

@@ -34,7 +34,8 @@ from klorpy.core.verdicts import Verdict
 from klorpy.runtime.limits import LIMITS
 from klorpy.runtime.sessions.channel import LEAVE, Frame, ProtocolError
 from klorpy.runtime.sessions.node import Node
-from klorpy.runtime.sessions.seat import ChannelName, Peer, Seat, Told, as_tuple, keep
+from klorpy.runtime.sessions.peer import ChannelName, Peer, keep
+from klorpy.runtime.sessions.seat import Seat, Told, as_tuple
 from klorpy.runtime.transports.address import Address
 from klorpy.runtime.transports.door import Door
 from klorpy.runtime.transports.observing import OBSERVER, Observers

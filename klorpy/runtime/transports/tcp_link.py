@@ -31,7 +31,7 @@ import msgspec
 from klorpy.core.types import Role
 from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, ProtocolError
 from klorpy.runtime.sessions.node import Node
-from klorpy.runtime.sessions.seat import ChannelName, Peer
+from klorpy.runtime.sessions.peer import ChannelName, Peer
 from klorpy.runtime.sessions.waiting import Waiter
 from klorpy.runtime.transports.address import Address
 from klorpy.runtime.transports.observing import OBSERVE, TRACE

@@ -16,7 +16,7 @@ import klorpy
 from klorpy.core.verdicts import Verdict
 from klorpy.runtime.sessions import Node, Seat
 from klorpy.runtime.sessions.channel import Frame
-from klorpy.runtime.sessions.seat import Peer
+from klorpy.runtime.sessions.peer import Peer
 
 NS = klorpy.evaluate("""
 (defchor ring [A B C D] (-> A D) [x] (C->D (B->C (A->B x))))
