@@ -14,7 +14,7 @@ TELL = klorpy.evaluate("(defchor tell [A B] (-> A B) [x] (A->B (A (x))))").tell
 
 
 class Terminal(io.StringIO):
-    """A terminal that tells when something is written."""
+    """A terminal that tells when it has been told of messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,7 +25,8 @@ class Terminal(io.StringIO):
 
     def write(self, text: str) -> int:
         done = super().write(text)
-        self.told.set()
+        if "MESSAGES" in text:
+            self.told.set()
         return done
 
 
@@ -40,7 +41,7 @@ def test_a_long_run_is_told_of_and_the_line_goes_away() -> None:
     file = Terminal()
     with Reporter(file, str.upper) as reporter, watching(reporter.watch):
         klorpy.simulate_chor(TELL, lambda: file.told.wait(10))
-    assert file.getvalue().startswith("\r\x1b[KTELL: 0 MESSAGES · 0 S · CTRL-C CANCELS")
+    assert "\r\x1b[KTELL: 0 MESSAGES · 0 S · CTRL-C CANCELS" in file.getvalue()
     assert file.getvalue().endswith("\r\x1b[K")
 
 
