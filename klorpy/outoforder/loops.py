@@ -90,7 +90,7 @@ class Loops(State):
 
     def _admit(self, rounds: Rounds, number: int, strict: bool) -> Wait | None:
         """What round `number` has to wait for."""
-        if strict or rounds.admits(number):
+        if (strict and not self.bounded) or rounds.admits(number):
             return None
         return Wait([], holds=True, detach=True, admit=lambda call: rounds.when_admitted(number, call))
 

@@ -73,7 +73,8 @@ class _Player:
         self.tasks = tasks
         self.carrier = definition.carrier
         self.others = [other for other in definition.roles if other != role]
-        self.walker = Walker(role, pinned, order, self, window=window or WINDOW)
+        # What arrives is taken at once, so nothing but its window holds back a role that only sends, in any order.
+        self.walker = Walker(role, pinned, order, self, window=window or WINDOW, bounded=True)
         #: What there was no room for: targets, values, sites and tokens.
         self.outbox: deque[tuple[Role, Any, Site, Token]] = deque()
         self.settled: deque[tuple[Deferred, Any, BaseException | None]] = deque()

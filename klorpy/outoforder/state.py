@@ -200,7 +200,7 @@ class State:
     def __init__(
         self, role: Role, pinned: Mapping[Choreography, Definition], order: str | None, outside: Outside, *,
         window: int = WINDOW, inline: bool = True, mailbox: Mailbox | None = None, audit: bool = False,
-        patient: bool = False,
+        patient: bool = False, bounded: bool = False,
     ) -> None:  # fmt: skip
         self.role = role
         #: The order of the whole run; None leaves it to each definition.
@@ -211,6 +211,8 @@ class State:
         self.audit = audit
         #: Whether the role goes on with what does not depend on a failure.
         self.patient = patient
+        #: Whether windows hold for frames in program order, too.
+        self.bounded = bounded
         self.mailbox = mailbox or Mailbox()
         self.pinned = pinned
         self._machine = Machine(pinned)

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 import klorpy
+from klorpy.outoforder.walker import Walker
 from klorpy.runtime.erasure import erased_params
 from klorpy.runtime.sessions import Record, Window
 from tests.outoforder.programs import ARGUMENTS, stories
@@ -20,6 +21,10 @@ FAILING = klorpy.evaluate("""
 (import klorpy [pure])
 (defn [pure] inverse [x] (/ 1 x))
 (defchor share [A B C] (-> A [B C]) [x] (let [y (A (inverse x))] (pack (A->B y) (A->C y))))
+(import anyio [wait-all-tasks-blocked])
+(defchor count [P C] (-> #{P C} C C) [n seen]
+  (C (await (wait-all-tasks-blocked)))
+  (loop [i 0] (if (< i n) (do (C (.append seen (P->C (P (+ i 0))))) (recur (+ i 1))) (C seen))))
 (defchor flood [A B] (-> #{A B} A B) [n x]
   (loop [i 0 y (A->B x)] (if (< i n) (recur (+ i 1) (do (A->B (B->A y)))) y)))
 """)
@@ -70,6 +75,22 @@ def test_a_narrow_channel_holds_nobody_up(joined: dict[str, str], frames: int) -
     assert play(stories().stream, (150,), joined, window=Window(frames=frames))["C"] == "done"
     found = play(FAILING.flood, (40, "x" * 5000), dict.fromkeys("AB", "dataflow"), window=Window(frames, 6000))
     assert found["B"] == "x" * 5000
+
+
+@pytest.mark.parametrize("orders", [("program", "program"), ("program", "dataflow"), ("dataflow", "program")])
+def test_a_role_that_only_sends_keeps_to_its_window(orders: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    walkers: list[Walker] = []
+
+    class Kept(Walker):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "window": 8})
+            walkers.append(self)
+
+    monkeypatch.setattr("klorpy.outoforder.play.Walker", Kept)
+    found = play(FAILING.count, (2000, []), dict(zip("PC", orders, strict=True)))
+    assert sorted(found["C"]) == list(range(2000))
+    (consumer,) = (walker for walker in walkers if walker.role == "C")
+    assert consumer.mailbox.high_water <= 8
 
 
 def test_observers_see_values_and_not_what_players_tell_each_other() -> None:
