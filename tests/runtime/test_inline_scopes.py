@@ -260,6 +260,14 @@ def test_an_update_may_have_the_scopes_of_the_text_that_it_replaces() -> None:
     assert klorpy.simulate_chor(ns.third, 3)["A"] == 24
 
 
+@pytest.mark.parametrize(("text", "slug"), [("(update step)", "arity"), ("(update shop.step (A x))", "bad-param")])
+def test_a_form_that_is_no_update_is_told_of_both_ways_to_write_one(text: str, slug: str) -> None:
+    error = refused(module(), text)
+    assert error.slug == slug
+    assert "(update name body …)" in str(error.help)
+    assert "(update name [Role …] (-> T …) [param …] body …)" in str(error.help)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -359,6 +367,17 @@ def test_a_session_recompiles_what_is_stale_and_lets_updates_stand() -> None:
         assert {name for name, error in done.items() if error is not None} == {"buy"}
         assert klorpy.simulate_chor(ns.sell, 1)["S"] == 11
         assert [outcome.error for outcome in session.evaluate(",update ship")] == [None]
+
+
+def test_an_old_text_whose_scope_has_other_parameters_by_now_is_not_compared() -> None:
+    session = Session()
+    list(session.evaluate("(require klorpy *) (defchor f [A B] (-> A A) [n] (do (A->B (A 1)) (scope s [A B] (A->B n)) n))"))
+    (outcome,) = session.evaluate("(defchor f [A B] (-> A A) [n] (let [q (A 4)] (scope s [A B] (A->B q)) n))")
+    assert outcome.error is None
+    assert [note.slug for note in outcome.warnings] == ["signature-changed"]
+    (asked,) = session.evaluate(",update f")
+    assert asked.error is None
+    assert "it is not known what changes: s is (forall [A B] (-> A A B | 0))" in str(asked.output)
 
 
 def test_a_session_says_that_scopes_change_all_roles_at_once() -> None:
