@@ -226,7 +226,7 @@ def _compile(compiler: Compiler, form: Form, update: bool = False) -> Any:
         whole = Lifted(surface, signature, definition, leaves)
         owner = inline.owner if inline is not None else header.name
         if not _recompiling.get():
-            scopes.check_names(compiler, owner, checker.lifted, report)
+            scopes.check_names(compiler, header.name, owner, checker.lifted, report)
         made = _Making(compiler, ctx.unit, report, chosen, ctx.roles, owner)
         result = _generate(made, whole, checker.lifted, update, inline)
     except BaseException:

@@ -115,16 +115,18 @@ def known(compiler: Compiler, report: Report, form: Form, again: Definition | No
     return None
 
 
-def check_names(compiler: Compiler, owner: str, scopes: Iterable[Lifted], report: Report) -> None:
-    """The scopes of the definition `owner` have names that are new, or theirs already."""
+def check_names(compiler: Compiler, made: str, owner: str, scopes: Iterable[Lifted], report: Report) -> None:
+    """The scopes of the definition `made`, which is `owner` or an update of one of its scopes, have names that are new, or
+    names of what goes with the text that `made` replaces. So no scope takes the name of one that is around it.
+    """
     for scope in scopes:
         key = mangle(scope.header.name)
-        if key == mangle(owner) or _is_taken(compiler, key, owner):
+        if key in (mangle(owner), mangle(made)) or _is_taken(compiler, key, made, owner):
             report.error(messages.scope_name_taken(scope.header.type_span, scope.header.name))
     report.check()
 
 
-def _is_taken(compiler: Compiler, key: str, owner: str) -> bool:
+def _is_taken(compiler: Compiler, key: str, made: str, owner: str) -> bool:
     here = vars(compiler.module)
     inline, value = compiler.inline.get(key), here.get(key)
     if inline is not None:
@@ -133,10 +135,21 @@ def _is_taken(compiler: Compiler, key: str, owner: str) -> bool:
         return compiler.knows(key)
     if value.module != compiler.module.__name__:
         return True
-    # The scope may have been taken out of its definition since.
-    other = here.get(mangle(value.definition.inline.owner))
-    stands = isinstance(other, Choreography) and other.definition is not None and value in other.definition.called()
-    return value.definition.inline.owner != owner and stands
+    # The scope may have been taken out of its definition since, or be so now.
+    return value in _standing(here.get(mangle(value.definition.inline.owner)), here.get(mangle(made)))
+
+
+def _standing(owner: object, made: object) -> set[Choreography]:
+    """What `owner` calls, by itself or by what it calls, as it is now; what `made` calls is about to be replaced."""
+    found: set[Choreography] = set()
+    todo = [owner]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, Choreography) and current not in found and current.definition is not None:
+            found.add(current)
+            if current is not made:
+                todo.extend(current.definition.called())
+    return found
 
 
 def note(compiler: Compiler, owner: str, roles: tuple[Role, ...], scopes: Iterable[Lifted]) -> None:

@@ -14,6 +14,7 @@ from klorpy.core.choreography import Choreography, Definition, Projection, Site,
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.values import noop
 from klorpy.runtime.commands import CALL, TAIL_CALL, Command, Instance, Program
+from klorpy.runtime.scopes import not_a_choreography
 
 _BY_NAME: Final = (CALL, TAIL_CALL)
 
@@ -143,13 +144,7 @@ def _unpinned(choreography: Any, site: Site) -> Definition:
                 )
             )
         return choreography.definition
-    raise KlorError(
-        site.diagnostic(
-            "not-a-chor",
-            f"{site.text}: the name no longer means a choreography",
-            "define the choreography again, or recompile what calls it",
-        )
-    )
+    raise not_a_choreography(site)
 
 
 def _stale(definition: Definition, site: Site) -> KlorError:

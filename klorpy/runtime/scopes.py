@@ -80,6 +80,8 @@ def enter(
     site: Site,
 ) -> Program:  # fmt: skip
     """A scope at role `me`; the first of `everyone` is the leader. With `barrier`, the others tell it when they are done."""
+    if not isinstance(choreography, Choreography):
+        raise not_a_choreography(site)  # host code has bound the name anew
     leader, *others = everyone
     if me == leader:
         version = newest(choreography, site)
@@ -97,6 +99,13 @@ def enter(
         for role in others:
             yield (RECEIVE, role, site)
     return result
+
+
+def not_a_choreography(site: Site) -> KlorError:
+    return KlorError(site.diagnostic(
+        "not-a-chor", f"{site.text}: the name no longer means a choreography",
+        "define the choreography again, or recompile what calls it",
+    ))  # fmt: skip
 
 
 def texts(pinned: Mapping[Choreography, Definition]) -> Iterator[Definition]:

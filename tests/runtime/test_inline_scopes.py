@@ -222,6 +222,68 @@ def test_a_scope_that_was_taken_out_leaves_its_name_to_others() -> None:
     assert klorpy.simulate_chor(ns.other, 1)["S"] == 1
 
 
+NESTED = """
+(defchor nested [A B] (-> A A) [x]
+  (scope outer [A B] (scope inner [B A] (B->A (B (+ (A->B x) 1))))))
+(defchor other [A B] (-> A A) [x] (scope aside [A B] (A x)))
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(defchor third [A B] (-> A A) [x] (scope inner [B A] (A (* x 7))))",
+        "(update aside (scope inner [A B] (A (* x 7))))",
+        "(update inner (scope aside [A B] (A x)))",
+        "(update outer (scope outer [A B] (A x)))",  # it would enter itself, again and again
+        "(update inner (scope outer [A B] (A x)))",
+    ],
+)
+def test_names_of_scopes_in_scopes_are_taken_too(text: str) -> None:
+    ns = module(NESTED)
+    assert refused(ns, text).slug == "dup-name"
+    assert klorpy.simulate_chor(ns.nested, 3)["A"] == 4
+    assert klorpy.simulate_chor(ns.other, 3)["A"] == 3
+
+
+def test_a_file_s_update_does_not_enter_itself() -> None:
+    text = f"(require klorpy *)\n{NESTED}\n(update outer (scope outer [A B] (A x)))"
+    assert [error.slug for error in check(text, "program.hy").errors] == ["dup-name"]
+
+
+def test_an_update_may_have_the_scopes_of_the_text_that_it_replaces() -> None:
+    ns = module(NESTED, "(update outer (scope inner [B A] (A (* x 7))))")
+    assert klorpy.simulate_chor(ns.nested, 3)["A"] == 21
+    klorpy.evaluate("(update outer (A x))", module=ns)
+    klorpy.evaluate("(defchor third [A B] (-> A A) [x] (scope inner [B A] (A (* x 8))))", module=ns)
+    assert klorpy.simulate_chor(ns.nested, 3)["A"] == 3
+    assert klorpy.simulate_chor(ns.third, 3)["A"] == 24
+
+
+@pytest.mark.parametrize(("text", "slug"), [("(update step)", "arity"), ("(update shop.step (A x))", "bad-param")])
+def test_a_form_that_is_no_update_is_told_of_both_ways_to_write_one(text: str, slug: str) -> None:
+    error = refused(module(), text)
+    assert error.slug == slug
+    assert "(update name body …)" in str(error.help)
+    assert "(update name [Role …] (-> T …) [param …] body …)" in str(error.help)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(defchor f [A B] (-> A B) [x] (scope step [A B] (A->B x)))",
+        "(defchor step [A B] (-> A B) [x] (A->B x)) (defchor f [A B] (-> A B) [x] (scope (step [A B] x)))",
+    ],
+)
+def test_a_scope_whose_name_means_something_else_by_now_says_so(text: str) -> None:
+    ns = module(text)
+    ns.step = 5
+    with pytest.raises(klorpy.ChoreographyFailed) as caught:
+        klorpy.simulate_chor(ns.f, 3)
+    assert isinstance(caught.value.__cause__, klorpy.KlorError)
+    assert caught.value.__cause__.slug == "not-a-chor"
+
+
 def test_a_file_is_checked_with_its_scopes_and_their_updates() -> None:
     text = f"(require klorpy *)\n(defn at-server [i])\n{SERVE}\n{LATER}\n(update step (S->C n))\n(update serve n)"
     found = check(text, "program.hy")
@@ -305,6 +367,17 @@ def test_a_session_recompiles_what_is_stale_and_lets_updates_stand() -> None:
         assert {name for name, error in done.items() if error is not None} == {"buy"}
         assert klorpy.simulate_chor(ns.sell, 1)["S"] == 11
         assert [outcome.error for outcome in session.evaluate(",update ship")] == [None]
+
+
+def test_an_old_text_whose_scope_has_other_parameters_by_now_is_not_compared() -> None:
+    session = Session()
+    list(session.evaluate("(require klorpy *) (defchor f [A B] (-> A A) [n] (do (A->B (A 1)) (scope s [A B] (A->B n)) n))"))
+    (outcome,) = session.evaluate("(defchor f [A B] (-> A A) [n] (let [q (A 4)] (scope s [A B] (A->B q)) n))")
+    assert outcome.error is None
+    assert [note.slug for note in outcome.warnings] == ["signature-changed"]
+    (asked,) = session.evaluate(",update f")
+    assert asked.error is None
+    assert "it is not known what changes: s is (forall [A B] (-> A A B | 0))" in str(asked.output)
 
 
 def test_a_session_says_that_scopes_change_all_roles_at_once() -> None:

@@ -64,7 +64,10 @@ class Context:
         return frozenset(map(self.role, roles))
 
     def callee(self, callee: Callee) -> Choreography:
-        """What a name means where this definition stands. Raises KlorError `not-defined`."""
+        """What a name means where this definition stands.
+
+        Raises KlorError `not-defined`, and `stale-dependent` for a scope whose body has other parameters by now.
+        """
         if callee.name == self.definition.name:
             # Another definition may have the name by now, or none yet.
             return itself(self.definition)
@@ -76,6 +79,11 @@ class Context:
             value = next((chor for chor in self.definition.called() if chor.name == callee.name), callee.value)
         if not isinstance(value, Choreography):
             raise KlorError(f"{callee.name} is not defined yet", slug="not-defined", help=f"define {callee.name} first")
+        if not value.signature.equivalent(callee.signature):
+            raise KlorError(
+                f"{callee.name} is {value.signature}, and {self.definition.name} was compiled against {callee.signature}",
+                slug="stale-dependent", help=f"evaluate the definition of {self.definition.name} again",
+            )  # fmt: skip
         return value
 
     def diagnostic(self, node: Typed | Span, slug: str, message: str, help: str = "", label: str = "") -> Diagnostic:

@@ -28,16 +28,18 @@ def read_header(compiler: Compiler, report: Report, form: Form) -> tuple[Context
     unit = Unit(compiler, report, "")
     ctx = Context(unit, (), {})
     parts = list(form[1:])
-    if len(parts) < 3:
-        head = "update" if head_name(form) == "update" else "defchor"
-        report.error(messages.arity(ctx.span(form), f"`{head}`", _USAGE.replace("defchor", head)))
-        return None
-    name_form, roles_form, type_form = parts[:3]
-    if not isinstance(name_form, Symbol) or "." in str(name_form) or str(name_form) in ("None", "True", "False"):
+    usage = _USAGE
+    if head_name(form) == "update":
+        usage = f"(update name body …) for a scope inside of a definition, {_USAGE.replace('defchor', 'update')} for others"
+    if parts and (not isinstance(parts[0], Symbol) or "." in str(parts[0]) or str(parts[0]) in ("None", "True", "False")):
         report.error(messages.bad_param(
-            ctx.span(name_form), f"{show_form(name_form)} cannot be the name of a choreography", f"write {_USAGE}"
+            ctx.span(parts[0]), f"{show_form(parts[0])} cannot be the name of a choreography", f"write {usage}"
         ))  # fmt: skip
         return None
+    if len(parts) < 3:
+        report.error(messages.arity(ctx.span(form), "`update`" if usage != _USAGE else "`defchor`", usage))
+        return None
+    name_form, roles_form, type_form = parts[:3]
     name = str(name_form)
     roles = read_role_vector(ctx, roles_form)
     if roles is None:
