@@ -56,6 +56,25 @@ def test_the_verdict_is_that_of_program_order(ns: Any, name: str, order: str, se
     assert type(found.verdict.__cause__) is type(plain.verdict.__cause__)
 
 
+@pytest.mark.parametrize("order", ["program", "effects", "dataflow"])
+def test_a_failure_in_the_body_is_shown_where_it_stands(order: str) -> None:
+    """Host code is compiled once more for an order, and keeps the places that it has in the file."""
+    text = """
+(defn same [x]
+  x)
+(do (defchor divide [A B] (-> A B) [x]
+  (let [y (A->B (A (+ x 1)))]
+    (B (/ y
+          0)))))  (defchor at-once [A B] (-> A B) [x] (A->B (A (/ x 0))))"""
+    ns = klorpy.evaluate(text)
+    places = {}
+    for chor in (ns.divide, ns.at_once):
+        verdict = klorpy.simulate_chor(chor, 1, check=False, order=order).verdict
+        assert verdict is not None
+        places[chor.name] = str(verdict.span)
+    assert places == {"divide": "6:8", "at-once": "7:64"}
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_choice_without_a_clause_fails_at_every_role(ns: Any, seed: int) -> None:
     found = klorpy.simulate_chor(ns.no_clause, 2, check=False, order="dataflow", seed=seed)
