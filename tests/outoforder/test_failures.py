@@ -309,3 +309,21 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.mark.parametrize("orders", [("dataflow", None), (None, "effects")])
+def test_a_role_that_says_no_order_over_memory_is_told(ns: Any, orders: tuple[str | None, ...]) -> None:
+    found = play(ns.no_clause, (1,), dict(zip("AB", orders, strict=True)))
+    ordered = "A" if orders[0] else "B"
+    told = [error for error in found.values() if isinstance(error, klorpy.KlorError) and error.slug == "protocol-mismatch"]
+    assert told
+    assert f"{ordered} plays in an order, with keys" in str(told[0])
+
+
+def test_a_function_that_does_not_await_cannot_receive_in_an_order(ns: Any) -> None:
+    """It would keep the role from everything else, also from looking at what it gave."""
+    config = {"role": "B", "locators": {"A": "a"}, "send": lambda to, value: None, "recv": lambda source: 42}
+    with pytest.raises(klorpy.KlorError, match="does not await") as caught:
+        klorpy.run_role({**config, "order": "dataflow"}, ns.feeds)
+    assert caught.value.slug == "bad-config"
+    assert klorpy.run_role(config, ns.feeds) == 42
