@@ -25,6 +25,14 @@ class Source:
         """Line `number` (from 1), or None when the text does not have it."""
         return self.lines[number - 1].rstrip("\r") if 0 < number <= len(self.lines) else None
 
+    def at(self, span: Span) -> Source:
+        """This text, which stands at `span` of its file, with blanks for what is before it: positions of the file fit.
+
+        >>> Source("x.hy", "(a)").at(Span(2, 3, 2, 5)).text
+        '\\n  (a)'
+        """
+        return Source(self.filename, "\n" * (span.line - 1) + " " * (span.column - 1) + self.text)
+
     def slice(self, span: Span) -> str:
         """The text that `span` covers.
 

@@ -28,6 +28,7 @@ import msgspec
 import klorpy
 from klorpy.core.choreography import Choreography
 from klorpy.core.diagnostics import Diagnostic, KlorError
+from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.environment.arguments import find_choreography, read_argument
 from klorpy.environment.present import Palette, event_lines, result_lines, wants_colour
@@ -55,6 +56,7 @@ def add_launch(commands: Any) -> None:
     launch.add_argument("chor", metavar="CHOR", help="the name of a choreography in it")
     launch.add_argument("args", metavar="ARG", nargs="*", help='a Hy literal, such as 5, \'"text"\' or [1 2], or @file.json')
     launch.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time")
+    launch.add_argument("--order", choices=ORDERS, help="the order within each role (default: the definitions')")
     launch.add_argument("--chart", metavar="PATH", help="write a message sequence chart: .svg, .txt or .mmd")
     ways = launch.add_mutually_exclusive_group()
     ways.add_argument("--tls", action="store_true", help="speak TLS, with certificates for this run only")
@@ -135,7 +137,7 @@ def launching(chor: Choreography, arguments: argparse.Namespace) -> Iterator[tup
                 arguments.file, arguments.chor, role, session, texts, report=-1, path=tuple(sys.path),
                 listen=listening[i].fileno() if listening else None,
                 peers=dict(zip(definition.roles[:i], addresses[:i], strict=True)) if listening else None,
-                nats=arguments.nats, tls=folder,
+                nats=arguments.nats, tls=folder, order=arguments.order,
             ))  # fmt: skip
         yield jobs, listening
 

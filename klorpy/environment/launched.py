@@ -126,7 +126,7 @@ async def _play(job: Job, chor: Choreography, args: Sequence[Any], report: Repor
     ) as node:  # fmt: skip
         node.observe(report.record)
         # Whoever does not come has ended, and the launcher sees that.
-        async with node.join(chor, job.role, job.session, deadline=None) as seat:
+        async with node.join(chor, job.role, job.session, deadline=None, order=job.order) as seat:
             lines = Lines(seat, report)
             with redirect_stdout(lines):
                 try:

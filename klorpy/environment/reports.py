@@ -35,6 +35,7 @@ class Job:
     peers: Mapping[Role, str] | None = None
     nats: str | None = None
     tls: str | None = None
+    order: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

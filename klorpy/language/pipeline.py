@@ -109,15 +109,14 @@ def observing(observer: Callable[[str, Emitted], None]) -> Iterator[None]:
 def recompile(definition: Definition) -> Emitted:
     """Compile a definition's text once more, in its own namespace and under its own options, and give the result.
 
-    Nothing is defined, and nothing is warned of again. Raises KlorSyntaxError when the text no longer compiles, for instance because the signature of
-    a choreography that it calls has changed.
+    Positions are those of its file. Nothing is defined, and nothing is warned of again. Raises KlorSyntaxError when the
+    text no longer compiles, for instance because the signature of a choreography that it calls has changed.
     """
     module = types.ModuleType(str(definition.namespace.get("__name__", "klorpy_text")))
     # A definition inside a function knows choreographies that its module does not.
     vars(module).update({mangle(callee.name): callee for callee in definition.called()})
     vars(module).update(definition.namespace)
-    text = definition.source.text
-    source = Source(definition.source.filename, text)
+    source = definition.source.at(definition.span)
     found: dict[str, Emitted] = {}
     with (
         observing(found.__setitem__), options.using(definition.options), collecting([]), warnings.catch_warnings(),
@@ -127,7 +126,7 @@ def recompile(definition: Definition) -> Emitted:
         reader = new_reader(module)
         token = _recompiling.set(True)
         try:
-            for form in read_forms(text, source.filename, reader):
+            for form in read_forms(source.text, source.filename, reader):
                 compile_toplevel(form, module, source, reader)
         finally:
             _recompiling.reset(token)

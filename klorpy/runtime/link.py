@@ -143,7 +143,7 @@ def _definition(
     if format != FORMAT:
         raise _stale_bytecode(name, "another version of klorpy", build.__code__.co_filename)
     filename = build.__code__.co_filename
-    whole = placed(filename, source, span)
+    whole = Source(filename, source).at(span)
     made = tuple(
         Site(
             index, kind, Span(*place), text, whole,
@@ -163,11 +163,6 @@ def _definition(
     )  # fmt: skip
 
 
-def placed(filename: str, source: str, span: Span) -> Source:
-    """As much of the file as is known, so that positions fit."""
-    return Source(filename, "\n" * (span.line - 1) + " " * (span.column - 1) + source)
-
-
 def _updated(definition: Definition, find: Callable[[], Any]) -> Choreography:
     """What a definition is an update of."""
     name, type_ = definition.name, definition.signature
@@ -185,7 +180,7 @@ def _updated(definition: Definition, find: Callable[[], Any]) -> Choreography:
 
 
 def _bad_update(definition: Definition, message: str, help: str) -> KlorError:
-    source = placed(definition.source.filename, definition.source.text, definition.span)
+    source = definition.source.at(definition.span)
     return KlorError(Diagnostic("bad-update", message, definition.span, help=help, source=source))
 
 

@@ -97,6 +97,8 @@ class _Play:
             self.order is not None or (joined is not None and joined.keyed)
             or any("order" in each.options for each in self.pinned.values())
         )  # fmt: skip
+        if isinstance(self.transport, _Functions):
+            self.transport.keyed = self.keyed
         self.args = args
         self.blocking = blocking
         self.began = False
@@ -285,6 +287,8 @@ class _Functions:
 
     def __init__(self, config: RoleConfig) -> None:
         self.config = config
+        #: Whether the role listens to all others at once.
+        self.keyed = False
 
     async def send(self, target: Role, value: Any, site: Site) -> None:
         if self.config.send is None:
@@ -297,7 +301,18 @@ class _Functions:
         if self.config.recv is None:
             raise self._missing("no-recv", "receive from", "recv", source, site)
         result = self.config.recv(self._locator(source, site))
-        return await result if inspect.isawaitable(result) else result
+        if inspect.isawaitable(result):
+            return await result
+        if self.keyed:
+            raise KlorError(
+                site.diagnostic(
+                    "bad-config",
+                    f"the function 'recv' of {self.config.role} does not await, and would keep the role from all that it could do "
+                    "meanwhile",
+                    help="with an order, let it be a coroutine function: async def; or leave the order out, at all roles",
+                )
+            )
+        return result
 
     async def close(self) -> None:
         return None

@@ -7,6 +7,7 @@ same everywhere; use integers, or fractions of two.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,10 +49,19 @@ class Clock:
 
     def __post_init__(self) -> None:
         for name in ("costs", "delays", "times"):
-            if not isinstance(getattr(self, name), Mapping):
+            lengths = getattr(self, name)
+            if not isinstance(lengths, Mapping):
                 raise _bad(f"{name} are a dict from names of functions to times")
+            for function, length in lengths.items():
+                if not callable(length):
+                    _checked(length, f"of {function} in {name}")
         if not isinstance(self.latency, (int, float, Mapping)):
             raise _bad("a latency is a number, or a dict from pairs of roles to numbers")
+        links = self.latency if isinstance(self.latency, Mapping) else {("A", "B"): self.latency}
+        for link, length in links.items():
+            if not isinstance(link, tuple) or len(link) != 2:
+                raise _bad(f"a latency is between two roles, such as ('A', 'B'), and not of {link!r}")
+            _checked(length, "in latency")
         counts = self.slots.values() if isinstance(self.slots, Mapping) else [self.slots]
         if not all(isinstance(count, int) and count > 0 for count in counts):
             raise _bad("slots are positive numbers")
@@ -60,6 +70,13 @@ class Clock:
         if isinstance(self.latency, Mapping):
             return self.latency.get((source, target), 0)
         return self.latency
+
+
+def _checked(time: Any, what: str) -> Time:
+    """A time that somebody gave. Raises KlorError `bad-argument`: a clock goes on, and only by numbers."""
+    if not isinstance(time, (int, float)) or not 0 <= time < math.inf:
+        raise _bad(f"{time!r} {what} is not a time: times are numbers from 0")
+    return time
 
 
 def _bad(message: str) -> KlorError:
@@ -199,7 +216,9 @@ class Timed(Delivery):
             for name in (f"{walker.role}.{call}", f"{walker.role}.{call.replace('_', '-')}", call, call.replace("_", "-")):
                 if name in lengths:
                     length = lengths[name]
-                    return length(*walker.arguments(step)) if callable(length) else length
+                    if not callable(length):
+                        return length
+                    return _checked(length(*walker.arguments(step)), f"that the function of {name} gave")
         return 0
 
     @property

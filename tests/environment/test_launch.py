@@ -58,6 +58,11 @@ SHOP = """\
     (B (.write sys.stdout "no newline"))
     y))
 
+(defchor crossed [A B C] (-> A B C) [x y]
+  (C (print (A->C (A (with [pipe (open x)] (.read pipe))))))
+  (let [path (B->C y)]
+    (C (with [pipe (open path "w")] (.write pipe "written")))))
+
 (defchor stuck [A B] (-> A B) [x]
   (A (print "at" (os.getpid)))
   (B (print "at" (os.getpid)))
@@ -108,6 +113,14 @@ def test_what_roles_print_is_part_of_the_run(shop: str, capsys: pytest.CaptureFi
     assert lines[-2:] == ["A  noop", "B  8"]
     # The chart knows the places of messages.
     assert "(A-&gt;B (A (helper.double x)))" in (tmp_path / "run.svg").read_text()
+
+
+def test_roles_are_launched_in_an_order(shop: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What A sends waits for what C does with the message of B, which stands behind it."""
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["launch", shop, "crossed", '"pipe"', '"pipe"', "--order", "dataflow", "--timeout", "60"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.index('B --> C: "pipe"') < lines.index('A --> C: "written"') < lines.index("C: written")
 
 
 def test_the_failure_of_a_role_is_the_verdict(shop: str, capsys: pytest.CaptureFixture[str]) -> None:

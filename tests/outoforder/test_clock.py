@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from typing import Any
 
 import pytest
@@ -168,11 +169,23 @@ def test_rounds_are_told_in_the_timeline(streams: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"costs": 5}, {"latency": "slow"}, {"slots": 0}, {"slots": {"A": 0}}, {"delays": [1]}]
+    "wrong",
+    [
+        {"costs": 5}, {"latency": "slow"}, {"slots": 0}, {"slots": {"A": 0}}, {"delays": [1]}, {"latency": -1},
+        {"latency": math.nan}, {"latency": {"A": 3}}, {"latency": {("A", "B"): -3}}, {"costs": {"consume": -2}},
+        {"times": {"item": [1]}}, {"delays": {"item": math.inf}},
+    ],
 )
 def test_wrong_clocks_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(klorpy.KlorError) as caught:
         Clock(**wrong)
+    assert caught.value.slug == "bad-argument"
+
+
+@pytest.mark.parametrize("wrong", [-1, "soon", math.nan])
+def test_a_function_that_gives_no_time_is_refused(streams: Any, wrong: Any) -> None:
+    with pytest.raises(klorpy.KlorError, match="that the function of item gave is not a time") as caught:
+        klorpy.simulate_chor(streams.stream, 2, order="dataflow", clock=Clock(delays={"item": lambda i: wrong}))
     assert caught.value.slug == "bad-argument"
 
 

@@ -56,6 +56,25 @@ def test_the_verdict_is_that_of_program_order(ns: Any, name: str, order: str, se
     assert type(found.verdict.__cause__) is type(plain.verdict.__cause__)
 
 
+@pytest.mark.parametrize("order", ["program", "effects", "dataflow"])
+def test_a_failure_in_the_body_is_shown_where_it_stands(order: str) -> None:
+    """Host code is compiled once more for an order, and keeps the places that it has in the file."""
+    text = """
+(defn same [x]
+  x)
+(do (defchor divide [A B] (-> A B) [x]
+  (let [y (A->B (A (+ x 1)))]
+    (B (/ y
+          0)))))  (defchor at-once [A B] (-> A B) [x] (A->B (A (/ x 0))))"""
+    ns = klorpy.evaluate(text)
+    places = {}
+    for chor in (ns.divide, ns.at_once):
+        verdict = klorpy.simulate_chor(chor, 1, check=False, order=order).verdict
+        assert verdict is not None
+        places[chor.name] = str(verdict.span)
+    assert places == {"divide": "6:8", "at-once": "7:64"}
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_choice_without_a_clause_fails_at_every_role(ns: Any, seed: int) -> None:
     found = klorpy.simulate_chor(ns.no_clause, 2, check=False, order="dataflow", seed=seed)
@@ -290,3 +309,21 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.mark.parametrize("orders", [("dataflow", None), (None, "effects")])
+def test_a_role_that_says_no_order_over_memory_is_told(ns: Any, orders: tuple[str | None, ...]) -> None:
+    found = play(ns.no_clause, (1,), dict(zip("AB", orders, strict=True)))
+    ordered = "A" if orders[0] else "B"
+    told = [error for error in found.values() if isinstance(error, klorpy.KlorError) and error.slug == "protocol-mismatch"]
+    assert told
+    assert f"{ordered} plays in an order, with keys" in str(told[0])
+
+
+def test_a_function_that_does_not_await_cannot_receive_in_an_order(ns: Any) -> None:
+    """It would keep the role from everything else, also from looking at what it gave."""
+    config = {"role": "B", "locators": {"A": "a"}, "send": lambda to, value: None, "recv": lambda source: 42}
+    with pytest.raises(klorpy.KlorError, match="does not await") as caught:
+        klorpy.run_role({**config, "order": "dataflow"}, ns.feeds)
+    assert caught.value.slug == "bad-config"
+    assert klorpy.run_role(config, ns.feeds) == 42

@@ -89,32 +89,24 @@ class Context:
     def diagnostic(self, node: Typed | Span, slug: str, message: str, help: str = "", label: str = "") -> Diagnostic:
         """What is wrong at a node, at its place in the file."""
         span = node if isinstance(node, Span) else node.span
-        return Diagnostic(slug, message, placed(self.definition, span), label, help=help, source=source_of(self.definition))
+        return Diagnostic(slug, message, span, label, help=help, source=source_of(self.definition))
 
     def text(self, node: Typed) -> str:
-        written = " ".join(self.definition.source.slice(node.span).split())
+        written = " ".join(source_of(self.definition).slice(node.span).split())
         return written if len(written) <= 60 else written[:59] + "…"
-
-
-def placed(definition: Definition, span: Span) -> Span:
-    """A place in the text of a definition as a place in its file."""
-    line, column = definition.span.line - 1, definition.span.column - 1
-    return Span(
-        span.line + line, span.column + (column if span.line == 1 else 0),
-        span.end_line + line, span.end_column + (column if span.end_line == 1 else 0),
-    )  # fmt: skip
 
 
 def source_of(definition: Definition) -> Source:
     """The text of a definition at its place in its file."""
-    before = "\n" * (definition.span.line - 1) + " " * (definition.span.column - 1)
-    return Source(definition.source.filename, before + definition.source.text)
+    return definition.source.at(definition.span)
 
 
 def head_of(definition: Definition) -> Span:
     """The beginning of a definition, as far as its name."""
     line = definition.source.text.split("\n")[0]
-    return placed(definition, Span(1, 1, 1, len(" ".join(line.split(" ")[:2]))))
+    width = len(" ".join(line.split(" ")[:2]))
+    place = definition.span
+    return Span(place.line, place.column, place.line, place.column + width - 1)
 
 
 @dataclass

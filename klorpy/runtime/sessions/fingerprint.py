@@ -22,7 +22,6 @@ from klorpy.core.choreography import Choreography, Definition, Site, reachable
 from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role
 from klorpy.runtime.digest import DIGEST, digest, words
-from klorpy.runtime.link import placed
 
 #: Bytes of a digest in a trail.
 _STEP: Final = 2
@@ -94,8 +93,7 @@ def departure(mine: Fingerprint, theirs: Fingerprint) -> tuple[Source, Span] | N
         if others and ours != others:
             found = list(words(definition))
             if found:
-                source = placed(definition.source.filename, definition.source.text, definition.span)
-                return source, _span(definition, found[min(_common(ours, others), len(found) - 1)])
+                return definition.source.at(definition.span), _span(definition, found[min(_common(ours, others), len(found) - 1)])
     return None
 
 

@@ -175,6 +175,14 @@ class MemoryTransport:
         sent_at, value = message
         self.step += 1
         if sent_at is not site:
+            if "carrier" in (site.kind, sent_at.kind):
+                one, other = (self.role, source) if site.kind == "carrier" else (source, self.role)
+                raise KlorError(
+                    site.diagnostic(
+                        "protocol-mismatch", f"{one} plays in an order, with keys, and {other} without",
+                        help="let all roles say an order, or none",
+                    )
+                )
             raise KlorError(
                 site.diagnostic(
                     "protocol-mismatch",
