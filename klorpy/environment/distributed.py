@@ -24,15 +24,12 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.core.values import noop, show
+from klorpy.environment.ending import ToEnd, is_host_code
 from klorpy.environment.present import Palette, error_text, wants_colour
 from klorpy.runtime.erasure import check_playable, erased_params
-from klorpy.runtime.play import play_role
 from klorpy.runtime.sessions import Node, Record, Seat
 from klorpy.runtime.sessions.arguments import check_seconds, check_session, check_ways
 from klorpy.runtime.transports.tls import Identity
-
-#: The module that calls the code of roles.
-PLAYER = play_role.__module__
 
 #: How an argument of the command line becomes a value.
 Reader = Callable[[str], Any]
@@ -141,10 +138,6 @@ def _bad(message: str, help: str) -> KlorError:
     return KlorError(message, slug="bad-argument", help=help)
 
 
-class _Ended(KeyboardInterrupt):
-    """The process is to end, while host code keeps it busy."""
-
-
 def _until_ended(run: Callable[[], Awaitable[None]]) -> int:
     """Run on asyncio; Ctrl-C and SIGTERM end it so that the others are told. Gives the exit status."""
     received: signal.Signals | None = None
@@ -158,8 +151,8 @@ def _until_ended(run: Callable[[], Awaitable[None]]) -> int:
             nonlocal received
             received = signal.Signals(number)
             loop.call_soon_threadsafe(cancel)
-            if _is_host_code(frame):
-                raise _Ended
+            if is_host_code(frame):
+                raise ToEnd
 
         with _handlers(end):
             await run()
@@ -192,14 +185,6 @@ def _handlers(handler: Callable[[int, types.FrameType | None], None]) -> Iterato
             signal.signal(number, other)
 
 
-def _is_host_code(frame: types.FrameType | None) -> bool:
-    """Whether what runs is the code of a role, which may be stopped anywhere, rather than that of a loop."""
-    innermost = frame
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] not in ("klorpy", "anyio", "asyncio"):
-        frame = frame.f_back
-    return frame is not None and frame is not innermost and frame.f_globals.get("__name__") == PLAYER
-
-
 async def _play_all(
     node: Node, chor: Choreography, given: dict[Role, list[Any]], arguments: argparse.Namespace, palette: Palette
 ) -> list[Seat]:
@@ -228,7 +213,7 @@ async def _play_all(
 
 async def _serve(node: Node, chor: Choreography, role: Role, args: Sequence[Any], arguments: argparse.Namespace) -> None:
     async def play(seat: Seat) -> None:
-        with contextlib.suppress(_Ended):  # all ends then
+        with contextlib.suppress(ToEnd):  # all ends then
             await klorpy.play_role(_config(seat, arguments), chor, *args)
 
     limit = 100 if arguments.limit is None else arguments.limit

@@ -6,6 +6,7 @@ ends.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import os
@@ -13,8 +14,9 @@ import signal
 import socket
 import sys
 import threading
+import types
 import warnings
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
@@ -30,6 +32,7 @@ from klorpy.core.types import Role
 from klorpy.core.values import noop, show
 from klorpy.core.verdicts import SessionFailed
 from klorpy.environment.arguments import find_choreography, read_argument
+from klorpy.environment.ending import ToEnd, is_host_code
 from klorpy.environment.present import exception_text
 from klorpy.environment.reports import Ended, Job, Report
 from klorpy.runtime.places import find_place
@@ -72,17 +75,11 @@ class Lines(io.TextIOBase):
         self._report.record(Record(self._seat.session, self._seat.role, self._seat.clock, "printed", text=line))
 
 
-class _Terminated(KeyboardInterrupt):
-    """The launcher ends the process."""
-
-
 def _terminate(number: int, frame: object) -> None:
-    raise _Terminated
+    raise ToEnd
 
 
 def main(argv: Sequence[str]) -> int:
-    # Host code that waits or computes is interrupted, too, and its `finally` clauses run.
-    signal.signal(signal.SIGTERM, _terminate)
     job = msgspec.json.decode(argv[0], type=Job)
     sys.path[:] = job.path
     sock = socket.socket(fileno=job.report)
@@ -90,6 +87,16 @@ def main(argv: Sequence[str]) -> int:
     report = Report(sock)
     threading.Thread(target=_end_with_launcher, args=(sock,), daemon=True).start()
     logging.basicConfig(format=f"{job.role}: %(message)s", level=logging.WARNING)
+    try:
+        # Host code that waits or computes is interrupted, too, and its `finally` clauses run.
+        signal.signal(signal.SIGTERM, _terminate)
+        return _run(job, report)
+    except ToEnd:
+        return 128 + signal.SIGTERM
+
+
+def _run(job: Job, report: Report) -> int:
+    """Load the file and play the role; gives the exit status. Raises ToEnd when the launcher ends the process."""
     try:
         # The launcher has loaded the file as well, and has shown what it warns of and prints.
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -101,16 +108,40 @@ def main(argv: Sequence[str]) -> int:
         return 1
     at = [f"{job.role} had not met all others"]
     try:
-        anyio.run(_play, job, chor, args, report, at)
-    except _Terminated as error:
-        span, source = find_place(error, reachable(chor).values())
-        place = f"{job.role} was at {source.filename}:{span}" if source and span else at[-1]
-        report.ended(Ended(at=(place,)))
-        return 128 + signal.SIGTERM
+        anyio.run(_until_terminated, _play, job, chor, args, report, at)
+    except ToEnd:
+        report.ended(Ended(at=tuple(at[-1:])))
+        raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # host code may raise any of them
         report.ended(_failed(chor, job.role, error))
         return 1
     return 0
+
+
+async def _until_terminated(play: Callable[..., Awaitable[None]], *args: Any) -> None:
+    """Run `play`. When the launcher ends the process, the role leaves its session first; raises ToEnd then."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    cancel = task.cancel
+    terminated = False
+
+    def terminate(number: int, frame: types.FrameType | None) -> None:
+        nonlocal terminated
+        terminated = True
+        loop.call_soon_threadsafe(cancel)
+        # Anywhere else, an error would take away what is needed to leave.
+        if is_host_code(frame):
+            raise ToEnd
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        await play(*args)
+    except (asyncio.CancelledError, SessionFailed) as error:
+        if not terminated:  # the session may fail because the others are ended as well
+            raise
+        raise ToEnd from error
+    finally:
+        signal.signal(signal.SIGTERM, _terminate)
 
 
 async def _play(job: Job, chor: Choreography, args: Sequence[Any], report: Report, at: list[str]) -> None:
@@ -132,8 +163,13 @@ async def _play(job: Job, chor: Choreography, args: Sequence[Any], report: Repor
                 try:
                     result = await klorpy.play_role(klorpy.RoleConfig(job.role, transport=seat), chor, *args)
                     at.append(f"{job.role} had done its part")
-                except BaseException:
+                except BaseException as error:
                     at.append(f"{job.role} was at {seat.at}" if seat.at else f"{job.role} ran code of its own")
+                    if isinstance(error, ToEnd):
+                        span, source = find_place(error, reachable(chor).values())
+                        if span and source:
+                            at.append(f"{job.role} was at {source.filename}:{span}")
+                        await anyio.sleep_forever()  # until the role is cancelled, so that leaving is not
                     raise
                 finally:
                     lines.finish()

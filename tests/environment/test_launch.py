@@ -18,6 +18,7 @@ from klorpy.environment.cli import main
 from klorpy.environment.launch import Launch, launching
 from klorpy.environment.present import Palette
 from klorpy.runtime.sessions import Record
+from tests.runtime.transports.nats_server import MISSING, PROGRAM, NatsServer, left_behind
 
 EXAMPLES = Path(klorpy.__file__).parent / "examples"
 BOOKSELLER = [
@@ -234,6 +235,44 @@ def test_nothing_is_left_behind(shop: str, number: signal.Signals) -> None:
         for process in processes:
             with pytest.raises(ProcessLookupError):
                 os.kill(process, 0)
+
+
+BUSY = """\
+(require klorpy *)
+(import asyncio threading)
+
+(defchor busy [A B C] (-> A A) [x]
+  (A (print "here"))
+  (A (.wait (threading.Event)))
+  (C->A (C (B->C (B (A->B x))))))
+
+(defchor idle [A B C] (-> A A) [x]
+  (A (print "here"))
+  (A (await (asyncio.sleep 1000)))
+  (C->A (C (B->C (B (A->B x))))))
+"""
+
+
+@pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+@pytest.mark.parametrize("chor", ["busy", "idle"])
+def test_nothing_is_left_at_a_server(chor: str, tmp_path: Path) -> None:
+    """Roles leave an interrupted session, whether they wait or are kept by code of their own."""
+    (tmp_path / "busy.hy").write_text(BUSY, encoding="utf-8")
+    server = NatsServer(tmp_path / "store")
+    server.start()
+    try:
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "klorpy", "launch", str(tmp_path / "busy.hy"), chor, "1", "--nats", server.url], text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert launcher.stdout is not None
+        while "here" not in (line := launcher.stdout.readline()):
+            assert line, launcher.communicate()[1]
+        launcher.send_signal(signal.SIGINT)
+        assert launcher.communicate(timeout=60)[1] == "interrupted\n"
+        assert asyncio.run(left_behind(server.url, "klorpy")) == ({}, [])
+    finally:
+        server.kill()
 
 
 def test_it_speaks_tls_and_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("klorpy.nats")
 
 _VIOLATION: Final = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
+
+#: What a server says of itself that does not demand TLS.
+_IN_THE_CLEAR: Final = "it does not demand TLS"
 
 
 class Unanswered(Exception):
@@ -66,6 +70,8 @@ class Link:
         #: The largest payload that the server takes.
         self.largest = 1 << 20
         self._identity = identity
+        #: Whether all that is said has to be encrypted.
+        self._private = identity is not None or any(server.scheme == "tls" for server in parts)
         self._heartbeat = heartbeat
         self._lost, self._back, self._gone = lost, back, gone
         self._user = next((server.username for server in parts if server.username), None)
@@ -92,6 +98,11 @@ class Link:
         """Connect. Raises KlorError `no-server`, `not-permitted` or `bad-argument`."""
         module = _library()
         self._client, self._error = module.Client(), module.errors.Error
+        if self._private:
+            # The library speaks TLS only when the server demands it. This is asked for before a password is sent, and each
+            # time when a connection is made again.
+            client: Any = self._client
+            client._connect_command = partial(self._first_words, client._connect_command)
         try:
             async with asyncio.timeout(self.grace):
                 await self._connect()
@@ -127,6 +138,14 @@ class Link:
             )
         )  # fmt: skip
 
+    def _first_words(self, command: Callable[[], bytes]) -> bytes:
+        """What the library says first. Raises its error where that would not be encrypted."""
+        client: Any = self._client
+        if not client._server_info.get("tls_required"):
+            client._transport.close()  # the library does not, when it connects again
+            raise self._error(_IN_THE_CLEAR)
+        return command()
+
     async def _until_refused(self, connecting: Awaitable[None]) -> None:
         """Wait for a connection; raise what shows that there will never be one."""
         task = asyncio.ensure_future(connecting)
@@ -156,6 +175,7 @@ class Link:
         if self._closing or not self.connected:
             return
         self.connected = False
+        self._problem = None
         self.outbox.pause()
         log.info("the connection with NATS at %s broke; waiting %g s for it to come back", self.name, self.grace)
         self._expiry = asyncio.get_running_loop().call_later(self.grace, self._give_up)
@@ -163,7 +183,8 @@ class Link:
 
     def _give_up(self) -> None:
         self.away.set_result(None)
-        self._gone(self.no_server(f"was lost for {self.grace:g} s", None))
+        told = self._problem if self._problem is not None and _hopeless(self._problem) else None
+        self._gone(self.no_server(f"was lost for {self.grace:g} s", told))
 
     async def _returned(self) -> None:
         if self._expiry is not None:
@@ -264,13 +285,15 @@ class Link:
     def _violated(self, kind: str, subject: str) -> None:
         """The server does not let us. It tells the subject only, in small letters."""
         error = self.not_permitted(f"to {'publish' if kind == 'publish' else 'listen'} at {subject}")
-        log.warning("%s", error.message)
         if kind == "subscription":
             self.denied.add(subject)
+            log.warning("%s", error.message)
             return
-        for asked, answer in self._asked.values():
-            if asked.lower() == subject and not answer.done():
-                answer.set_exception(error)
+        asking = [answer for asked, answer in self._asked.values() if asked.lower() == subject and not answer.done()]
+        for answer in asking:
+            answer.set_exception(error)
+        if not asking:  # who asks is told, and may not mind
+            log.warning("%s", error.message)
         self.outbox.denied(subject, error)
 
     # --- Listening --------------------------------------------------------------------------------------------
@@ -325,6 +348,11 @@ class Link:
     def _refusal(self, error: Exception) -> KlorError:
         if "uthorization" in str(error) or "uthentication" in str(error):
             return self.not_permitted("to connect")
+        if str(error) == _IN_THE_CLEAR:
+            return KlorError(
+                f"the NATS server at {self.name} does not demand TLS, so nothing would be encrypted", slug="no-server",
+                help="give the server a certificate, with `tls { … }` in its configuration; or leave out the certificates and tls://",
+            )  # fmt: skip
         return self.no_server("cannot be used", error)
 
 
@@ -340,7 +368,7 @@ def _library() -> Any:
 def _hopeless(error: Exception) -> bool:
     """Whether another attempt to connect would end alike."""
     text = str(error).lower()
-    return any(word in text for word in ("authorization", "authentication", "certificate"))
+    return any(word in text for word in ("authorization", "authentication", "certificate", _IN_THE_CLEAR.lower()))
 
 
 def place(message: Msg) -> tuple[int, int] | None:

@@ -757,7 +757,7 @@ def guarded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Nats
 
 @needs_server
 def test_users_of_roles_play_but_cannot_pass_for_others_nor_read_their_mail(
-    guarded: NatsServer, capsys: pytest.CaptureFixture[str]
+    guarded: NatsServer, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     from klorpy.examples import two_buyers
 
@@ -840,6 +840,8 @@ def test_users_of_roles_play_but_cannot_pass_for_others_nor_read_their_mail(
         assert same_value(results, example[0].reference(*example[1]))
 
     run(main)
+    # That roles may not make the stream is as it should be, when it is there.
+    assert [record.message for record in caplog.records if "STREAM.CREATE" in record.message.upper()] == []
 
 
 @needs_server
@@ -1021,6 +1023,53 @@ def test_a_server_whose_certificate_is_for_another_host_is_refused(
         run(main)
     finally:
         started.kill()
+
+
+@needs_server
+@pytest.mark.parametrize("certified", [True, False])
+def test_a_server_that_does_not_demand_tls_is_told_no_password(certificates: klorpy.Identity, certified: bool) -> None:
+    """Who gives certificates, or writes tls://, wants nothing said in the clear, whatever stands at the address."""
+
+    async def main() -> None:
+        heard: list[bytes] = []
+
+        async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b'INFO {"auth_required": true, "tls_available": true, "max_payload": 1048576}\r\n')
+            heard.append(await reader.read())
+            writer.close()
+
+        async with await asyncio.start_server(plain, "127.0.0.1", 0) as listener:
+            scheme, identity = ("nats", certificates) if certified else ("tls", None)
+            url = f"{scheme}://A:secret@127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+            with pytest.raises(klorpy.KlorError, match="does not demand TLS, so nothing would be encrypted") as refused:
+                async with klorpy.host(nats=url, tls=identity):
+                    raise AssertionError("the server speaks in the clear")
+        assert refused.value.slug == "no-server"
+        assert "secret" not in str(refused.value)
+        assert heard == [b""]
+
+    run(main)
+
+
+@needs_server
+def test_a_server_that_comes_back_without_tls_is_not_used(
+    tls_server: NatsServer, certificates: klorpy.Identity, tmp_path: Path, ns: Any
+) -> None:
+    in_the_clear = NatsServer(tmp_path / "clear")
+    in_the_clear.port = tls_server.port
+
+    async def main() -> None:
+        async with klorpy.host(nats=tls_server.url, tls=certificates, grace=0.5) as node:
+            tls_server.kill()
+            in_the_clear.start()
+            with pytest.raises(klorpy.SessionFailed, match=r"was lost for 0\.5 s: it does not demand TLS"):
+                async with node.join(ns.double, "A", "s", deadline=10):
+                    raise AssertionError("the server speaks in the clear")
+
+    try:
+        run(main)
+    finally:
+        in_the_clear.kill()
 
 
 # --- What is wrong from the beginning ---------------------------------------------------------------------------------
