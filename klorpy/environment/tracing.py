@@ -127,8 +127,9 @@ class Trace:
                 self._tell(record.session, session.merge.add(record))
             case Waiting(address, reason):
                 print(f"waiting for {address}: {reason}", file=sys.stderr)
-            case Attached(address) if self.session and self.session not in self.sessions:
-                print(f"waiting for session {self.session} at {address}", file=sys.stderr)
+            case Attached(address) if not self.sessions or (self.session and self.session not in self.sessions):
+                what = f"session {self.session}" if self.session else "a session"
+                print(f"waiting for {what} at {address}", file=sys.stderr)
             case Detached(address, reason, slug) if reason:
                 self.trouble = True
                 message = reason if str(address) in reason else f"{address}: {reason}"

@@ -23,6 +23,7 @@ from klorpy.core.choreography import Choreography, reachable
 from klorpy.core.diagnostics import KlorError
 from klorpy.core.events import describe_error
 from klorpy.core.types import Role
+from klorpy.core.values import show
 from klorpy.core.verdicts import Verdict
 from klorpy.runtime.erasure import check_playable
 from klorpy.runtime.limits import LIMITS, Limits
@@ -240,6 +241,11 @@ class Node:
         check_seconds("deadline", deadline, zero=True)
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise KlorError(f"limit is a positive number of sessions, not {limit!r}", slug="bad-argument")
+        if not callable(play):
+            raise KlorError(
+                f"play is a coroutine function of a seat, not {show(play, 40)}", slug="bad-argument",
+                help="for example: async def play(seat): await klorpy.play_role({…, \"transport\": seat}, chor)",
+            )  # fmt: skip
         if role in self._servers:
             raise KlorError(
                 f"{role} is served by this node already", slug="role-taken",

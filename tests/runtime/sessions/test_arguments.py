@@ -144,6 +144,14 @@ def test_a_transport_serves_one_run_at_a_time() -> None:
     assert isinstance(first, klorpy.SessionFailed)
 
 
+def test_a_server_is_given_what_plays() -> None:
+    async def serve() -> None:
+        async with klorpy.host() as node:
+            await node.serve(NS.tell, "B", 3)  # type: ignore[arg-type]
+
+    assert refused(serve, "bad-argument") == "play is a coroutine function of a seat, not 3"
+
+
 def test_a_server_has_a_limit() -> None:
     async def serve() -> None:
         async with klorpy.host() as node:
