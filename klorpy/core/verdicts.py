@@ -120,6 +120,8 @@ def session_failed(
 
 def _advice(verdict: Verdict, me: Role) -> str:
     match verdict.slug:
+        case "peer-lost" if verdict.role == me:
+            return "the others gave this process up while it was stopped, or computed without a pause; a longer heartbeat allows that"
         case "peer-lost":
             return f"look at how {verdict.role} ended: it may have crashed, or cannot be reached any more"
         case "different-choreography":
