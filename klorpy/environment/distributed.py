@@ -24,7 +24,7 @@ from klorpy.core.diagnostics import KlorError
 from klorpy.core.options import ORDERS
 from klorpy.core.types import Role
 from klorpy.core.values import noop, show
-from klorpy.environment.ending import ToEnd, is_host_code
+from klorpy.environment.ending import Ending, ToEnd
 from klorpy.environment.present import Palette, error_text, wants_colour
 from klorpy.runtime.erasure import check_playable, erased_params
 from klorpy.runtime.sessions import Node, Record, Seat
@@ -140,31 +140,25 @@ def _bad(message: str, help: str) -> KlorError:
 
 def _until_ended(run: Callable[[], Awaitable[None]]) -> int:
     """Run on asyncio; Ctrl-C and SIGTERM end it so that the others are told. Gives the exit status."""
-    received: signal.Signals | None = None
+    ending: Ending | None = None
 
     async def main() -> None:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        nonlocal ending
+        task = asyncio.current_task()
         assert task is not None
-        cancel = task.cancel
-
-        def end(number: int, frame: types.FrameType | None) -> None:
-            nonlocal received
-            received = signal.Signals(number)
-            loop.call_soon_threadsafe(cancel)
-            if is_host_code(frame):
-                raise ToEnd
-
-        with _handlers(end):
+        ending = Ending(asyncio.get_running_loop(), task.cancel)
+        with _handlers(ending):
             await run()
 
     try:
         anyio.run(main)
     except (asyncio.CancelledError, KeyboardInterrupt):
-        if received is None:
+        if ending is None or ending.received is None:
             raise
     except SystemExit as error:  # of a role: it has failed, whatever it wanted to say by its status
         print(error_text(error), file=sys.stderr)
         return error.code if isinstance(error.code, int) and error.code else 1
+    received = None if ending is None else ending.received
     if received is None:
         return 0
     print("terminated" if received is signal.SIGTERM else "interrupted", file=sys.stderr)

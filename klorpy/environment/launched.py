@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 import threading
-import types
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import redirect_stdout
@@ -32,7 +31,7 @@ from klorpy.core.types import Role
 from klorpy.core.values import noop, show
 from klorpy.core.verdicts import SessionFailed
 from klorpy.environment.arguments import find_choreography, read_argument
-from klorpy.environment.ending import ToEnd, is_host_code
+from klorpy.environment.ending import Ending, ToEnd
 from klorpy.environment.present import exception_text
 from klorpy.environment.reports import Ended, Job, Report
 from klorpy.runtime.places import find_place
@@ -120,24 +119,14 @@ def _run(job: Job, report: Report) -> int:
 
 async def _until_terminated(play: Callable[..., Awaitable[None]], *args: Any) -> None:
     """Run `play`. When the launcher ends the process, the role leaves its session first; raises ToEnd then."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    task = asyncio.current_task()
     assert task is not None
-    cancel = task.cancel
-    terminated = False
-
-    def terminate(number: int, frame: types.FrameType | None) -> None:
-        nonlocal terminated
-        terminated = True
-        loop.call_soon_threadsafe(cancel)
-        # Anywhere else, an error would take away what is needed to leave.
-        if is_host_code(frame):
-            raise ToEnd
-
-    signal.signal(signal.SIGTERM, terminate)
+    ending = Ending(asyncio.get_running_loop(), task.cancel)
+    signal.signal(signal.SIGTERM, ending)
     try:
         await play(*args)
     except (asyncio.CancelledError, SessionFailed) as error:
-        if not terminated:  # the session may fail because the others are ended as well
+        if ending.received is None:  # the session may fail because the others are ended as well
             raise
         raise ToEnd from error
     finally:
@@ -169,6 +158,9 @@ async def _play(job: Job, chor: Choreography, args: Sequence[Any], report: Repor
                         span, source = find_place(error, reachable(chor).values())
                         if span and source:
                             at.append(f"{job.role} was at {source.filename}:{span}")
+                    if isinstance(error, ToEnd | asyncio.CancelledError):
+                        report.ended(Ended(at=tuple(at[-1:])))  # already now: to leave may take longer than there is time
+                    if isinstance(error, ToEnd):
                         await anyio.sleep_forever()  # until the role is cancelled, so that leaving is not
                     raise
                 finally:
