@@ -39,6 +39,10 @@ class Frame(NamedTuple):
     body: bytes
 
 
+#: Makes a Frame of a tuple, in half the time that its class takes.
+new_frame: Final = tuple.__new__
+
+
 class ProtocolError(KlorError):
     """The other side sent what the protocol does not allow."""
 
@@ -90,7 +94,7 @@ class Outgoing:
         """Number a frame and keep it."""
         number = self.next
         self.next = number + 1
-        frame = Frame(kind, number, stamp, key, body)
+        frame = new_frame(Frame, (kind, number, stamp, key, body))
         self._kept.append(frame)
         self._size += len(body)
         if kind == LEAVE:

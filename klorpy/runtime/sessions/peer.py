@@ -107,7 +107,7 @@ class Peer:
         self.left = False
         #: Whether it has said an order when it joined.
         self.keyed = False
-        #: Who waits for a message, and who for room in the window.
+        #: Who waits for a message, unless it is done; and who for room in the window.
         self.waiter: Waiter | None = None
         self.room: asyncio.Future[None] | Waiter | None = None
         self.start_again(window)

@@ -155,8 +155,11 @@ class Seat:
 
     async def receive(self, source: Role, site: Site) -> Any:
         peer = self.peers.get(source) or self.stranger(source, site)
-        if self.verdict is not None or not peer.messages:
+        while self.verdict is not None or not peer.messages:
+            if self.verdict is not None or self.closed or peer.left:
+                raise await self._unable(peer, site)
             await self._message(peer, site)
+        self._at = None
         frame = peer.messages.popleft()
         if peer.incoming.consume(len(frame.body)):
             self._post.confirm(peer)
@@ -240,26 +243,18 @@ class Seat:
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
-    async def _message(self, peer: Peer, site: Site) -> None:
-        if peer.waiter is not None:
+    def _message(self, peer: Peer, site: Site) -> Waiter:
+        """What to await for a message of the peer, or for whatever says that none will come."""
+        waiter = peer.waiter
+        if waiter is not None and not waiter.done():
             raise KlorError(site.diagnostic(
                 "bad-config", f"{self.role} waits for {peer.role} at {site}, and another task does so over the same transport",
                 "a transport serves one run of its role: join once for every run",
             ))  # fmt: skip
         self._at = (peer, site)
-        while True:
-            if self.verdict is not None or self.closed:
-                raise await self._unable(peer, site)
-            if peer.messages:
-                break
-            if peer.left:
-                raise await self._unable(peer, site)
-            peer.waiter = Waiter(self._loop)
-            try:
-                await peer.waiter
-            finally:
-                peer.waiter = None
-        self._at = None
+        if waiter is None or not waiter.again():
+            waiter = peer.waiter = Waiter(self._loop)
+        return waiter
 
     async def _room(self, peer: Peer, site: Site) -> None:
         """Wait until the window has room for a message, and the connection, too."""
@@ -388,8 +383,7 @@ class Seat:
         self._post.went(self, peer.role, verdict)
         if verdict is not None:
             self._fail(verdict)
-        if peer.waiter is not None:
-            peer.waiter.wake_soon()
+        wake(peer.waiter)
         wake(peer.room)
 
     # --- Leaving ------------------------------------------------------------------------------------------------------
@@ -447,10 +441,7 @@ class Seat:
         """Wake whoever waits in this seat; whether somebody did."""
         woken = wake(self._assembled)
         for peer in self.peers.values():
-            if peer.waiter is not None:
-                woken = True
-                peer.waiter.wake_soon()
-            woken = any((wake(peer.room), woken))
+            woken = any((wake(peer.waiter), wake(peer.room), woken))
         return woken
 
     def _leave(self, verdict: Verdict | None) -> None:

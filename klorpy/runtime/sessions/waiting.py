@@ -41,6 +41,11 @@ class Waiter:
             self._done = True
             self._schedule()
 
+    def again(self) -> bool:
+        """Wait once more; whether that can be done, as nobody has cancelled it."""
+        self._done = self._cancelled
+        return not self._cancelled
+
     def set_result(self, _: Any) -> None:
         """As a future is told that what it stands for has happened."""
         self.wake_soon()

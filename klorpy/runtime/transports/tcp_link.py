@@ -29,7 +29,7 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 
 from klorpy.core.types import Role
-from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, ProtocolError
+from klorpy.runtime.sessions.channel import DATA, JOIN, LEAVE, Frame, ProtocolError, new_frame
 from klorpy.runtime.sessions.node import Node
 from klorpy.runtime.sessions.peer import ChannelName, Peer
 from klorpy.runtime.sessions.waiting import Waiter
@@ -294,7 +294,8 @@ class Link(asyncio.BufferedProtocol):
                 body = start + key_size
                 if body > following:
                     raise ProtocolError("a key is longer than its frame")
-                frame = Frame(kind, number, stamp, bytes(view[start:body]), bytes(view[body:following]))
+                rest = bytes(view[start:following])
+                frame = new_frame(Frame, (kind, number, stamp, rest[:key_size], rest[key_size:]))
                 inbound = remote.inbound.get(direction)
                 if kind == DATA and inbound is not None and inbound.peer is not None:
                     inbound.peer.seat.arrived(inbound.peer, frame)
