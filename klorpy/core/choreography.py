@@ -19,7 +19,7 @@ from klorpy.core.spans import Source, Span
 from klorpy.core.types import Role, Signature
 
 #: What compiled choreographies look like; raised with every change, so that older bytecode is refused.
-FORMAT: Final = 4
+FORMAT: Final = 5
 
 #: One role's program: called with the names that play the role vector and the arguments that mention the role,
 #: it gives a generator of commands (see `klorpy.runtime.commands`).
@@ -78,8 +78,7 @@ class Definition:
     """One version of a choreography.
 
     `build` makes the projections, in the order of the role vector, with or without the checks of agreement
-    that the simulator's `sanitize` asks for, and with or without the commands that tell the rounds of a loop apart,
-    which integrity keys need (see `klorpy.core.keys`). `callees` gives each choreography that the body names, with the
+    that the simulator's `sanitize` asks for. `callees` gives each choreography that the body names, with the
     signature that the text was compiled against, and whether only scopes call it; a name is looked up when it is asked for,
     since it may be bound later.
     """
@@ -89,7 +88,7 @@ class Definition:
     source: Source
     span: Span
     sites: tuple[Site, ...]
-    build: Callable[[bool, bool], tuple[Projection, ...]]
+    build: Callable[[bool], tuple[Projection, ...]]
     #: The code of the builder; all code that was generated for the definition is among its constants.
     code: types.CodeType = field(repr=False)
     callees: tuple[tuple[Callable[[], Any], Signature, bool], ...]
@@ -113,15 +112,11 @@ class Definition:
 
     @cached_property
     def projections(self) -> tuple[Projection, ...]:
-        return self.build(False, False)
+        return self.build(False)
 
     @cached_property
     def audited(self) -> tuple[Projection, ...]:
-        return self.build(True, False)
-
-    @cached_property
-    def keyed(self) -> tuple[Projection, ...]:
-        return self.build(False, True)
+        return self.build(True)
 
     def called(self, scopes: bool = True) -> Iterator[Choreography]:
         """The choreographies that this definition names, as far as their names are bound; without `scopes`, but for those

@@ -7,21 +7,20 @@ A message belongs to the site where it is sent and received, in the activation o
 in the run that a root names. A key depends on the position in the program alone, never on time, on arrival or on a
 shared counter, so two roles that stand at one place compute one key without a word between them.
 
-How an interpreter keeps the token of a frame (`klorpy.runtime.keyed.KeyedMachine` does just this):
+How the token of a frame is kept (`klorpy.outoforder.walker` does just this):
 
     start of the run                the outermost frame has the token START
-    CALL, APPLY at site s           the callee's frame has child(token of the caller's frame, s.index); when it
+    a call at site s                the callee's frame has child(token of the caller's frame, s.index); when it
                                     returns, the caller's frame still has its own token
-    TAIL_CALL, TAIL_APPLY at s      the same child; it takes the place of the token of the frame that ends
-    ROUND at s                      a loop, whose site is s, begins a round: the token of the frame becomes
+    a tail call at s                the same child; it takes the place of the token of the frame that ends
+    a round at s                    a loop, whose site is s, begins a round: the token of the frame becomes
                                     child(token, s.index). What a round calls is below the round.
-    LEAVE at s                      the loop is over: the token of the frame is again what it was before its first round
-    SEND, RECEIVE at s              the key is key(token of the frame, s.index)
-    a returned choreography         the n-th call of one after the run (n = 1, 2, …) starts with child^n(START, RETURNED)
+    the end of the loop             it is over: the token of the frame is again what it was before its first round
+    a message at s                  the key is key(token of the frame, s.index)
 
 So a site is passed at most once under one token, and a key is used at most once by one pair of roles. (A site that
 several roles send to one, as the check of an agreement does, has one message from each: a key names one message
-together with its sender and its receiver.)
+together with its sender and its receiver. What a run returns, choreographies among it, is not part of it.)
 
 Bytes. A token is kept as the bytes that travel, so that it compares and hashes at the speed of bytes:
 
@@ -49,8 +48,6 @@ Key: TypeAlias = bytes
 START: Final[Token] = b""
 #: Bytes of runs that a token may have before a digest takes their place.
 LONGEST: Final = 32
-#: In the place of a site: a call of a choreography that a run returned. No definition has as many sites.
-RETURNED: Final = (1 << 20) - 1
 
 _DIGEST: Final = b"\x00"
 _DIGEST_SIZE: Final = 16

@@ -2,7 +2,7 @@
 
 Given the endpoint program of each role; result: one function, the *builder*, that makes the roles' projections:
 
-    def buy_book(audit, keyed, at, SEND, RECEIVE, …):  # the words of `klorpy.runtime.commands`
+    def buy_book(audit, at, SEND, RECEIVE, …):  # the words of `klorpy.runtime.commands`
         s0, s1 = at                                 # the sites
         def leaf(x): …                              # host code that needs a scope of its own
         def buy_book_B(cast, order): …              # a generator for each role
@@ -33,7 +33,7 @@ _Node = TypeVar("_Node", bound=ast.AST)
 
 #: What the builder is given, in this order; `klorpy.runtime.link` passes the values.
 KIT: Final = (
-    "SEND", "RECEIVE", "CALL", "APPLY", "AWAIT", "CHECK", "PAUSE", "TAIL_CALL", "TAIL_APPLY", "ROUND", "LEAVE",
+    "SEND", "RECEIVE", "CALL", "APPLY", "AWAIT", "CHECK", "PAUSE", "TAIL_CALL", "TAIL_APPLY",
     "Instance", "noop", "verify", "no_match", "enter",
 )  # fmt: skip
 
@@ -84,7 +84,6 @@ class Emitter:
         self.plain = source.text.isascii()
         self.kit = {word: self.names.fresh(word) for word in KIT}
         self.audit = self.names.fresh("audit")
-        self.keyed = self.names.fresh("keyed")
         self.at = self.names.fresh("at")
         self.cast = self.names.fresh("cast")
         self.sites = [self.names.fresh(f"s{i}") for i in range(sites)]
@@ -104,7 +103,7 @@ class Emitter:
             sites.append(ast.Assign([target], _load(self.at)))
         result = ast.Return(ast.Tuple([_load(f.name) for f in functions], ast.Load()))
         function: ast.FunctionDef = _function(
-            mangle(self.name), [self.audit, self.keyed, self.at, *self.kit.values()], [*sites, *leaves, *functions, result]
+            mangle(self.name), [self.audit, self.at, *self.kit.values()], [*sites, *leaves, *functions, result]
         )
         return self.locate(function, span)
 
@@ -241,12 +240,11 @@ class _Function:
                 return [ast.Raise(failure)]
             case e.Closure():
                 return self._closure(statement)
-            case e.Repeat(site, body, _):
+            case e.Repeat(_, body, _):
                 outer, self.repeating = self.repeating, True
-                inner = [self._if_keyed("ROUND", site), *self.block(body)]
+                inner = self.block(body)
                 self.repeating = outer
-                over = [self._if_keyed("LEAVE", site)] if e.leaves(body) else []
-                return [ast.While(ast.Constant(True), inner, []), *over]
+                return [ast.While(ast.Constant(True), inner, [])]
             case e.Again(bindings, operands):
                 pairs = [
                     (b, o) for b, o in zip(bindings, operands, strict=True) if o != e.Value(b)
@@ -270,11 +268,6 @@ class _Function:
             command = self._words("RECEIVE", self.peer(source), self.site(site))
             found = self.received[source, site.index] = (name, ast.Assign([_store(name)], command))
         return found[0]
-
-    def _if_keyed(self, word: str, site: Site) -> ast.stmt:
-        self.yields = True
-        command = self._words(word, self.site(site))
-        return ast.If(_load(self.emitter.keyed), [ast.Expr(ast.Yield(command))], [])
 
     def _words(self, word: str, *parts: ast.expr) -> ast.expr:
         return ast.Tuple([_load(self.kit[word]), *parts], ast.Load())

@@ -50,7 +50,7 @@ def project(chor: Choreography, role: Role) -> str:
     functions = [node for node in emitted.builder.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     leaves, projections = functions[: -len(definition.roles)], functions[-len(definition.roles) :]
     mine = projections[index]
-    _without_checks(mine, {emitted.emitter.audit, emitted.emitter.keyed})
+    _without_checks(mine, {emitted.emitter.audit})
     used = {node.id for node in ast.walk(mine) if isinstance(node, ast.Name)}
     shown = [leaf for leaf in leaves if leaf.name in used]
     texts = [_commented(ast.unparse(node), emitted) for node in (*shown, mine)]

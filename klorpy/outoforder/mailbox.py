@@ -78,9 +78,6 @@ class Mailbox:
         self._size = 0
         #: The most messages that were here at once without anybody to take them.
         self.high_water = 0
-        #: Messages for a receive that was given up.
-        self.discarded = 0
-        self._given_up: set[Any] = set()
         #: The longest key that arrived, in bytes.
         self.longest = 0
 
@@ -117,10 +114,6 @@ class Mailbox:
                 del self.waiting[class_]
             self._meet(letter, waiter)
             return waiter
-        if class_ in self._given_up:
-            self._given_up.remove(class_)
-            self.discarded += 1
-            return None
         letters = self.stored.get(class_)
         if letters is None:
             self.stored[class_] = deque((letter,))
@@ -131,16 +124,6 @@ class Mailbox:
         self._size += 1
         self.high_water = max(self.high_water, self._size)
         return None
-
-    def give_up(self, waiter: Waiter) -> None:
-        """Nobody waits any more: the receive is forgotten, and its message will be discarded when it comes."""
-        class_ = self._class(waiter.source, waiter.token, waiter.site)
-        waiters = self.waiting.get(class_, deque())
-        if waiter in waiters:
-            waiters.remove(waiter)
-            if not waiters:
-                del self.waiting[class_]
-            self._given_up.add(class_)
 
     @property
     def quiet(self) -> bool:

@@ -13,8 +13,6 @@ named tuple, and there is one for each message):
     (AWAIT, awaitable, site)                    -> result     wait for host code
     (CHECK, value, cast, site)                  -> None       this role's copy of an agreement (under sanitize only)
     (PAUSE,)                                    -> None       nothing; a point at which others may run
-    (ROUND, site)                               -> None       a loop begins a round   } in keyed programs only, for
-    (LEAVE, site)                               -> None       a loop is over          } `klorpy.core.keys`
 
 A generator returns its result, or ends in a TAIL_CALL or TAIL_APPLY. (To yield these costs half as much as to return
 them: no StopIteration is made.)
@@ -38,8 +36,6 @@ CHECK: Final = 5
 PAUSE: Final = 6
 TAIL_CALL: Final = 7
 TAIL_APPLY: Final = 8
-ROUND: Final = 9
-LEAVE: Final = 10
 
 CALLS: Final = (CALL, APPLY, TAIL_CALL, TAIL_APPLY)
 

@@ -25,10 +25,8 @@ from klorpy.runtime.commands import (
     AWAIT,
     CALL,
     CHECK,
-    LEAVE,
     PAUSE,
     RECEIVE,
-    ROUND,
     SEND,
     TAIL_APPLY,
     TAIL_CALL,
@@ -37,7 +35,7 @@ from klorpy.runtime.commands import (
 from klorpy.runtime.scopes import enter, noted
 
 _KIT: Final = (
-    SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, ROUND, LEAVE, Instance, noop, verify, no_match, enter,
+    SEND, RECEIVE, CALL, APPLY, AWAIT, CHECK, PAUSE, TAIL_CALL, TAIL_APPLY, Instance, noop, verify, no_match, enter,
 )  # fmt: skip
 
 
@@ -153,8 +151,8 @@ def _definition(
     )  # fmt: skip
     links = tuple((find, parse_signature(text), scoped) for find, text, scoped in callees)
 
-    def projections(audit: bool, keyed: bool) -> tuple[Projection, ...]:
-        return build(audit, keyed, made, *_KIT)
+    def projections(audit: bool) -> tuple[Projection, ...]:
+        return build(audit, made, *_KIT)
 
     return Definition(
         name, parse_signature(signature), Source(filename, source), span, made, projections, build.__code__, links,

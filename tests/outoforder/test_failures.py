@@ -154,21 +154,6 @@ def test_a_key_is_never_registered_twice() -> None:
         other.deliver(letter())
 
 
-def test_a_receive_that_was_given_up_leaves_nothing_and_its_message_is_counted() -> None:
-    box = Mailbox()
-    site, other = stories().router.definition.sites[:2]
-    waiter = box.receive("A", b"", site)
-    assert isinstance(waiter, Waiter)
-    box.give_up(waiter)
-    assert box.quiet
-    assert box.deliver(letter()) is None
-    assert (box.discarded, box.quiet) == (1, True)
-    later = box.receive("A", b"\x01\x01", site)
-    assert isinstance(later, Waiter)
-    assert box.deliver(letter(value="later", token=b"\x01\x01")) is later
-    assert isinstance(box.receive("A", b"", other), Waiter)
-
-
 def test_who_waits_for_a_value_does_not_take_it_from_the_others() -> None:
     value, seen = Deferred(), []
     value.then(lambda: seen.append(1))

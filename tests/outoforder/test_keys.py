@@ -1,71 +1,37 @@
-"""The machine that knows where it is: roles find the same keys, and none twice."""
+"""Roles find the same keys by position alone, and none twice."""
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import pytest
 
 import klorpy
-from klorpy.core.choreography import Choreography, reachable
+from klorpy.core.choreography import Choreography
 from klorpy.core.keys import Key, show_key
-from klorpy.runtime.commands import CALLS, LEAVE, RECEIVE, ROUND, SEND
-from klorpy.runtime.erasure import erased_params
-from klorpy.runtime.keyed import KeyedMachine
-from klorpy.runtime.machine import DONE
+from klorpy.outoforder.mailbox import Letter, Waiter
 from tests.benchmarks.programs import PING_PONG
+from tests.outoforder.running import assert_quiescent, delivery, results
 
 
 def play(chor: Choreography, *args: Any) -> tuple[dict[str, Any], list[tuple[str, str, Key]]]:
-    """All roles in turn, over a network that knows messages by their keys alone; the results, and what was sent."""
-    definition = chor.defined()
-    pinned = reachable(chor)
-    machines, values, waiting = {}, {}, {}
-    for index, role in enumerate(definition.roles):
-        machine = machines[role] = KeyedMachine(pinned)
-        given = [args[i] for i in erased_params(definition, role)]
-        machine.start(definition.keyed[index](definition.roles, *given))
-        values[role] = None
-    network: dict[tuple[str, str, Key], Any] = {}
-    sent: list[tuple[str, str, Key]] = []
-    results: dict[str, Any] = {}
-    ready = deque(definition.roles)
-    while ready:
-        role = ready.popleft()
-        machine = machines[role]
-        value = values[role]
-        if role in waiting:
-            place = waiting[role]
-            if place not in network:
-                ready.append(role)
-                continue
-            value = network.pop(waiting.pop(role))
-        while True:
-            try:
-                command = machine.send(value)
-            except StopIteration as stop:
-                value = machine.finish(stop.value)
-                if value is DONE:
-                    results[role] = machine.result
-                    break
-                continue
-            value, word = None, command[0]
-            if word == SEND:
-                place = (role, command[1], machine.key(command[3]))
-                assert place not in sent
-                sent.append(place)
-                network[place] = command[2]
-            elif word == RECEIVE:
-                waiting[role] = (command[1], role, machine.key(command[2]))
-                ready.append(role)
-                break
-            elif word in (ROUND, LEAVE):
-                machine.turn(command)
-            elif word in CALLS:
-                machine.enter(command)
-    assert not network
-    return results, sent
+    """All roles, over a network that knows messages by their keys alone; the results, and what was received, in order."""
+    made = delivery(chor, *args, order="program", links="unordered")
+    received: list[tuple[str, str, Key]] = []
+
+    def bound(letter: Letter, waiter: Waiter) -> None:
+        assert (letter.token, letter.site) == (waiter.token, waiter.site)
+        received.append((letter.source, letter.target, letter.key))
+
+    for walker in made.walkers.values():
+        walker.mailbox.bound = bound
+    made.run()
+    for walker in made.walkers.values():
+        if walker.error is not None:
+            raise walker.error
+    assert_quiescent(made)
+    assert len(received) == len(set(received))
+    return results(made), received
 
 
 @pytest.fixture(scope="module")
