@@ -50,8 +50,11 @@ _SESSIONS: Final = 100_000
 _WEEK: Final = 7 * 24 * 3600 * 10**9
 _REMEMBERED: Final = 120 * 10**9
 
-#: The server's number for: there is such a stream, but another.
+#: The server's numbers for: there is such a stream, but another; and another has subjects of it.
 _OTHER_STREAM: Final = 10058
+_OVERLAP: Final = 10065
+#: How often the server has to say so before it is believed.
+_OVERLAPS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +272,7 @@ async def make_stream(link: Link, names: Names) -> None:
         "max_age": _WEEK, "duplicate_window": _REMEMBERED, "allow_direct": True, "num_replicas": 1, "max_consumers": -1,
         "max_msgs": -1, "max_bytes": -1,
     }  # fmt: skip
+    overlaps: list[ServerError] = []
     try:
         async with asyncio.timeout(max(link.grace, _PAUSE)):
             while True:
@@ -277,7 +281,15 @@ async def make_stream(link: Link, names: Names) -> None:
                     return
                 except (Unanswered, TimeoutError):
                     await anyio.sleep(_PAUSE)
+                except ServerError as error:
+                    # The server says so also while it makes this very stream for another process.
+                    if error.number != _OVERLAP or len(overlaps) == _OVERLAPS:
+                        raise
+                    overlaps.append(error)
+                    await anyio.sleep(_PAUSE)
     except TimeoutError:
+        if overlaps:
+            raise link.no_server("does not make a stream", overlaps[-1]) from None
         link.check_heard(link.answers)
         raise link.no_server("has no JetStream", None) from None
     except ServerError as error:

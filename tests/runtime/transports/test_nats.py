@@ -28,9 +28,10 @@ from klorpy.environment.cli import main as klorpy_command
 from klorpy.examples.references import DATA, Example
 from klorpy.runtime.sessions import Record
 from klorpy.runtime.sessions.channel import Frame, ProtocolError
-from klorpy.runtime.transports.nats import prepare
+from klorpy.runtime.transports.nats import make_stream, prepare
 from klorpy.runtime.transports.nats_names import OBSERVER, SETUP, Names, name_of, token
 from klorpy.runtime.transports.nats_observer import observe_server
+from klorpy.runtime.transports.nats_outbox import ServerError
 from klorpy.runtime.transports.nats_packets import (
     Cast,
     Unpacker,
@@ -655,6 +656,38 @@ def test_a_process_that_is_killed_is_lost_and_its_session_can_be_begun_anew(serv
         results = await everyone(chor, {"Buyer": ("LiSP",)}, server.url, "s", app="killed", grace=0.5)
         assert results["Seller"] == "LiSP"
         assert await left_behind(server.url, "killed") == ({}, [])
+
+    run(main)
+
+
+@pytest.mark.parametrize("times", [1, 3, 9])
+def test_a_stream_that_is_just_being_made_for_another_process_is_waited_for(times: int) -> None:
+    """Then the server says that the subjects overlap, as it does for another stream that has some of them."""
+
+    class Busy:
+        grace = 60.0
+        asked = 0
+
+        async def api(self, what: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            self.asked += 1
+            if self.asked <= times:
+                raise ServerError({"code": 400, "err_code": 10065, "description": "subjects overlap with an existing stream"})
+            return {}
+
+    link = Busy()
+    anyio.run(make_stream, link, Names("busy"))
+    assert link.asked == times + 1
+
+
+@needs_server
+def test_another_stream_that_has_the_subjects_is_told_of(server: NatsServer) -> None:
+    async def main() -> None:
+        async with await nats.connect(server.url) as client:
+            await client.jetstream().add_stream(name="another", subjects=["klorpy.overlap.>"])
+            with pytest.raises(klorpy.KlorError, match="does not make a stream: subjects overlap") as caught:
+                await prepare(server.url, "overlap")
+            assert caught.value.slug == "no-server"
+            await client.jetstream().delete_stream("another")
 
     run(main)
 
